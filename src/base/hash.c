@@ -1,0 +1,53 @@
+/* base/hash.c: xxHash behind hash.h; the only file that includes it. */
+#include "base/hash.h"
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+#pragma GCC diagnostic pop
+
+#include <string.h>
+
+_Static_assert(sizeof(XXH3_state_t) <= sizeof(struct wr_digest_stream), "the stream holds xxHash's state");
+_Static_assert(_Alignof(XXH3_state_t) <= 64, "the stream is aligned for xxHash's state");
+
+uint64_t wr_hash_key(const void *bytes, size_t length) {
+  return XXH3_64bits(bytes, length);
+}
+
+uint64_t wr_hash_key_u64(uint64_t value) {
+  uint8_t bytes[8];
+  for (int i = 0; i < 8; i++)
+    bytes[i] = (uint8_t)(value >> (8 * i));
+  return XXH3_64bits(bytes, sizeof bytes);
+}
+
+uint64_t wr_checksum(const void *bytes, size_t length) {
+  return XXH3_64bits(bytes, length);
+}
+
+uint64_t wr_hash_index(const void *bytes, size_t length, uint64_t seed) {
+  return XXH3_64bits_withSeed(bytes, length, seed);
+}
+
+static struct wr_digest from_xxh(XXH128_hash_t hash) {
+  return (struct wr_digest){.low = hash.low64, .high = hash.high64};
+}
+
+struct wr_digest wr_digest_of(const void *bytes, size_t length) {
+  return from_xxh(XXH3_128bits(bytes, length));
+}
+
+void wr_digest_start(struct wr_digest_stream *stream) {
+  memset(stream->state, 0, sizeof stream->state);
+  XXH3_128bits_reset((XXH3_state_t *)stream->state);
+}
+
+void wr_digest_add(struct wr_digest_stream *stream, const void *bytes, size_t length) {
+  XXH3_128bits_update((XXH3_state_t *)stream->state, bytes, length);
+}
+
+struct wr_digest wr_digest_end(const struct wr_digest_stream *stream) {
+  return from_xxh(XXH3_128bits_digest((const XXH3_state_t *)stream->state));
+}
