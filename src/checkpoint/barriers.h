@@ -1,0 +1,65 @@
+/* checkpoint/barriers.h: what a task does with the barriers of its input channels. Pure: no I/O, clock or threads.
+ *
+ * One machine serves both modes over all input channels of a task (Flink: SingleCheckpointBarrierHandler and
+ * CheckpointBarrierTracker; rules in section "Barriers" of ARCHITECTURE.md):
+ *
+ *   exactly-once   a channel whose barrier N came is held until all have brought N; then the snapshot, then all go on.
+ *                  A newer barrier aborts the pending N. A cancelled N releases the channels.
+ *   at-least-once  no channel is held for alignment; N is snapshotted when the last channel brought it. Up to 50 ids can be
+ *                  pending; a completed one drops all older ones silently.
+ *
+ * Two rules of weir's own, in both modes: a channel marked `always_aligned` (sink to committer) is held as in
+ * exactly-once; and an end of input that comes on a channel after barrier N is held until snapshot N was taken or given
+ * up (the channel is held), so that `end_input` has run before N in all subtasks or in none. Channels never close: an
+ * end of input is an item like others, and barriers go on coming after it.
+ *
+ * Every event answers with at most one decision; the caller acts on it before the next event. One thread.
+ */
+#ifndef WR_CHECKPOINT_BARRIERS_H
+#define WR_CHECKPOINT_BARRIERS_H
+
+#include "base/error.h"
+#include "base/memory.h"
+
+enum wr_mode { WR_EXACTLY_ONCE, WR_AT_LEAST_ONCE };
+
+enum { WR_PENDING_BARRIERS_MAX = 50 };
+
+enum wr_barrier_decision_kind {
+  WR_BARRIER_NOTHING,   /* go on (the channel may be held now: see wr_barriers_is_held) */
+  WR_BARRIER_SNAPSHOT,  /* take snapshot `id`, then call wr_barriers_snapshot_taken: channels are released by that */
+  WR_BARRIER_CANCELLED, /* checkpoint `id` is given up: forward a cancel marker, decline it; channels are released */
+};
+struct wr_barrier_decision {
+  enum wr_barrier_decision_kind kind;
+  uint64_t id;
+};
+
+struct wr_barriers;
+
+/* `always_aligned` has one byte per channel, or is NULL. Ids up to `last_id` count as over. */
+enum weir_code wr_barriers_new(struct wr_memory *memory, enum wr_mode mode, uint32_t channel_count,
+                               const uint8_t *always_aligned, uint64_t last_id, struct wr_barriers **out_barriers,
+                               struct weir_error *error);
+void wr_barriers_free(struct wr_memory *memory, struct wr_barriers *barriers);
+
+/* Barrier `id` was read from `channel`. A barrier newer than the pending one aborts that: then the decision is CANCELLED
+ * for the old id, and `wr_barriers_more` must be asked for what the new barrier itself decides. */
+struct wr_barrier_decision wr_barriers_barrier(struct wr_barriers *barriers, uint32_t channel, uint64_t id);
+/* What is left to decide after a CANCELLED; NOTHING when nothing is. */
+struct wr_barrier_decision wr_barriers_more(struct wr_barriers *barriers);
+/* A cancel marker for `id` was read from `channel`. */
+struct wr_barrier_decision wr_barriers_cancel(struct wr_barriers *barriers, uint32_t channel, uint64_t id);
+/* The coordinator said (not through a channel) that `id` is aborted. */
+struct wr_barrier_decision wr_barriers_aborted(struct wr_barriers *barriers, uint64_t id);
+/* The snapshot the last decision asked for was taken. */
+void wr_barriers_snapshot_taken(struct wr_barriers *barriers, uint64_t id);
+
+/* The channel must not be read now: an item that is no barrier or cancel marker would have to wait. */
+bool wr_barriers_is_held(const struct wr_barriers *barriers, uint32_t channel);
+/* An end of input is next on `channel`: may it be taken now? If not it stays in the channel until this is true. */
+bool wr_barriers_may_end(const struct wr_barriers *barriers, uint32_t channel);
+/* A barrier is pending (some channels brought it, some have not): for the metric of alignment. */
+bool wr_barriers_is_aligning(const struct wr_barriers *barriers);
+
+#endif
