@@ -50,10 +50,13 @@ enum weir_code wr_error_prefix(struct weir_error *error, const char *format, ...
   va_start(arguments, format);
   int length = vsnprintf(error->message, sizeof error->message, format, arguments);
   va_end(arguments);
-  if (length >= 0 && (size_t)length < sizeof error->message) {
-    size_t left = sizeof error->message - (size_t)length;
-    int written = snprintf(error->message + length, left, ": %s", rest);
-    (void)written; /* A longer message is cut at the end; its beginning names the place. */
+  if (length >= 0 && (size_t)length + 3 <= sizeof error->message) {
+    /* A longer message is cut at the end; its beginning names the place. */
+    char *end = error->message + length;
+    size_t rest_length = strnlen(rest, sizeof error->message - (size_t)length - 3);
+    memcpy(end, ": ", 2);
+    memcpy(end + 2, rest, rest_length);
+    end[2 + rest_length] = 0;
   }
   return error->code;
 }
