@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "columns are hashed and stored as they lie in memory");
 _Static_assert(sizeof(XXH3_state_t) <= sizeof(struct wr_digest_stream), "the stream holds xxHash's state");
 _Static_assert(_Alignof(XXH3_state_t) <= 64, "the stream is aligned for xxHash's state");
 
@@ -21,6 +22,16 @@ uint64_t wr_hash_key_u64(uint64_t value) {
   for (int i = 0; i < 8; i++)
     bytes[i] = (uint8_t)(value >> (8 * i));
   return XXH3_64bits(bytes, sizeof bytes);
+}
+
+void wr_hash_keys_u64(const int64_t *values, const uint16_t *rows, size_t count, uint64_t *out_hashes) {
+  if (rows == NULL) {
+    for (size_t i = 0; i < count; i++)
+      out_hashes[i] = XXH3_64bits(&values[i], sizeof values[i]);
+  } else {
+    for (size_t i = 0; i < count; i++)
+      out_hashes[i] = XXH3_64bits(&values[rows[i]], sizeof values[0]);
+  }
 }
 
 uint64_t wr_checksum(const void *bytes, size_t length) {

@@ -13,6 +13,8 @@
 uint64_t wr_hash_key(const void *bytes, size_t length);
 /* wr_hash_key of the eight bytes of `value`, little-endian. */
 uint64_t wr_hash_key_u64(uint64_t value);
+/* The same for `count` values: values[i], or values[rows[i]] where `rows` is not NULL. */
+void wr_hash_keys_u64(const int64_t *values, const uint16_t *rows, size_t count, uint64_t *out_hashes);
 /* XXH3-64 of a block on disk: the same function as wr_hash_key, named for its use. */
 uint64_t wr_checksum(const void *bytes, size_t length);
 

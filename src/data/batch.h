@@ -63,13 +63,19 @@ struct wr_batch {
   uint32_t row_count;         /* rows in the columns, at most WR_BATCH_ROWS_MAX */
   uint32_t selected_count;    /* rows that count; == row_count without a selection */
   uint32_t heap_count;
-  uint16_t *selection;        /* NULL: all rows; else selected_count ascending row numbers */
+  uint16_t *selection;        /* NULL: all rows; else selected_count ascending row numbers; a block of its own */
   uint8_t *row_kinds;         /* NULL: every row is +I; else enum weir_row_kind by row number */
   struct wr_heap **heaps;     /* counted */
   size_t bytes;               /* memory it holds, shared heaps in full; what channels count */
   struct wr_column *columns;  /* schema->field_count of them */
 };
 
+/* A batch of no rows yet with room for `capacity_rows` in every column, all zero bytes; a nullable column has validity
+ * bits, all clear. One block of memory. For whoever fills columns itself; others use batch_builder.h. NULL: no memory. */
+struct wr_batch *wr_batch_new(struct wr_memory *memory, const struct weir_schema *schema, uint32_t capacity_rows,
+                              bool has_row_kinds);
+/* Appends a heap, takes the reference over, counts its bytes; false: no memory, the reference stays the caller's. */
+bool wr_batch_add_heap(struct wr_batch *batch, struct wr_heap *heap);
 struct wr_batch *wr_batch_ref(struct wr_batch *batch);
 void wr_batch_unref(struct wr_batch *batch); /* NULL is fine */
 
