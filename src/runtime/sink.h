@@ -1,0 +1,52 @@
+/* runtime/sink.h: a two-phase sink as its connector sees it: a *target* that can be asked, claimed and committed to.
+ *
+ * The runtime's own operators do the rest for every such sink: the sink writer (operators/sink_writer) puts rows of the
+ * open epoch into an epoch's file, prepares it at the barrier and sends the part to the one committer
+ * (operators/committer), which commits epochs in ascending order after their checkpoint completed.
+ *
+ * All functions of a target block and run inside a call, never two at once for one target. They are called in this
+ * order: connect, read_marker (compare: nothing may be changed yet), claim, then commit any number of times, close.
+ *
+ * Errors by class: transient (connection, busy, IO) are tried again with growing delay; CONSTRAINT, DENIED, NOT_FOUND
+ * and the like are permanent and end the job; FENCED: a higher start number holds the marker.
+ */
+#ifndef WR_RUNTIME_SINK_H
+#define WR_RUNTIME_SINK_H
+
+#include "runtime/operator.h"
+
+struct wr_target_context {
+  struct wr_seams *seams;
+  struct wr_memory *memory;
+  struct wr_store *store;            /* to read epochs' files, incarnation and start number */
+  const char *job_name;              /* at the incarnation's birth: with the uid the marker's key */
+  const char *uid;
+  const struct weir_schema *schema;  /* of the rows */
+};
+
+struct wr_target;
+struct wr_target_vtable {
+  /* Opens the connection and checks that the target can be written to as far as reading tells. Must change nothing that
+   * another could see, except making an empty database file. Called again after a transient failure. */
+  enum weir_code (*connect)(struct wr_target *target, struct weir_error *error);
+  enum weir_code (*read_marker)(struct wr_target *target, struct wr_marker *out_marker, struct weir_error *error);
+  /* Makes tables where missing, then sets the marker to {store->incarnation, store->start_number, checkpoint}, in a
+   * transaction of its own, by comparing with `seen` (what read_marker gave; not present: INSERT). `checkpoint` is
+   * seen's where the incarnation stays, else 0. FENCED when the row is not as seen or holds a higher start number. */
+  enum weir_code (*claim)(struct wr_target *target, const struct wr_marker *seen, uint64_t checkpoint,
+                          struct weir_error *error);
+  /* All parts of one epoch in one transaction that begins with the marker's UPDATE ... WHERE incarnation = mine AND start
+   * = mine AND checkpoint < N. *out_already: the marker says it was committed before (then nothing was changed). */
+  enum weir_code (*commit)(struct wr_target *target, const struct wr_epoch *epoch, bool *out_already,
+                           struct weir_error *error);
+  void (*close)(struct wr_target *target); /* the connection only; connect may follow */
+  void (*free)(struct wr_target *target);
+};
+struct wr_target {
+  const struct wr_target_vtable *vtable;
+};
+
+/* The schema of what goes from a sink writer to its committer: one BYTES field, one encoded part (wr_part_put) a row. */
+extern const struct weir_schema wr_part_schema;
+
+#endif
