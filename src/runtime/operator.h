@@ -80,6 +80,7 @@ struct wr_operator_context {
   uint32_t subtask, parallelism, max_parallelism;
   enum wr_mode mode;
   bool bounded;
+  const _Atomic uint64_t *triggered_checkpoint_id; /* the newest id that the job has triggered; 0: none */
   uint64_t now_ns;              /* monotonic, as of this step */
   int64_t now_ms;               /* wall time, as of this step (processing time) */
   int64_t watermark_ms;         /* of the operator's inputs, INT64_MIN before the first */
