@@ -1,0 +1,42 @@
+# make: the words for what one does with weir. The build itself is in CMakeLists.txt, the tests in tools/test.sh.
+MAKEFLAGS += --no-print-directory
+JOBS ?= $(shell nproc)
+
+.DEFAULT_GOAL := build
+.PHONY: build demo test quick deep bench format clean help
+
+build: ## builds weir, the library and the examples into build/release (installs what is missing first)
+	@tools/install.sh build
+	@cmake --preset release >/dev/null
+	@cmake --build build/release -j $(JOBS)
+
+demo: build ## builds, then shows a job that is killed again and again and still counts exactly once
+	@build/release/weir demo
+
+quick: ## the tests for the inner loop, under 4 minutes
+	@tools/test.sh quick
+
+test: ## all tests, under 40 minutes on 2 cores
+	@tools/test.sh test
+
+deep: ## the tests with large counts, for hours
+	@tools/test.sh deep
+
+bench: build ## runs every benchmark and prints its figures
+	@for program in bench/*.c; do \
+	  name=$$(basename "$$program" .c); echo "== $$name"; build/release/bench/$$name || exit 1; done
+
+format: ## lays out all code as .clang-format says
+	@tools/install.sh test
+	@tools/test.sh format -i
+
+clean: ## removes everything that was built
+	@rm -rf build
+
+help: ## lists these words
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|'
+
+.DEFAULT:
+	@echo "make: there is no \"$@\"; there are:"
+	@$(MAKE) help
+	@exit 2
