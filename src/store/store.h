@@ -38,10 +38,19 @@ struct wr_handle {
   uint8_t *inline_bytes;         /* `length` bytes when inline (NULL when length is 0) */
 };
 
+/* The name of data file `serial` of a start, and the way back: false where `name` is not exactly such a name. */
+void wr_data_file_name(uint64_t start_number, uint64_t serial, char out_name[WR_FILE_NAME_BYTES]);
+bool wr_data_file_parse(const char *name, uint64_t *out_start_number, uint64_t *out_serial);
+/* How many bytes a file has whose one payload is this handle's. 0 for an inline handle. */
+uint64_t wr_handle_file_bytes(const struct wr_handle *handle);
+/* An inline handle of a copy of the bytes. */
+enum weir_code wr_handle_of_bytes(struct wr_memory *memory, const void *bytes, size_t length,
+                                  struct wr_handle *out_handle, struct weir_error *error);
 enum weir_code wr_handle_copy(struct wr_memory *memory, const struct wr_handle *source, struct wr_handle *out_target,
                               struct weir_error *error);
 void wr_handle_deinit(struct wr_memory *memory, struct wr_handle *handle);
 void wr_handle_put(struct wr_bytes *out, const struct wr_handle *handle);
+/* CORRUPT where the bytes are no handle or end too early. The digest of an inline handle is made anew, not stored. */
 enum weir_code wr_handle_read(struct wr_reader *reader, struct wr_memory *memory, struct wr_handle *out_handle,
                               struct weir_error *error);
 
