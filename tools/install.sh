@@ -47,15 +47,14 @@ if [ -n "$sudo" ]; then
 fi
 
 apt() {
-  ${sudo}env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 "$@" </dev/null >"$log" 2>&1 ||
-    { tail -n 20 "$log" >&2 && refuse "the installation failed"; }
+  ${sudo}env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 "$@" </dev/null >>"$log" 2>&1
 }
 echo "weir: installing$missing" >&2
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-apt update
+apt update || true # One source of several may be away; whether that matters shows next.
 # shellcheck disable=SC2086 # words on purpose
-apt install -y --no-install-recommends $missing
+apt install -y --no-install-recommends $missing || { tail -n 20 "$log" >&2 && refuse "the installation failed"; }
 for item in $wanted; do
   there "${item%%:*}" "${item#*:}" || refuse "${item%%:*} was installed, but is not found"
 done

@@ -68,21 +68,19 @@ program() { # PRESET NAME LOG
   local run=()
   # Thread sanitizer cannot live with every random layout of the address space.
   if [ "$preset" = tsan ] && setarch -R true 2>/dev/null; then run=(setarch -R); fi
-  timeout --kill-after=10 "$program_seconds" "${run[@]}" "build/$preset/tests/$name" >"$log" 2>&1 </dev/null
+  { timeout --kill-after=10 "$program_seconds" "${run[@]}" "build/$preset/tests/$name"; } >"$log" 2>&1 </dev/null
   code=$?
   verdict=$(tail -n 1 "$log" | grep -aE '^[0-9]+ passed, [0-9]+ failed$')
   if [ "$code" = 0 ] && [[ $verdict == *" 0 failed" ]]; then
     echo "$verdict" >"$log.verdict"
-    echo "$preset $name: $verdict ($((SECONDS - before)) s)"
+    echo "$preset $name: $verdict ($((SECONDS - before)) s) $(grep -aom1 'WEIR_TEST_SEED=[0-9]*' "$log")"
     return
   fi
   # A program that crashed, hung, reported a leak or said nothing has failed, whatever else it says.
   if [[ -z $verdict || $verdict == *" 0 failed" ]]; then verdict="0 passed, 1 failed"; fi
   echo "$verdict" >"$log.verdict"
-  {
-    echo "FAILED: $preset $name: $verdict (exit code $code, $((SECONDS - before)) s)"
-    tail -n 200 "$log" | sed 's/^/    /'
-  } | cat
+  echo "FAILED: $preset $name: $verdict (exit code $code, $((SECONDS - before)) s)"
+  tail -n 200 "$log" | sed 's/^/    /'
 }
 
 programs() { # PRESET TIMES [NAME...]
@@ -100,7 +98,7 @@ programs() { # PRESET TIMES [NAME...]
 
 format() { # [-i]
   local files passed=0 failed=0
-  mapfile -t files < <(find include src sim tests bench fuzz examples -name '*.[ch]' -o -name '*.cpp' | sort)
+  mapfile -t files < <(find include src sim tests bench fuzz examples -name '*.[ch]' -o -name '*.cpp' 2>/dev/null | sort)
   if [ "${1:-}" = -i ]; then
     clang-format-14 -i "${files[@]}"
     return

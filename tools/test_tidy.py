@@ -39,8 +39,8 @@ CASES = [
     ("unsafe", "tests/test_a.c", OPEN + "void f(void) {\n  strcpy(a, b);\n}\nint main(void) {}\n", ["3: unsafe"]),
     ("line of 120", "src/data/a.c", OPEN + "/* " + "x" * 114 + " */\n", []),
     ("line of 121", "src/data/a.c", OPEN + "/* " + "x" * 115 + " */\n", ["2: line"]),
-    ("function of 70", "src/data/a.c", OPEN + "int x(void);\nvoid f(int a,\n       int b) {\n" + "  g();\n" * 67 + "}\n",
-     []),
+    ("function of 70", "src/data/a.c", OPEN + "int x(void);\nvoid f(int a,\n       int b) {\n" + "  g();\n" * 67 +
+     "}\n", []),
     ("function of 71", "src/data/a.c", OPEN + "int x(void);\nvoid f(int a,\n       int b) {\n" + "  g();\n" * 68 +
      "}\n", ["3: function"]),
     ("test function of 71", "src/data/test_a.c", OPEN + "TEST(a) {\n" + "  g();\n" * 69 +

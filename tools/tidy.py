@@ -24,8 +24,8 @@ SIDEWAYS = {"connectors": {"formats", "operators"}}
 BANNED_ALWAYS = "strcpy strcat sprintf vsprintf strtok atoi atol atoll atof gets alloca".split()
 MEMORY_CALLS = ("malloc calloc realloc reallocarray free aligned_alloc posix_memalign strdup strndup asprintf "
                 "vasprintf").split()
-SYSTEM_CALLS = ("open openat creat close read pread write pwrite fsync fdatasync ftruncate truncate rename unlink remove "
-                "mkdir rmdir opendir readdir flock fopen freopen fdopen tmpfile "
+SYSTEM_CALLS = ("open openat creat close read pread write pwrite fsync fdatasync ftruncate truncate rename unlink "
+                "remove mkdir rmdir opendir readdir flock fopen freopen fdopen tmpfile "
                 "time clock clock_gettime gettimeofday nanosleep usleep sleep "
                 "rand srand random srandom rand_r getrandom getentropy arc4random").split()
 STDOUT_CALLS = "printf vprintf puts putchar".split()
