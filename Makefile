@@ -23,7 +23,7 @@ deep: ## the tests with large counts, for hours
 	@tools/test.sh deep
 
 bench: build ## runs every benchmark and prints its figures
-	@for program in bench/*.c; do \
+	@for program in $(wildcard bench/*.c); do \
 	  name=$$(basename "$$program" .c); echo "== $$name"; build/release/bench/$$name || exit 1; done
 
 format: ## lays out all code as .clang-format says

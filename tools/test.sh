@@ -98,7 +98,8 @@ programs() { # PRESET TIMES [NAME...]
 
 format() { # [-i]
   local files passed=0 failed=0
-  mapfile -t files < <(find include src sim tests bench fuzz examples -name '*.[ch]' -o -name '*.cpp' 2>/dev/null | sort)
+  mapfile -t files < <(find include src sim tests bench fuzz examples -name "*.[ch]" -o -name "*.cpp" 2>/dev/null |
+    sort)
   if [ "${1:-}" = -i ]; then
     clang-format-14 -i "${files[@]}"
     return
