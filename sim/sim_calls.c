@@ -107,6 +107,7 @@ static struct sim_coroutine *coroutine_new(struct sim_world *world) {
   coroutine->context.uc_link = NULL;
   uintptr_t address = (uintptr_t)coroutine;
   makecontext(&coroutine->context, (void (*)(void))coroutine_main, 2, (unsigned)address, (unsigned)(address >> 32));
+  coroutine->context.uc_stack.ss_size = 0; /* else AddressSanitizer wipes what it knows of the stack at each switch */
   coroutine->next = world->coroutines;
   world->coroutines = coroutine;
   return coroutine;
