@@ -1,13 +1,13 @@
 /* checkpoint/coordinator.h: when to take a checkpoint and what becomes of it. Pure: no I/O, clock or threads.
  *
  * Events go in (time passes, a task acknowledges, the store answers), actions come out of a queue and are carried out by
- * the job (runtime/job). One checkpoint is in flight unless max_in_flight says more. The rules are Flink's
+ * the job (runtime/job), which takes all of them after every event. One checkpoint is in flight unless max_in_flight says more. The rules are Flink's
  * CheckpointCoordinator with the differences of ARCHITECTURE.md ("Checkpoints"): a failed checkpoint never fails the job;
  * ids come from durably reserved blocks and are never used twice; nothing that failed is ever restorable.
  *
  * The life of checkpoint N:   TRIGGER -> (acks) -> PUBLISH -> COMPLETE, SUBSUME older       or at any point -> ABORT
  *   - Every task acknowledges once: (attempt, id, task). Attempts that are not the present one count for nothing.
- *   - All acknowledged: PUBLISH. The timeout no longer counts then; the outcome is waited for.
+ *   - All acknowledged: PUBLISH, one at a time. The timeout no longer counts then; the outcome is waited for.
  *   - Published durable: COMPLETE(N) (tasks are told, committers commit), older pending ones are aborted (subsumed), and of
  *     completed ones all but the newest `retained` are SUBSUMEd (their files may go).
  *   - Published failed: ABORT(N, metadata). Unknown: RESTART: the attempt ends and recovery decides.
@@ -38,9 +38,11 @@ struct wr_coordinator_options {
  * off; they wait for one in flight to end. */
 enum wr_checkpoint_reason {
   WR_CHECKPOINT_PERIODIC,
-  WR_CHECKPOINT_REQUESTED, /* forced; by a user of the API, or the first one of a job */
+  WR_CHECKPOINT_REQUESTED, /* forced; by a user of the API, or the first one of a job. Not taken again when it fails. One
+                              trigger, whatever its reason, serves all requests before it */
   WR_CHECKPOINT_FINAL,     /* forced; the last of a bounded job or of a stop: no periodic one is triggered after it was
-                              asked for; when it fails it is taken again after the interval */
+                              asked for; when it fails it is taken again after the interval (1 s when that is 0);
+                              after it completed nothing is triggered */
 };
 
 enum wr_abort_reason {
@@ -73,7 +75,7 @@ struct wr_coordinator_action {
 
 enum wr_ack_result {
   WR_ACK_ACCEPTED,
-  WR_ACK_DUPLICATE, /* ignore; nothing to discard */
+  WR_ACK_DUPLICATE, /* ignore; nothing to discard. Also of a checkpoint that completed: what it names is in use */
   WR_ACK_LATE,      /* the checkpoint is over or unknown: discard what the acknowledgement names */
   WR_ACK_STALE      /* another attempt's: discard */
 };
@@ -90,8 +92,9 @@ void wr_coordinator_free(struct wr_memory *memory, struct wr_coordinator *coordi
 void wr_coordinator_start(struct wr_coordinator *coordinator, uint64_t now_ns);
 /* Time passes. Call also after every other event; it is what triggers. */
 void wr_coordinator_tick(struct wr_coordinator *coordinator, uint64_t now_ns);
-/* When tick has something to do next; UINT64_MAX: not by time. */
+/* When tick has something to do next (the past: at once); UINT64_MAX: not by time. */
 uint64_t wr_coordinator_wake_at(const struct wr_coordinator *coordinator);
+/* REQUESTED or FINAL. Triggers nothing yet: the next tick does. */
 void wr_coordinator_request(struct wr_coordinator *coordinator, enum wr_checkpoint_reason reason);
 /* Rule 2: too much waits to be committed: no periodic checkpoint while it is true. */
 void wr_coordinator_set_backlog(struct wr_coordinator *coordinator, bool backlog);
@@ -102,9 +105,10 @@ void wr_coordinator_decline(struct wr_coordinator *coordinator, uint64_t attempt
 void wr_coordinator_published(struct wr_coordinator *coordinator, uint64_t id, enum wr_publish_outcome outcome,
                               uint64_t now_ns);
 /* Ids below `id_limit` are durably reserved now. A failed reservation is answered with the old limit: it is asked again
- * after the interval. */
+ * after the interval (1 s when that is 0). */
 void wr_coordinator_reserved(struct wr_coordinator *coordinator, uint64_t id_limit, uint64_t now_ns);
-/* The attempt ends: everything in flight is aborted (but a publish that was begun keeps its outcome open). */
+/* The attempt ends: everything in flight is aborted and nothing is triggered any more. A publish that was begun keeps its
+ * outcome open: it still answers with COMPLETE, ABORT or RESTART. */
 void wr_coordinator_stop(struct wr_coordinator *coordinator);
 
 /* Takes the next action; false when there is none. */
