@@ -27,7 +27,7 @@ struct wr_edge {
   uint32_t to_node, to_input;
   enum wr_exchange exchange;
   struct wr_key_fields key;  /* HASH: fields of the sender's port schema; owned by the graph */
-  bool always_aligned;       /* writer to committer */
+  bool always_aligned;       /* writer to committer: the graph sets it there */
 };
 
 struct wr_node {
@@ -88,7 +88,8 @@ struct wr_plan {
   uint32_t task_count;        /* sum of parallelisms; tasks are numbered vertex by vertex */
 };
 /* Resolves parallelism 0 to `parallelism` and chains. A node joins the vertex of its input when it has one input edge,
- * FORWARD, from port 0 of the tail of that vertex, that port feeds nothing else, `chain` is set, and it is no committer. */
+ * FORWARD, from port 0 of the tail of that vertex, the tail is no sink, that port feeds nothing else, `chain` is set, it is
+ * no committer, and the vertex has room. */
 enum weir_code wr_plan_new(const struct wr_graph *graph, uint32_t parallelism, struct wr_plan *out_plan,
                            struct weir_error *error);
 void wr_plan_deinit(struct wr_plan *plan);
