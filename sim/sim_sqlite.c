@@ -4,7 +4,7 @@
  * is seen by the order monitor. Locks and shared memory (the index of a write-ahead log) belong to the process, not to
  * the disk: they hang at the inode of the database file, and a kill forgets them. There is no "-shm" file.
  *
- * As SQLite's own vfs on Unix does, the first sync of a new journal or log also syncs its folder; unlike it, a failure of
+ * As SQLite's own vfs on Unix does, the first sync of a journal or log also syncs its folder; unlike it, a failure of
  * that is reported. SQLite's generator of random numbers is seeded with the world. One thread. */
 #include "sim/sim_internal.h"
 
@@ -340,12 +340,11 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int 
     struct wr_file_info info;
     if (files->stat(files, name, &info, NULL) != WEIR_OK) return SQLITE_CANTOPEN;
   }
-  bool is_new = mode == WR_FILE_WRITE && !sim_disk_exists(world, name);
   enum weir_code code = files->open(files, name, mode, &file->file, NULL);
   if (code != WEIR_OK) return code == WEIR_NO_SPACE ? SQLITE_FULL : SQLITE_CANTOPEN;
   if (flags & SQLITE_OPEN_MAIN_DB) file->node = node_of(file->file->inode);
   int synced_with_folder = SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_SUPER_JOURNAL | SQLITE_OPEN_WAL;
-  if (is_new && (flags & synced_with_folder)) file->folder = folder_of(name);
+  if ((flags & SQLITE_OPEN_CREATE) && (flags & synced_with_folder)) file->folder = folder_of(name);
   if (flags & SQLITE_OPEN_DELETEONCLOSE) files->remove(files, name, NULL);
   if (out_flags != NULL) *out_flags = flags;
   base->pMethods = &file_methods;
