@@ -13,6 +13,8 @@
  * that has checkpoints but no JOB is damaged, never "new". Clean-up deletes only data files that no readable retained
  * checkpoint names and that no upload of the present start can still be writing; it deletes nothing while any retained
  * `chk-N` cannot be read.
+ *
+ * Any thread; functions that only read may run beside a publish. One publish or clean-up at a time.
  */
 #ifndef WR_CHECKPOINT_FOLDER_H
 #define WR_CHECKPOINT_FOLDER_H
@@ -53,21 +55,24 @@ enum weir_code wr_folder_list_checkpoints(struct wr_folder *folder, uint64_t **o
 /* Reads and decodes chk-N; with `verify_files` also checks that every data file it names is there with its length. */
 enum weir_code wr_folder_load_checkpoint(struct wr_folder *folder, uint64_t id, bool verify_files,
                                          struct wr_metadata *out_metadata, struct weir_error *error);
-/* The newest checkpoint that can be read whole. *out_damaged counts newer ones that cannot, *out_newest_damaged_error
- * says why of the newest one. *out_exists false when there is none at all. Damage is decided by the caller (rule 4). */
+/* The newest checkpoint that can be read whole, its files there with their lengths. *out_damaged counts newer ones that
+ * cannot (damaged, or NEWER), *out_newest_damaged_error says why of the newest one. *out_exists false when there is none
+ * that can be read. What damage means is decided by the caller (rule 4). */
 enum weir_code wr_folder_load_newest(struct wr_folder *folder, struct wr_metadata *out_metadata, bool *out_exists,
                                      uint32_t *out_damaged, struct weir_error *out_newest_damaged_error,
                                      struct weir_error *error);
-/* `sync_folder_first`: data files were made since the last publish. */
+/* `sync_folder_first`: data files were made since the last publish. When that sync fails the outcome is UNKNOWN too: a
+ * pending epoch's file may have lost its name for good, so the attempt must end. */
 enum wr_publish_outcome wr_folder_publish_checkpoint(struct wr_folder *folder, const struct wr_metadata *metadata,
                                                      bool sync_folder_first, struct weir_error *error);
 /* Publishes chk-N again, byte for byte, so that its name is durable beyond doubt (an fsync may have failed when it was
  * first published). A restore does it before anything leans on N. */
 enum wr_publish_outcome wr_folder_publish_again(struct wr_folder *folder, uint64_t id, struct weir_error *error);
 
-/* Keeps the checkpoints `retained` and the data files that they or `also_keep` name, or whose start number is
- * `present_start` (0: none) and whose name is not in `drop`; removes other chk-N (those not in `retained`) first, syncs
- * the folder, then removes the data files. Errors of single removals are logged by the caller from *out_removed. */
+/* Keeps the checkpoints `retained` and the data files that they name, or whose start number is `present_start` (0: none)
+ * or later and whose name is not in `drop`; removes other chk-N (those not in `retained`) first, syncs the folder, then
+ * removes the data files. When a `retained` one cannot be read (or is not there) nothing is removed: that is the error.
+ * A data file that cannot be removed does not stop the others: the first such error is returned in the end. */
 struct wr_folder_cleanup {
   const uint64_t *retained; /* ids, ascending */
   uint32_t retained_count;
@@ -77,6 +82,10 @@ struct wr_folder_cleanup {
 };
 enum weir_code wr_folder_clean_up(struct wr_folder *folder, const struct wr_folder_cleanup *cleanup,
                                   uint32_t *out_removed, struct weir_error *error);
+/* Lists the names in the folder; for `weir check` (release with wr_name_list_deinit). */
+enum weir_code wr_folder_list(struct wr_folder *folder, struct wr_name_list *out_list, struct weir_error *error);
+/* The number of a file "chk-N"; false where `name` is not exactly such a name. */
+bool wr_checkpoint_name_parse(const char *name, uint64_t *out_id);
 /* Moves the whole folder aside (`path`.old-<start number>, a free name), for a fresh start. The folder must be open and
  * is open (new and empty) afterwards. *out_moved_to is the new name (release with wr_free). */
 enum weir_code wr_folder_move_aside(struct wr_folder *folder, char **out_moved_to, struct weir_error *error);
