@@ -2,17 +2,17 @@
  *
  * How it works. `newest` is the highest id that was begun or given up. An id up to it that is not in `pending` is over:
  * its barriers and cancel markers are swallowed. `pending` holds the ids that some channels brought and some did not,
- * ascending, each with one bit per channel. exactly-once is the case of one place in `pending`, with every channel held;
- * at-least-once has 50 places, and holds only channels that are marked always_aligned. In both, a new id that finds no
- * place gives up the oldest.
+ * ascending, each with one bit per channel. exactly-once is the case of one place in `pending`, with every channel
+ * held; at-least-once has 50 places, and holds only channels that are marked always_aligned. In both, a new id that
+ * finds no place gives up the oldest.
  *
  * Channels are first in, first out, so a channel that brings id N, or its cancel marker, will never bring a lower id
  * that it has not brought: such ids can not complete any more and are given up there and then. (Flink's tracker leaves
  * them until a newer id completes. Here that could wait for ever: an end of input, or a held channel, may be what waits
  * for the lower id, with the newer barrier behind it.)
  *
- * What always holds: `pending` is ascending and no id in it is above `newest`; an entry lacks at least one channel; while
- * a snapshot is being taken (`snapshotting`) every channel is held; ids in `aborted_early` are above `newest`.
+ * What always holds: `pending` is ascending and no id in it is above `newest`; an entry lacks at least one channel;
+ * while a snapshot is being taken (`snapshotting`) every channel is held; ids in `aborted_early` are above `newest`.
  * One thread.
  */
 #include "checkpoint/barriers.h"

@@ -5,8 +5,8 @@
  *
  *   exactly-once   a channel whose barrier N came is held until all have brought N; then the snapshot, then all go on.
  *                  A newer barrier aborts the pending N. A cancelled N releases the channels.
- *   at-least-once  no channel is held for alignment; N is snapshotted when the last channel brought it. Up to 50 ids can be
- *                  pending; a completed one drops all older ones silently, a 51st gives up the oldest.
+ *   at-least-once  no channel is held for alignment; N is snapshotted when the last channel brought it. Up to 50 ids
+ *                  can be pending; a completed one drops all older ones silently, a 51st gives up the oldest.
  *
  * Two rules of weir's own, in both modes: a channel marked `always_aligned` (sink to committer) is held as in
  * exactly-once; and an end of input that comes on a channel after barrier N is held until snapshot N was taken or given
@@ -16,8 +16,8 @@
  * A channel that brings N will bring no lower id any more: pending lower ids that it has not brought are given up, so
  * that nothing waits for what can not come. While a snapshot is being taken every channel is held.
  *
- * Every event answers with at most one decision, and the caller acts on it before the next event; an event that gives up
- * several checkpoints has more to say, in ascending order (wr_barriers_more). One thread.
+ * Every event answers with at most one decision, and the caller acts on it before the next event; an event that gives
+ * up several checkpoints has more to say, in ascending order (wr_barriers_more). One thread.
  */
 #ifndef WR_CHECKPOINT_BARRIERS_H
 #define WR_CHECKPOINT_BARRIERS_H
@@ -48,7 +48,7 @@ enum weir_code wr_barriers_new(struct wr_memory *memory, enum wr_mode mode, uint
 void wr_barriers_free(struct wr_memory *memory, struct wr_barriers *barriers);
 
 /* Barrier `id` was read from `channel`, which is not held. A barrier newer than the pending one aborts that: then the
- * decision is CANCELLED for the old id, and `wr_barriers_more` must be asked for what the new barrier itself decides. */
+ * decision is CANCELLED for the old id, and `wr_barriers_more` is to be asked for what the new barrier itself decides. */
 struct wr_barrier_decision wr_barriers_barrier(struct wr_barriers *barriers, uint32_t channel, uint64_t id);
 /* What is left to decide after a CANCELLED; to be asked until it is NOTHING, before anything else is read. */
 struct wr_barrier_decision wr_barriers_more(struct wr_barriers *barriers);

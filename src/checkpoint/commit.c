@@ -1,13 +1,13 @@
 /* checkpoint/commit.c: see commit.h.
  *
- * How it works. Parts gather in `open`; barrier N makes them the newest entry of `epochs`, which is ascending. Completed
- * epochs are always the front of `epochs`, for a completion covers all ids up to its own. The epoch that is being
- * committed is epochs[0]; it stays there, and in every snapshot, until its commit is acknowledged. The caller holds a
- * shallow copy (`committing`) meanwhile, so that a barrier, which may move `epochs`, does not disturb a running commit.
+ * How it works. Parts gather in `open`; barrier N makes them the newest entry of `epochs`, which is ascending.
+ * Completed epochs are always the front of `epochs`, for a completion covers all ids up to its own. The epoch that is
+ * being committed is epochs[0]; it stays there, and in every snapshot, until its commit is acknowledged. The caller
+ * holds a shallow copy (`committing`) meanwhile, so that a barrier, which may move `epochs`, does not disturb a running commit.
  *
  * What always holds: epochs ascend, each has a part; last_committed is below the first; nothing is dropped but by an
- * acknowledgement (or because the target's marker says at a restore that it is committed); on NO_MEMORY nothing changed.
- * One thread.
+ * acknowledgement (or because the target's marker says at a restore that it is committed); on NO_MEMORY nothing
+ * changed. One thread.
  *
  * A part, as stored (little-endian, as all of weir's formats; checked by the checksum of what it lies in):
  *

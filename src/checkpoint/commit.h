@@ -60,13 +60,14 @@ void wr_commit_snapshot_deinit(struct wr_memory *memory, struct wr_commit_snapsh
 enum wr_compare {
   WR_COMPARE_OK,
   WR_COMPARE_FOREIGN,      /* a fresh start, but the target has a marker of another incarnation of this job */
-  WR_COMPARE_LOST,         /* marker missing, or below what R says was committed: target replaced or rolled back */
+  WR_COMPARE_LOST,         /* marker below what R says was committed, or missing where R says that something was
+                              committed or is in doubt: target replaced, rolled back, or it forgot (retention) */
   WR_COMPARE_NEWER_OUTPUT, /* marker above R: newer output is out than what R knows */
   WR_COMPARE_FENCED,       /* a higher start number of this incarnation holds the marker */
   WR_COMPARE_OTHER         /* R is of this incarnation, the marker of another: another run writes there */
 };
-/* `r` is the id of the checkpoint that is restored, 0 for none; `snapshot` is what it stored for this sink (NULL: R does
- * not know the sink, it begins empty). `incarnation` is the one that wrote R (or the new one, when r is 0);
+/* `r` is the id of the checkpoint that is restored, 0 for none; `snapshot` is what it stored for this sink (NULL: R
+ * does not know the sink, it begins empty). `incarnation` is the one that wrote R (or the new one, when r is 0);
  * `start_number` is the last start number durably recorded in the folder before this start. */
 enum wr_compare wr_commit_compare(const struct wr_marker *marker, const uint8_t *incarnation, uint64_t start_number,
                                   uint64_t r, const struct wr_commit_snapshot *snapshot);
@@ -96,11 +97,11 @@ struct wr_commit_snapshot wr_commit_snapshot_view(const struct wr_commit *commit
 /* Checkpoint N completed: epochs up to N are to be committed. Ids older than one already seen change nothing. */
 void wr_commit_completed(struct wr_commit *commit, uint64_t checkpoint_id);
 
-/* The epoch to commit now: the oldest completed one, when none is being committed. NULL: nothing to do. The caller commits
- * it and answers with one of the functions below. */
+/* The epoch to commit now: the oldest completed one, when none is being committed. NULL: nothing to do. The caller
+ * commits it and answers with one of the functions below. */
 const struct wr_epoch *wr_commit_begin_next(struct wr_commit *commit);
 void wr_commit_acknowledged(struct wr_commit *commit, uint64_t checkpoint_id); /* committed, or was already */
-void wr_commit_retry(struct wr_commit *commit, uint64_t checkpoint_id);        /* a transient failure: it is next again */
+void wr_commit_retry(struct wr_commit *commit, uint64_t checkpoint_id); /* a transient failure: it is next again */
 
 /* Rule 2: completed and not yet acknowledged epochs exceed a limit. */
 bool wr_commit_is_over_limit(const struct wr_commit *commit);

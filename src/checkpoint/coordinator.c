@@ -1,9 +1,9 @@
 /* checkpoint/coordinator.c: see coordinator.h.
  *
- * How it works. A checkpoint in flight is one `flight`: PENDING until all tasks acknowledged, READY until no other one is
- * being published, PUBLISHING until the store has answered. Events change flights and put actions into a ring; nothing
- * but tick triggers. What could be triggered next, and when, is computed in one place (next_trigger), which tick and
- * wake_at share, so that they cannot disagree.
+ * How it works. A checkpoint in flight is one `flight`: PENDING until all tasks acknowledged, READY until no other one
+ * is being published, PUBLISHING until the store has answered. Events change flights and put actions into a ring;
+ * nothing but tick triggers. What could be triggered next, and when, is computed in one place (next_trigger), which
+ * tick and wake_at share, so that they cannot disagree.
  *
  * What always holds:
  *   - flights ascend by id; there are at most max_in_flight; at most one is PUBLISHING, so completions ascend too.

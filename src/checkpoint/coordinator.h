@@ -1,18 +1,18 @@
 /* checkpoint/coordinator.h: when to take a checkpoint and what becomes of it. Pure: no I/O, clock or threads.
  *
- * Events go in (time passes, a task acknowledges, the store answers), actions come out of a queue and are carried out by
- * the job (runtime/job), which takes all of them after every event. One checkpoint is in flight unless max_in_flight says more. The rules are Flink's
- * CheckpointCoordinator with the differences of ARCHITECTURE.md ("Checkpoints"): a failed checkpoint never fails the job;
- * ids come from durably reserved blocks and are never used twice; nothing that failed is ever restorable.
+ * Events go in (time passes, a task acknowledges, the store answers), actions come out of a queue and are carried out
+ * by the job (runtime/job), which takes all of them after every event. One checkpoint is in flight unless max_in_flight
+ * says more. The rules are Flink's CheckpointCoordinator with the differences of ARCHITECTURE.md ("Checkpoints"): a
+ * failed checkpoint never fails the job; ids come from durably reserved blocks and are never used twice; nothing that failed is ever restorable.
  *
  * The life of checkpoint N:   TRIGGER -> (acks) -> PUBLISH -> COMPLETE, SUBSUME older       or at any point -> ABORT
  *   - Every task acknowledges once: (attempt, id, task). Attempts that are not the present one count for nothing.
  *   - All acknowledged: PUBLISH, one at a time. The timeout no longer counts then; the outcome is waited for.
- *   - Published durable: COMPLETE(N) (tasks are told, committers commit), older pending ones are aborted (subsumed), and of
- *     completed ones all but the newest `retained` are SUBSUMEd (their files may go).
+ *   - Published durable: COMPLETE(N) (tasks are told, committers commit), older pending ones are aborted (subsumed),
+ *     and of completed ones all but the newest `retained` are SUBSUMEd (their files may go).
  *   - Published failed: ABORT(N, metadata). Unknown: RESTART: the attempt ends and recovery decides.
- *   - Declined, timed out, a newer one completed: ABORT(N): tasks are told, what they wrote for N may be deleted (not the
- *     parts of prepared epochs).
+ *   - Declined, timed out, a newer one completed: ABORT(N): tasks are told, what they wrote for N may be deleted (not
+ *     the parts of prepared epochs).
  * One thread.
  */
 #ifndef WR_CHECKPOINT_COORDINATOR_H
@@ -38,8 +38,8 @@ struct wr_coordinator_options {
  * off; they wait for one in flight to end. */
 enum wr_checkpoint_reason {
   WR_CHECKPOINT_PERIODIC,
-  WR_CHECKPOINT_REQUESTED, /* forced; by a user of the API, or the first one of a job. Not taken again when it fails. One
-                              trigger, whatever its reason, serves all requests before it */
+  WR_CHECKPOINT_REQUESTED, /* forced; by a user of the API, or the first one of a job. Not taken again when it fails.
+                              One trigger, whatever its reason, serves all requests before it */
   WR_CHECKPOINT_FINAL,     /* forced; the last of a bounded job or of a stop: no periodic one is triggered after it was
                               asked for; when it fails it is taken again after the interval (1 s when that is 0);
                               after it completed nothing is triggered */
@@ -107,8 +107,8 @@ void wr_coordinator_published(struct wr_coordinator *coordinator, uint64_t id, e
 /* Ids below `id_limit` are durably reserved now. A failed reservation is answered with the old limit: it is asked again
  * after the interval (1 s when that is 0). */
 void wr_coordinator_reserved(struct wr_coordinator *coordinator, uint64_t id_limit, uint64_t now_ns);
-/* The attempt ends: everything in flight is aborted and nothing is triggered any more. A publish that was begun keeps its
- * outcome open: it still answers with COMPLETE, ABORT or RESTART. */
+/* The attempt ends: everything in flight is aborted and nothing is triggered any more. A publish that was begun keeps
+ * its outcome open: it still answers with COMPLETE, ABORT or RESTART. */
 void wr_coordinator_stop(struct wr_coordinator *coordinator);
 
 /* Takes the next action; false when there is none. */

@@ -289,8 +289,8 @@ TEST(many_channels) {
 }
 
 /* A4: soak. Every channel brings barriers 1, 2, 3 ... in order, some as cancel markers, some left out; the coordinator
- * aborts now and then. Ids of decisions only ascend per kind, no id is decided twice, an id that all channels brought and
- * that nothing disturbed is snapshotted. */
+ * aborts now and then. Ids of decisions only ascend per kind, no id is decided twice, an id that all channels brought
+ * and that nothing disturbed is snapshotted. */
 struct soak {
   struct wr_barriers *barriers;
   struct wr_random random;
