@@ -50,6 +50,7 @@ bool wr_output_is_full(const struct wr_output *output);
 struct wr_sink_shared {
   atomic_bool over_limit;           /* the committer's backlog exceeds its limits */
   _Atomic uint64_t waiting_epochs;  /* completed, not acknowledged (metric, stop message) */
+  _Atomic uint64_t settled_id;      /* the newest completed checkpoint all of whose epochs are acknowledged; the task's */
 };
 
 /* Counters that the metrics read from other threads. Names as Flink's. */

@@ -146,6 +146,7 @@ static enum weir_code handle_abort(struct wr_task *task, uint64_t id) {
 }
 
 static void handle_complete(struct wr_task *task, uint64_t id) {
+  task->completed_id = id;
   for (uint32_t i = task->link_count; i-- > 0;) {
     struct wr_link *link = &task->links[i];
     if (link->backend != NULL) wr_backend_completed(link->backend, id);
@@ -299,6 +300,12 @@ static enum weir_code report(struct wr_task *task) {
   if (!task->settled && tail->op->vtable->is_settled != NULL && tail->op->vtable->is_settled(tail->op)) {
     task->settled = true;
     WR_TRY(send_plain(task, WR_EVENT_SETTLED));
+  }
+  if (task->completed_id != 0 && tail->context.sink != NULL && tail->op->vtable->is_settled != NULL &&
+      tail->op->vtable->is_settled(tail->op) &&
+      atomic_load_explicit(&tail->context.sink->settled_id, memory_order_relaxed) != task->completed_id) {
+    atomic_store_explicit(&tail->context.sink->settled_id, task->completed_id, memory_order_release);
+    task->options.job_waker->wake(task->options.job_waker);
   }
   if (!task->ended && tail->output_ended && wr_chain_is_empty(task)) {
     task->ended = true;

@@ -66,6 +66,7 @@ struct wr_task {
   uint64_t last_aborted_id;
   uint64_t last_barrier_id;      /* handled (taken or given up) */
 
+  uint64_t completed_id;         /* the last completed checkpoint it was told of */
   uint64_t snapshot_id;          /* the running snapshot; 0: none */
   uint64_t snapshot_started_ns;
   uint64_t alignment_started_ns; /* 0: not aligning */

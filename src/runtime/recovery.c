@@ -1,0 +1,325 @@
+/* runtime/recovery.c: see recovery.h. The order of the steps is the promise; each is safe to be cut off anywhere:
+ *
+ *   1 lock             2 identity          3 R               4 uids of R against the graph
+ *   5 markers read and compared, for every sink                                    -- up to here nothing is changed
+ *   6 (fresh) the old folder is moved aside
+ *   7 identity: start number + 1, ids + a block, perhaps a new incarnation         -- durable before anything outside
+ *   8 R published again          9 clean-up           10 every target claimed
+ */
+#include "runtime/recovery.h"
+
+#include "base/limits.h"
+
+#include <inttypes.h>
+
+/* ---- open ---- */
+
+static enum weir_code read_identity(struct wr_recovery *recovery, struct weir_error *error) {
+  if (recovery->folder == NULL)
+    WR_TRY(wr_folder_open(recovery->seams->files, recovery->seams->memory, recovery->folder_path, false,
+                          &recovery->folder, error));
+  WR_TRY(wr_folder_read_identity(recovery->folder, &recovery->identity, &recovery->has_identity, error));
+  if (!recovery->has_identity || recovery->fresh) return WEIR_OK;
+  if (strcmp(recovery->identity.job_name, recovery->job_name) != 0)
+    return WR_FAIL(error, WEIR_FOREIGN,
+                   "the folder %s belongs to job '%s', not to '%s'; give another --state, or begin anew with --fresh",
+                   recovery->folder_path, recovery->identity.job_name, recovery->job_name);
+  recovery->already_finished = recovery->identity.finished;
+  return WEIR_OK;
+}
+
+static enum weir_code list_retained(struct wr_recovery *recovery, struct weir_error *error) {
+  uint64_t *ids = NULL;
+  uint32_t count = 0;
+  WR_TRY(wr_folder_list_checkpoints(recovery->folder, &ids, &count, error));
+  uint32_t kept = 0;
+  while (kept < count && ids[kept] <= recovery->restored.checkpoint_id)
+    kept++;
+  recovery->retained = ids;
+  recovery->retained_count = kept;
+  return WEIR_OK;
+}
+
+static bool has_state(const struct wr_operator_state *state) {
+  for (uint32_t i = 0; i < state->subtask_count; i++) {
+    const struct wr_subtask_state *subtask = &state->subtasks[i];
+    if (subtask->keyed_count != 0 || subtask->split_count != 0 || subtask->raw.length != 0) return true;
+    if (subtask->has_commit && subtask->commit.epoch_count != 0) return true;
+  }
+  return false;
+}
+
+/* State or a waiting epoch that no operator takes is refused by name. */
+static enum weir_code check_uids(struct wr_recovery *recovery, struct weir_error *error) {
+  for (uint32_t i = 0; i < recovery->restored.operator_count; i++) {
+    const struct wr_operator_state *state = &recovery->restored.operators[i];
+    bool known = false;
+    for (uint32_t n = 0; n < recovery->graph->node_count; n++)
+      known = known || strcmp(recovery->graph->nodes[n].uid, state->uid) == 0;
+    if (known || !has_state(state)) continue;
+    if (!recovery->allow_non_restored)
+      return WR_FAIL(error, WEIR_REFUSED,
+                     "checkpoint %" PRIu64 " has state of operator '%s', which the job no longer has; "
+                     "--allow-non-restored-state drops it",
+                     recovery->restored.checkpoint_id, state->uid);
+    wr_log_write(recovery->seams->log, WR_LOG_WARN, "state of operator '%s' is dropped: the job no longer has it",
+                 state->uid);
+  }
+  return WEIR_OK;
+}
+
+static enum weir_code find_restored(struct wr_recovery *recovery, struct weir_error *error) {
+  if (!recovery->has_identity || recovery->fresh) return WEIR_OK;
+  struct weir_error damage = {.code = WEIR_OK};
+  WR_TRY(wr_folder_load_newest(recovery->folder, &recovery->restored, &recovery->has_restored,
+                               &recovery->damaged_count, &damage, error));
+  if (recovery->damaged_count != 0) {
+    if (!recovery->has_restored)
+      return WR_FAIL(error, WEIR_CORRUPT,
+                     "no checkpoint in %s can be read (%s); `weir check` shows the damage; --fresh begins anew",
+                     recovery->folder_path, damage.message);
+    wr_log_write(recovery->seams->log, WR_LOG_WARN,
+                 "%u checkpoint(s) newer than %" PRIu64 " cannot be read and are passed over: %s",
+                 recovery->damaged_count, recovery->restored.checkpoint_id, damage.message);
+  }
+  if (!recovery->has_restored) return WEIR_OK;
+  uint32_t stored = recovery->restored.max_parallelism;
+  if (recovery->max_parallelism != 0 && recovery->max_parallelism != stored)
+    return WR_FAIL(error, WEIR_INVALID, "the maximum parallelism of %s is %u and cannot become %u",
+                   recovery->folder_path, stored, recovery->max_parallelism);
+  WR_TRY(list_retained(recovery, error));
+  return check_uids(recovery, error);
+}
+
+/* What R stored for a committer. */
+static struct wr_commit_snapshot *stored_commit(struct wr_recovery *recovery, const char *uid) {
+  if (!recovery->has_restored) return NULL;
+  const struct wr_operator_state *state = wr_metadata_find(&recovery->restored, uid);
+  if (state == NULL || state->subtask_count == 0 || !state->subtasks[0].has_commit) return NULL;
+  return &state->subtasks[0].commit;
+}
+
+static bool same_incarnation(const uint8_t *a, const uint8_t *b) {
+  return memcmp(a, b, WR_INCARNATION_BYTES) == 0;
+}
+
+static enum wr_compare compare(struct wr_recovery *recovery, const struct wr_recovery_sink *sink) {
+  const struct wr_identity *identity = &recovery->identity;
+  const struct wr_commit_snapshot *stored = stored_commit(recovery, recovery->graph->nodes[sink->node].uid);
+  if (recovery->fresh) return WR_COMPARE_OK;
+  static const uint8_t nobody[WR_INCARNATION_BYTES];
+  if (!recovery->has_identity) return wr_commit_compare(&sink->seen, nobody, 0, 0, NULL);
+  uint64_t r = recovery->has_restored ? recovery->restored.checkpoint_id : 0;
+  const uint8_t *incarnation = identity->incarnation;
+  /* A new incarnation that goes on from its parent's R: a target that was not claimed for it yet still has the parent's
+   * marker; one that was has nothing of R recorded under the new name. */
+  if (recovery->has_restored && !same_incarnation(recovery->restored.incarnation, identity->incarnation)) {
+    if (sink->seen.present && same_incarnation(sink->seen.incarnation, identity->incarnation)) stored = NULL;
+    else incarnation = recovery->restored.incarnation;
+  }
+  return wr_commit_compare(&sink->seen, incarnation, identity->start_number, r, stored);
+}
+
+static enum weir_code refuse(struct wr_recovery *recovery, const struct wr_recovery_sink *sink,
+                             struct weir_error *error) {
+  const char *uid = recovery->graph->nodes[sink->node].uid;
+  uint64_t r = recovery->has_restored ? recovery->restored.checkpoint_id : 0;
+  const struct wr_commit_snapshot *stored = stored_commit(recovery, uid);
+  uint64_t recorded = stored == NULL ? 0 : stored->last_committed;
+  switch (sink->verdict) {
+  case WR_COMPARE_FOREIGN:
+    return WR_FAIL(error, WEIR_REFUSED,
+                   "the target of sink '%s' holds output of an earlier run of job '%s' (up to its checkpoint %" PRIu64
+                   "), but %s is a new folder; give that run's --state, or write on top of it with --fresh",
+                   uid, recovery->job_name, sink->seen.checkpoint_id, recovery->folder_path);
+  case WR_COMPARE_LOST:
+    return WR_FAIL(error, WEIR_REFUSED,
+                   "the target of sink '%s' was replaced or has lost data: it holds output up to checkpoint %" PRIu64
+                   ", but checkpoint %" PRIu64 " says that output up to %" PRIu64 " was committed; put the target back, "
+                   "or go on as it is with --accept-duplicates (write what is in doubt) or --accept-loss (leave it out)",
+                   uid, sink->seen.present ? sink->seen.checkpoint_id : 0, r, recorded);
+  case WR_COMPARE_NEWER_OUTPUT:
+    return WR_FAIL(error, WEIR_REFUSED,
+                   "the target of sink '%s' holds output up to checkpoint %" PRIu64 ", but the newest checkpoint that can "
+                   "be restored is %" PRIu64 ": going on would write that output again; --accept-duplicates does so, "
+                   "--accept-loss leaves out what is in doubt",
+                   uid, sink->seen.checkpoint_id, r);
+  case WR_COMPARE_FENCED:
+    return WR_FAIL(error, WEIR_FENCED,
+                   "the target of sink '%s' is held by start %" PRIu64 " of this job, a later one than this folder knows "
+                   "(%" PRIu64 "): a copy of the folder is running or has run elsewhere",
+                   uid, sink->seen.start_number, recovery->identity.start_number);
+  case WR_COMPARE_OTHER:
+    return WR_FAIL(error, WEIR_REFUSED,
+                   "the target of sink '%s' was taken over by another run of job '%s'; put the target back, or go on with "
+                   "--accept-duplicates or --accept-loss",
+                   uid, recovery->job_name);
+  case WR_COMPARE_OK:
+    break;
+  }
+  return WEIR_OK;
+}
+
+static enum weir_code ask_target(struct wr_recovery *recovery, struct wr_recovery_sink *sink, struct weir_error *error) {
+  const struct wr_node *node = &recovery->graph->nodes[sink->node];
+  sink->context = (struct wr_target_context){.seams = recovery->seams,
+                                             .memory = recovery->seams->memory,
+                                             .store = recovery->store,
+                                             .job_name = recovery->job_name,
+                                             .uid = node->uid,
+                                             .schema = node->input_schemas[0]};
+  WR_TRY(node->new_target(node->config, &sink->context, &sink->target, error));
+  WR_TRY(sink->target->vtable->connect(sink->target, error));
+  WR_TRY(sink->target->vtable->read_marker(sink->target, &sink->seen, error));
+  sink->verdict = compare(recovery, sink);
+  sink->marker_checkpoint_id = sink->seen.present && !recovery->fresh ? sink->seen.checkpoint_id : 0;
+  if (sink->verdict == WR_COMPARE_OK) return WEIR_OK;
+  bool accepted = (recovery->accept_duplicates || recovery->accept_loss) && sink->verdict != WR_COMPARE_FENCED;
+  if (!accepted) return refuse(recovery, sink, error);
+  sink->marker_checkpoint_id =
+      recovery->accept_loss && recovery->has_restored ? recovery->restored.checkpoint_id : 0;
+  wr_log_write(recovery->seams->log, WR_LOG_WARN, "sink '%s': its target does not fit the checkpoint; %s", node->uid,
+               recovery->accept_loss ? "what is in doubt is left out (--accept-loss)"
+                                     : "what is in doubt is written (--accept-duplicates)");
+  return WEIR_OK;
+}
+
+static enum weir_code ask_targets(struct wr_recovery *recovery, struct weir_error *error) {
+  uint32_t count = 0;
+  for (uint32_t n = 0; n < recovery->graph->node_count; n++)
+    count += recovery->graph->nodes[n].new_target != NULL;
+  if (count == 0) return WEIR_OK;
+  recovery->sinks = wr_alloc_zeroed(recovery->seams->memory, count, sizeof *recovery->sinks, WR_MEMORY_SINK);
+  if (recovery->sinks == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for %u sinks", count);
+  for (uint32_t n = 0; n < recovery->graph->node_count; n++) {
+    if (recovery->graph->nodes[n].new_target == NULL) continue;
+    struct wr_recovery_sink *sink = &recovery->sinks[recovery->sink_count++];
+    sink->node = n;
+    WR_TRY(ask_target(recovery, sink, error));
+  }
+  return WEIR_OK;
+}
+
+enum weir_code wr_recovery_open(struct wr_recovery *recovery, struct weir_error *error) {
+  WR_TRY(read_identity(recovery, error));
+  if (recovery->already_finished) return WEIR_OK;
+  WR_TRY(find_restored(recovery, error));
+  return ask_targets(recovery, error);
+}
+
+/* ---- claim ---- */
+
+static void begin_incarnation(struct wr_recovery *recovery, struct wr_identity *next) {
+  memcpy(next->parent, recovery->identity.incarnation, WR_INCARNATION_BYTES);
+  recovery->seams->entropy->fill(recovery->seams->entropy, next->incarnation, WR_INCARNATION_BYTES);
+  next->resumed_from = recovery->has_restored ? recovery->restored.checkpoint_id : 0;
+}
+
+static enum weir_code next_identity(struct wr_recovery *recovery, struct wr_identity *out_next,
+                                    struct weir_error *error) {
+  struct wr_identity next = recovery->identity;
+  bool accepted = false;
+  for (uint32_t i = 0; i < recovery->sink_count; i++)
+    accepted = accepted || recovery->sinks[i].verdict != WR_COMPARE_OK;
+  if (recovery->fresh || !recovery->has_identity) {
+    next = (struct wr_identity){.checkpoint_id_limit = 1};
+    size_t length = strlen(recovery->job_name);
+    if (length > WR_NAME_BYTES_MAX)
+      return WR_FAIL(error, WEIR_INVALID, "the job's name has %zu bytes; the limit is %d", length, WR_NAME_BYTES_MAX);
+    memcpy(next.job_name, recovery->job_name, length + 1);
+    begin_incarnation(recovery, &next);
+    if (!recovery->has_identity) memset(next.parent, 0, sizeof next.parent);
+    next.resumed_from = 0;
+  } else if (accepted) {
+    begin_incarnation(recovery, &next);
+  }
+  next.start_number++;
+  next.checkpoint_id_limit += WR_CHECKPOINT_ID_BLOCK;
+  next.finished = false;
+  next.in_doubt = true;
+  *out_next = next;
+  return WEIR_OK;
+}
+
+/* Under a new name nothing is recorded as committed beyond what the target will be claimed with. */
+static void forget_records(struct wr_recovery *recovery) {
+  for (uint32_t i = 0; i < recovery->sink_count; i++) {
+    struct wr_commit_snapshot *stored = stored_commit(recovery, recovery->graph->nodes[recovery->sinks[i].node].uid);
+    if (stored != NULL) stored->last_committed = recovery->sinks[i].marker_checkpoint_id;
+  }
+}
+
+static enum weir_code publish_identity(struct wr_recovery *recovery, struct weir_error *error) {
+  struct wr_identity next;
+  WR_TRY(next_identity(recovery, &next, error));
+  if (recovery->fresh && recovery->has_identity) {
+    char *moved_to = NULL;
+    WR_TRY(wr_folder_move_aside(recovery->folder, &moved_to, error));
+    wr_log_write(recovery->seams->log, WR_LOG_INFO, "the old folder was moved to %s", moved_to);
+    wr_free(recovery->seams->memory, moved_to);
+    recovery->has_identity = false;
+  }
+  if (wr_folder_publish_identity(recovery->folder, &next, error) != WR_PUBLISH_DURABLE)
+    return error == NULL ? WEIR_IO : error->code;
+  if (recovery->has_restored && !same_incarnation(recovery->restored.incarnation, next.incarnation))
+    forget_records(recovery);
+  recovery->identity = next;
+  recovery->has_identity = true;
+  recovery->fresh = recovery->accept_duplicates = recovery->accept_loss = false;
+  memcpy(recovery->store->incarnation, next.incarnation, WR_INCARNATION_BYTES);
+  recovery->store->start_number = next.start_number;
+  atomic_store(&recovery->store->next_file_serial, 0);
+  return WEIR_OK;
+}
+
+static enum weir_code settle_folder(struct wr_recovery *recovery, struct weir_error *error) {
+  if (!recovery->has_restored) return WEIR_OK;
+  if (wr_folder_publish_again(recovery->folder, recovery->restored.checkpoint_id, error) != WR_PUBLISH_DURABLE)
+    return error == NULL ? WEIR_IO : error->code;
+  /* While a newer checkpoint is there that cannot be read, nothing is removed: it may be asked for evidence. */
+  if (recovery->damaged_count != 0) return WEIR_OK;
+  struct wr_folder_cleanup cleanup = {.retained = recovery->retained,
+                                      .retained_count = recovery->retained_count,
+                                      .present_start = recovery->store->start_number};
+  uint32_t removed = 0;
+  struct weir_error ignored;
+  if (wr_folder_clean_up(recovery->folder, &cleanup, &removed, &ignored) != WEIR_OK)
+    wr_log_write(recovery->seams->log, WR_LOG_WARN, "old files of %s could not be removed: %s", recovery->folder_path,
+                 ignored.message);
+  return WEIR_OK;
+}
+
+enum weir_code wr_recovery_claim(struct wr_recovery *recovery, struct weir_error *error) {
+  WR_TRY(publish_identity(recovery, error));
+  WR_TRY(settle_folder(recovery, error));
+  for (uint32_t i = 0; i < recovery->sink_count; i++) {
+    struct wr_recovery_sink *sink = &recovery->sinks[i];
+    WR_TRY(sink->target->vtable->claim(sink->target, &sink->seen, sink->marker_checkpoint_id, error));
+  }
+  return WEIR_OK;
+}
+
+void wr_recovery_reset(struct wr_recovery *recovery) {
+  struct wr_memory *memory = recovery->seams->memory;
+  for (uint32_t i = 0; i < recovery->sink_count; i++) {
+    if (recovery->sinks[i].target == NULL) continue;
+    recovery->sinks[i].target->vtable->close(recovery->sinks[i].target);
+    recovery->sinks[i].target->vtable->free(recovery->sinks[i].target);
+  }
+  wr_free(memory, recovery->sinks);
+  recovery->sinks = NULL;
+  recovery->sink_count = 0;
+  if (recovery->has_restored) wr_metadata_deinit(memory, &recovery->restored);
+  recovery->restored = (struct wr_metadata){0};
+  recovery->has_restored = false;
+  recovery->damaged_count = 0;
+  wr_free(memory, recovery->retained);
+  recovery->retained = NULL;
+  recovery->retained_count = 0;
+}
+
+void wr_recovery_deinit(struct wr_recovery *recovery) {
+  wr_recovery_reset(recovery);
+  wr_folder_close(recovery->folder);
+  recovery->folder = NULL;
+}

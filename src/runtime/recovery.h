@@ -1,0 +1,61 @@
+/* runtime/recovery.h: the blocking half of a start: two functions that run inside a call.
+ *
+ * open()   locks the folder, reads the identity and R (the newest checkpoint that can be read whole), connects to every
+ *          target, reads its marker and compares. It changes nothing that outlives it: a refusal leaves folder and
+ *          targets as they were.
+ * claim()  publishes the identity with the next start number and a reserved block of checkpoint ids (and, where one
+ *          begins, the new incarnation), publishes R again so that it is durable beyond doubt, cleans up, and claims every
+ *          target. From here on an older start can neither commit nor publish.
+ *
+ * Both run again at every restart within the process. What is asked for once (fresh, accept_*) counts for the first
+ * claim only. The struct is touched by one call at a time and by the master in between.
+ */
+#ifndef WR_RUNTIME_RECOVERY_H
+#define WR_RUNTIME_RECOVERY_H
+
+#include "checkpoint/folder.h"
+#include "runtime/graph.h"
+
+/* What recovery knows of one committer. */
+struct wr_recovery_sink {
+  uint32_t node;
+  struct wr_target *target;
+  struct wr_target_context context;
+  struct wr_marker seen;
+  enum wr_compare verdict;
+  uint64_t marker_checkpoint_id; /* what counts as committed already */
+};
+
+struct wr_recovery {
+  /* set by the master */
+  struct wr_seams *seams;
+  struct wr_store *store;         /* incarnation and start number are filled by claim */
+  const struct wr_graph *graph;
+  const char *folder_path;
+  const char *job_name;
+  uint32_t max_parallelism;       /* asked for; 0: any */
+  bool fresh, accept_duplicates, accept_loss, allow_non_restored; /* the first three are cleared by claim */
+  bool bounded;
+
+  /* found */
+  struct wr_folder *folder;       /* open and locked from the first open on */
+  struct wr_identity identity;    /* as it stands in the folder */
+  bool has_identity;
+  bool already_finished;          /* the folder says FINISHED and nobody asked for a fresh start: nothing else was done */
+  struct wr_metadata restored;    /* R */
+  bool has_restored;
+  uint32_t damaged_count;         /* newer checkpoints that cannot be read */
+  uint64_t *retained;             /* ids of checkpoints up to R, ascending */
+  uint32_t retained_count;
+  struct wr_recovery_sink *sinks; /* one per committer node */
+  uint32_t sink_count;
+};
+
+enum weir_code wr_recovery_open(struct wr_recovery *recovery, struct weir_error *error);
+enum weir_code wr_recovery_claim(struct wr_recovery *recovery, struct weir_error *error);
+/* Inside a call too: closes the targets and forgets what was found, for the next open. The folder stays locked. */
+void wr_recovery_reset(struct wr_recovery *recovery);
+/* Resets, and closes the folder. */
+void wr_recovery_deinit(struct wr_recovery *recovery);
+
+#endif
