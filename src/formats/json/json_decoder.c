@@ -1,0 +1,547 @@
+/* formats/json/json_decoder.c: see json_decoder.h.
+ *
+ * How it works. simdjson's first stage lists where tokens begin (os/shims/simdjson_shim.h), for a window of many lines at
+ * once. Then each record is walked over its tokens, every one of them: what stands between two tokens is one number, word
+ * or string and white space, and is checked whole. A field that the job wants leaves its place behind; a name that comes
+ * again overwrites it. Only when the record has proved sound are the places turned into values of the builder.
+ *
+ * A window in which the first stage finds a fault is done again line by line, so that the fault meets its own record
+ * only. A record that fails is scanned once more, byte by byte, to say where and why (json_text.h).
+ *
+ * What always holds: a window ends with a newline (or the input does), and no string of a window that was indexed holds
+ * one, so a line's tokens are its own. Between two records all places are empty. One thread per decoder.
+ */
+#include "formats/json/json_decoder.h"
+
+#include "base/bytes.h"
+#include "base/limits.h"
+#include "formats/json/json_text.h"
+#include "formats/json/json_value.h"
+#include "os/shims/simdjson_shim.h"
+
+#include <stdio.h>
+
+/* Small enough for the second level cache together with its index; large enough to make a call cost nothing. */
+enum { WINDOW_BYTES = 32 * 1024, TABLE_MIN = 64 };
+
+/* Where a field's value stands in the record: [start, end); end 0: it has none. */
+struct place {
+  uint32_t start, end;
+};
+
+struct wr_json_decoder {
+  struct wr_memory *memory;
+  struct wr_calls *calls;        /* NULL: simdjson's handle was not adopted */
+  struct wr_simdjson *index;
+  struct weir_schema *schema;    /* own copy */
+  uint32_t *name_lengths;        /* per field */
+  uint32_t *columns;             /* per field: the builder's column */
+  struct place *places;          /* per field */
+  uint16_t *table;               /* open addressing by name: field + 1, 0 is free */
+  uint32_t table_mask;           /* its size, a power of two, minus 1 */
+  struct wr_bytes scratch;       /* a string with its escapes decoded */
+  struct wr_json_fault *fault;   /* the caller's, during a call */
+  struct weir_error *error;      /* likewise */
+};
+
+/* ---- names ---- */
+
+static uint64_t load(const char *text, size_t width) {
+  uint64_t value = 0;
+  memcpy(&value, text, width);
+  return value;
+}
+
+/* Spreads names by their length and up to 16 of their bytes. */
+static uint32_t name_hash(const char *name, size_t length) {
+  uint64_t a = 0, b = 0;
+  if (length >= 8) {
+    a = load(name, 8);
+    b = load(name + length - 8, 8);
+  } else if (length >= 4) {
+    a = load(name, 4);
+    b = load(name + length - 4, 4);
+  } else if (length > 0) {
+    a = (uint64_t)(unsigned char)name[0] << 16 | (uint64_t)(unsigned char)name[length / 2] << 8 |
+        (unsigned char)name[length - 1];
+  }
+  uint64_t mixed = (a ^ (b << 23 | b >> 41) ^ length) * 0x9e3779b97f4a7c15ull;
+  return (uint32_t)(mixed >> 40);
+}
+
+/* The field of a name; field_count: none. */
+static uint32_t find_field(const struct wr_json_decoder *decoder, const char *name, size_t length) {
+  for (uint32_t at = name_hash(name, length);; at++) {
+    uint32_t entry = decoder->table[at & decoder->table_mask];
+    if (entry == 0) return decoder->schema->field_count;
+    if (decoder->name_lengths[entry - 1] == length &&
+        memcmp(decoder->schema->fields[entry - 1].name, name, length) == 0)
+      return entry - 1;
+  }
+}
+
+static void fill_table(struct wr_json_decoder *decoder) {
+  for (uint32_t i = 0; i < decoder->schema->field_count; i++) {
+    decoder->name_lengths[i] = (uint32_t)strlen(decoder->schema->fields[i].name);
+    uint32_t at = name_hash(decoder->schema->fields[i].name, decoder->name_lengths[i]);
+    while (decoder->table[at & decoder->table_mask] != 0)
+      at++;
+    decoder->table[at & decoder->table_mask] = (uint16_t)(i + 1);
+  }
+}
+
+/* ---- life ---- */
+
+static bool allocate(struct wr_json_decoder *decoder, const struct weir_schema *schema) {
+  uint32_t count = schema->field_count, table_size = TABLE_MIN;
+  while (table_size < 4 * count)
+    table_size *= 2;
+  decoder->table_mask = table_size - 1;
+  decoder->schema = wr_schema_copy(decoder->memory, schema);
+  decoder->name_lengths = wr_alloc_zeroed(decoder->memory, count, sizeof(uint32_t), WR_MEMORY_SOURCE);
+  decoder->columns = wr_alloc_zeroed(decoder->memory, count, sizeof(uint32_t), WR_MEMORY_SOURCE);
+  decoder->places = wr_alloc_zeroed(decoder->memory, count, sizeof(struct place), WR_MEMORY_SOURCE);
+  decoder->table = wr_alloc_zeroed(decoder->memory, table_size, sizeof(uint16_t), WR_MEMORY_SOURCE);
+  decoder->index = wr_simdjson_new();
+  if (decoder->index != NULL && decoder->calls != NULL)
+    decoder->calls->adopt(decoder->calls, decoder->index, wr_simdjson_free);
+  return decoder->schema != NULL && decoder->name_lengths != NULL && decoder->columns != NULL &&
+         decoder->places != NULL && decoder->table != NULL && decoder->index != NULL;
+}
+
+enum weir_code wr_json_decoder_new(struct wr_memory *memory, struct wr_calls *calls, const struct weir_schema *schema,
+                                   const uint32_t *field_map, struct wr_json_decoder **out_decoder,
+                                   struct weir_error *error) {
+  *out_decoder = NULL;
+  WR_TRY(wr_schema_check(schema, error));
+  struct wr_json_decoder *decoder = wr_alloc_zeroed(memory, 1, sizeof *decoder, WR_MEMORY_SOURCE);
+  if (decoder == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for a JSON decoder");
+  decoder->memory = memory;
+  decoder->calls = calls;
+  wr_bytes_init(&decoder->scratch, memory, WR_MEMORY_SOURCE);
+  if (!allocate(decoder, schema)) {
+    wr_json_decoder_free(decoder);
+    return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for a JSON decoder of %u fields", schema->field_count);
+  }
+  for (uint32_t i = 0; i < schema->field_count; i++)
+    decoder->columns[i] = field_map == NULL ? i : field_map[i];
+  fill_table(decoder);
+  *out_decoder = decoder;
+  return WEIR_OK;
+}
+
+void wr_json_decoder_free(struct wr_json_decoder *decoder) {
+  if (decoder == NULL) return;
+  if (decoder->index != NULL && decoder->calls != NULL) decoder->calls->disown(decoder->calls, decoder->index);
+  wr_simdjson_free(decoder->index);
+  wr_bytes_deinit(&decoder->scratch);
+  wr_free(decoder->memory, decoder->table);
+  wr_free(decoder->memory, decoder->places);
+  wr_free(decoder->memory, decoder->columns);
+  wr_free(decoder->memory, decoder->name_lengths);
+  wr_free(decoder->memory, decoder->schema);
+  wr_free(decoder->memory, decoder);
+}
+
+/* ---- the walk ---- */
+
+/* A record under way. Positions are those of the index: from `text`, which may be a window of many records. */
+struct walk {
+  const char *text;
+  const uint32_t *token; /* the next token; behind a record's last one comes a position at or behind `end` */
+  uint32_t end;          /* of the record */
+  bool has_escapes;      /* a backslash is somewhere in the record */
+};
+
+/* The first byte of the next token; 0 where the record has no more. */
+static inline char peek(const struct walk *walk) {
+  return *walk->token < walk->end ? walk->text[*walk->token] : 0;
+}
+
+/* Where the scalar that begins at the current token ends, white space trimmed. */
+static inline uint32_t scalar_end(const struct walk *walk) {
+  uint32_t start = walk->token[0], end = walk->token[1] < walk->end ? walk->token[1] : walk->end;
+  while (end > start + 1 && wr_json_is_space(walk->text[end - 1]))
+    end--;
+  return end;
+}
+
+/* The index has proved that the string is closed, so only what ends there can be its closing quote. */
+static inline bool string_is_sound(const struct walk *walk, uint32_t start, uint32_t end) {
+  if (end < start + 2 || walk->text[end - 1] != '"') return false;
+  return !walk->has_escapes || wr_json_unescape(walk->text + start + 1, end - start - 2, NULL) >= 0;
+}
+
+/* Checks the scalar at the current token whole, and steps over it. */
+static inline bool take_scalar(struct walk *walk, struct place *out_place) {
+  uint32_t start = *walk->token, end = scalar_end(walk);
+  const char *text = walk->text + start;
+  *out_place = (struct place){.start = start, .end = end};
+  walk->token++;
+  switch (*text) {
+  case '"': return string_is_sound(walk, start, end);
+  case 't': return end - start == 4 && memcmp(text, "true", 4) == 0;
+  case 'f': return end - start == 5 && memcmp(text, "false", 5) == 0;
+  case 'n': return end - start == 4 && memcmp(text, "null", 4) == 0;
+  default: return wr_json_number_end(text, walk->text + end) == walk->text + end;
+  }
+}
+
+/* Takes a name and its colon. */
+static inline bool take_name(struct walk *walk, struct place *out_place) {
+  if (peek(walk) != '"' || !take_scalar(walk, out_place) || peek(walk) != ':') return false;
+  walk->token++;
+  return true;
+}
+
+/* Checks the container at the current token with all that is in it, and steps over it; `depth` are open around it. The
+ * open ones are bits, the newest lowest: 1 is an array. */
+static bool take_container(struct walk *walk, uint32_t depth) {
+  uint64_t arrays = 0;
+  uint32_t outside = depth;
+  struct place place;
+  for (;;) {
+    char c = peek(walk);
+    if (c == '{' || c == '[') {
+      if (depth == WR_JSON_DEPTH_MAX) return false;
+      walk->token++;
+      depth++;
+      arrays = arrays << 1 | (c == '[');
+      if (peek(walk) != (c == '[' ? ']' : '}')) {
+        if (c == '{' && !take_name(walk, &place)) return false;
+        continue;
+      }
+    } else {
+      if (c == 0 || !take_scalar(walk, &place)) return false;
+      if (peek(walk) == ',') {
+        walk->token++;
+        if ((arrays & 1) == 0 && !take_name(walk, &place)) return false;
+        continue;
+      }
+    }
+    while (peek(walk) == ((arrays & 1) != 0 ? ']' : '}')) {
+      walk->token++;
+      arrays >>= 1;
+      if (--depth == outside) return true;
+    }
+    if (peek(walk) != ',') return false;
+    walk->token++;
+    if ((arrays & 1) == 0 && !take_name(walk, &place)) return false;
+  }
+}
+
+/* The place of the value of a name, where the job wants it; else NULL. False: no memory. */
+static inline bool find_place(struct wr_json_decoder *decoder, const struct walk *walk, struct place name,
+                              struct place **out_place) {
+  const char *bytes = walk->text + name.start + 1;
+  size_t length = name.end - name.start - 2;
+  if (walk->has_escapes && memchr(bytes, '\\', length) != NULL) {
+    wr_bytes_clear(&decoder->scratch);
+    char *room = (char *)wr_bytes_reserve(&decoder->scratch, length);
+    if (room == NULL) return false;
+    length = (size_t)wr_json_unescape(bytes, length, room);
+    bytes = room;
+  }
+  uint32_t field = find_field(decoder, bytes, length);
+  *out_place = field == decoder->schema->field_count ? NULL : &decoder->places[field];
+  return true;
+}
+
+enum walk_result { WALK_SOUND, WALK_BROKEN, WALK_NO_MEMORY };
+
+/* Walks one record, and leaves the places of its wanted fields. */
+static enum walk_result walk_record(struct wr_json_decoder *decoder, struct walk *walk) {
+  if (peek(walk) != '{') return WALK_BROKEN;
+  walk->token++;
+  if (peek(walk) == '}') {
+    walk->token++;
+    return peek(walk) == 0 && *walk->token >= walk->end ? WALK_SOUND : WALK_BROKEN;
+  }
+  for (;;) {
+    struct place name, value, *wanted = NULL;
+    if (!take_name(walk, &name)) return WALK_BROKEN;
+    if (!find_place(decoder, walk, name, &wanted)) return WALK_NO_MEMORY;
+    char c = peek(walk);
+    if (c == '{' || c == '[') {
+      value = (struct place){.start = *walk->token, .end = *walk->token + 1};
+      if (!take_container(walk, 1)) return WALK_BROKEN;
+    } else if (c == 0 || !take_scalar(walk, &value)) {
+      return WALK_BROKEN;
+    }
+    if (wanted != NULL) *wanted = value;
+    c = peek(walk);
+    walk->token++;
+    if (c == '}') break;
+    if (c != ',') return WALK_BROKEN;
+  }
+  return *walk->token >= walk->end ? WALK_SOUND : WALK_BROKEN;
+}
+
+/* ---- values ---- */
+
+static enum weir_code fail_field(struct wr_json_decoder *decoder, uint32_t field, enum wr_json_fault_kind kind,
+                                 size_t position, const char *what) {
+  struct wr_json_fault *fault = decoder->fault;
+  fault->kind = kind;
+  fault->position = (uint32_t)position;
+  fault->field = decoder->schema->fields[field].name;
+  snprintf(fault->sentence, sizeof fault->sentence, "field \"%.64s\" %s", fault->field, what);
+  return WEIR_BAD_RECORD;
+}
+
+/* What a field of a type has to look like, for the message. */
+static const char *const expectations[] = {
+    [WEIR_TYPE_BOOLEAN] = "is not true or false, as a BOOLEAN is",
+    [WEIR_TYPE_INT] = "is not a whole number in the range of an INT",
+    [WEIR_TYPE_BIGINT] = "is not a whole number in the range of a BIGINT",
+    [WEIR_TYPE_DOUBLE] = "is not a number in the range of a DOUBLE",
+    [WEIR_TYPE_STRING] = "is not a string",
+    [WEIR_TYPE_BYTES] = "is not a string in base64, as BYTES are",
+    [WEIR_TYPE_TIMESTAMP] = "is not a TIMESTAMP, a string like \"2024-02-29 12:34:56.789\"",
+};
+
+/* The bytes of a string, its escapes decoded (into the scratch, where it has some, or where `own` asks for a copy). */
+static enum weir_code string_of(struct wr_json_decoder *decoder, const struct walk *walk, struct place place, bool own,
+                                const char **out_bytes, size_t *out_length) {
+  *out_bytes = walk->text + place.start + 1;
+  *out_length = place.end - place.start - 2;
+  if (!own && (!walk->has_escapes || memchr(*out_bytes, '\\', *out_length) == NULL)) return WEIR_OK;
+  wr_bytes_clear(&decoder->scratch);
+  char *room = (char *)wr_bytes_reserve(&decoder->scratch, *out_length + 1);
+  if (room == NULL) return wr_bytes_check(&decoder->scratch, decoder->error);
+  *out_length = (size_t)wr_json_unescape(*out_bytes, *out_length, room);
+  *out_bytes = room;
+  return WEIR_OK;
+}
+
+/* Sets a field whose value is a number or a word. False: the value is not of its type. */
+static bool set_plain(const struct walk *walk, struct place place, struct wr_batch_builder *builder, uint32_t column,
+                      enum weir_type type) {
+  const char *text = walk->text + place.start;
+  size_t length = place.end - place.start;
+  int64_t whole = 0;
+  double real = 0;
+  bool is_number = *text == '-' || (*text >= '0' && *text <= '9');
+  switch (type) {
+  case WEIR_TYPE_BOOLEAN:
+    if (*text != 't' && *text != 'f') return false;
+    wr_batch_builder_set_boolean(builder, column, *text == 't');
+    return true;
+  case WEIR_TYPE_INT:
+    if (!is_number || !wr_json_to_bigint(text, length, &whole) || whole < INT32_MIN || whole > INT32_MAX) return false;
+    wr_batch_builder_set_int(builder, column, (int32_t)whole);
+    return true;
+  case WEIR_TYPE_BIGINT:
+    if (!is_number || !wr_json_to_bigint(text, length, &whole)) return false;
+    wr_batch_builder_set_bigint(builder, column, whole);
+    return true;
+  default:
+    if (!is_number || !wr_json_to_double(text, length, &real)) return false;
+    wr_batch_builder_set_double(builder, column, real);
+    return true;
+  }
+}
+
+/* Sets a field whose value is a string. */
+static enum weir_code set_string(struct wr_json_decoder *decoder, const struct walk *walk, struct place place,
+                                 struct wr_batch_builder *builder, uint32_t column, enum weir_type type,
+                                 bool *out_fits) {
+  const char *bytes = NULL;
+  size_t length = 0;
+  struct weir_timestamp time;
+  *out_fits = walk->text[place.start] == '"';
+  if (!*out_fits) return WEIR_OK;
+  WR_TRY(string_of(decoder, walk, place, type == WEIR_TYPE_BYTES, &bytes, &length));
+  if (type == WEIR_TYPE_TIMESTAMP) {
+    *out_fits = wr_json_to_timestamp(bytes, length, &time);
+    if (*out_fits) wr_batch_builder_set_timestamp(builder, column, time);
+    return WEIR_OK;
+  }
+  if (type == WEIR_TYPE_BYTES) *out_fits = wr_json_to_bytes(bytes, length, (char *)decoder->scratch.data, &length);
+  if (!*out_fits) return WEIR_OK;
+  return wr_batch_builder_set_bytes(builder, column, bytes, length, decoder->error);
+}
+
+/* Turns the places of a sound record, which begins at `start` of the text, into the values of the builder's row. */
+static enum weir_code set_fields(struct wr_json_decoder *decoder, const struct walk *walk, uint32_t start,
+                                 struct wr_batch_builder *builder) {
+  for (uint32_t i = 0; i < decoder->schema->field_count; i++) {
+    const struct weir_field *field = &decoder->schema->fields[i];
+    struct place place = decoder->places[i];
+    if (place.end == 0 || walk->text[place.start] == 'n') {
+      if (field->nullable) continue;
+      size_t position = place.end == 0 ? walk->end - start : place.start - start;
+      return fail_field(decoder, i, WR_JSON_FIELD_MISSING, position, place.end == 0 ? "is missing" : "is null");
+    }
+    bool is_string = field->type == WEIR_TYPE_STRING || field->type == WEIR_TYPE_BYTES ||
+                     field->type == WEIR_TYPE_TIMESTAMP;
+    bool fits = false;
+    if (is_string)
+      WR_TRY(set_string(decoder, walk, place, builder, decoder->columns[i], field->type, &fits));
+    else
+      fits = set_plain(walk, place, builder, decoder->columns[i], field->type);
+    if (!fits) return fail_field(decoder, i, WR_JSON_FIELD_TYPE, place.start - start, expectations[field->type]);
+  }
+  return WEIR_OK;
+}
+
+/* ---- records ---- */
+
+static enum weir_code fail_no_memory(struct wr_json_decoder *decoder, size_t length) {
+  return WR_FAIL(decoder->error, WEIR_NO_MEMORY, "out of memory for a JSON record of %zu bytes", length);
+}
+
+/* Says what is wrong with a record that the walk or the index refused. */
+static enum weir_code diagnose(struct wr_json_decoder *decoder, const char *text, size_t length) {
+  struct wr_json_scan scan = wr_json_scan(text, length);
+  struct wr_json_fault *fault = decoder->fault;
+  if (scan.reason == NULL && scan.is_object)
+    return WR_FAIL(decoder->error, WEIR_INTERNAL, "a JSON record of %zu bytes was refused, but is sound", length);
+  fault->kind = scan.reason == NULL ? WR_JSON_NOT_OBJECT : WR_JSON_NOT_JSON;
+  fault->position = scan.reason == NULL ? 0 : (uint32_t)scan.position;
+  fault->field = NULL;
+  snprintf(fault->sentence, sizeof fault->sentence, "%s", scan.reason == NULL ? "it is not an object" : scan.reason);
+  return WEIR_BAD_RECORD;
+}
+
+/* Decodes the record [start, walk->end) of an indexed text into the builder's row. */
+static enum weir_code decode_record(struct wr_json_decoder *decoder, struct walk *walk, uint32_t start,
+                                    struct wr_batch_builder *builder) {
+  size_t length = walk->end - start;
+  enum walk_result result = walk_record(decoder, walk);
+  enum weir_code code = WEIR_OK;
+  if (result == WALK_SOUND)
+    code = set_fields(decoder, walk, start, builder);
+  else
+    code = result == WALK_NO_MEMORY ? fail_no_memory(decoder, length) : diagnose(decoder, walk->text + start, length);
+  memset(decoder->places, 0, decoder->schema->field_count * sizeof(struct place));
+  if (code == WEIR_OK) return code;
+  wr_batch_builder_cancel_row(builder);
+  decoder->fault->record_bytes = length;
+  return code;
+}
+
+static enum weir_code fail_too_long(struct wr_json_fault *fault, size_t length) {
+  *fault = (struct wr_json_fault){.kind = WR_JSON_TOO_LONG, .position = WR_RECORD_BYTES_MAX, .record_bytes = length};
+  snprintf(fault->sentence, sizeof fault->sentence, "it has %zu bytes; a record has at most %d", length,
+           WR_RECORD_BYTES_MAX);
+  return WEIR_BAD_RECORD;
+}
+
+/* Indexes and decodes a line; with `blank_is_fine` *out_is_blank says that it was one, and that nothing was done. */
+static enum weir_code decode_line(struct wr_json_decoder *decoder, const char *text, size_t length,
+                                  struct wr_batch_builder *builder, bool *out_is_blank) {
+  const uint32_t *tokens = NULL;
+  uint32_t count = 0;
+  if (length > WR_RECORD_BYTES_MAX) return fail_too_long(decoder->fault, length);
+  enum wr_simdjson_result result = wr_simdjson_index(decoder->index, text, length, &tokens, &count);
+  if (result == WR_SIMDJSON_NO_MEMORY) return fail_no_memory(decoder, length);
+  decoder->fault->record_bytes = length;
+  if (result == WR_SIMDJSON_INVALID) return diagnose(decoder, text, length);
+  *out_is_blank = count == 0;
+  if (count == 0) return WEIR_OK;
+  struct walk walk = {.text = text, .token = tokens, .end = (uint32_t)length};
+  walk.has_escapes = memchr(text, '\\', length) != NULL;
+  return decode_record(decoder, &walk, 0, builder);
+}
+
+enum weir_code wr_json_decode(struct wr_json_decoder *decoder, const char *text, size_t length,
+                              struct wr_batch_builder *builder, struct wr_json_fault *fault, struct weir_error *error) {
+  bool is_blank = false;
+  decoder->fault = fault;
+  decoder->error = error;
+  WR_TRY(wr_batch_builder_begin(builder, error));
+  WR_TRY(decode_line(decoder, text, length, builder, &is_blank));
+  return is_blank ? diagnose(decoder, text, length) : WEIR_OK;
+}
+
+/* ---- lines ---- */
+
+/* The length of the line at the beginning of the text, its newline included; 0: there is no whole line. */
+static size_t whole_line(const struct wr_json_lines *lines) {
+  const char *newline = lines->length == 0 ? NULL : memchr(lines->text, '\n', lines->length);
+  if (newline != NULL) return (size_t)(newline - lines->text) + 1;
+  return lines->ends ? lines->length : 0;
+}
+
+/* The length of the whole lines to index together. */
+static size_t find_window(const struct wr_json_lines *lines) {
+  size_t most = lines->length < WINDOW_BYTES ? lines->length : WINDOW_BYTES;
+  const char *newline = most == 0 ? NULL : memrchr(lines->text, '\n', most);
+  if (newline != NULL) return (size_t)(newline - lines->text) + 1;
+  return whole_line(lines);
+}
+
+static void take_line(struct wr_json_lines *lines, size_t length) {
+  lines->text += length;
+  lines->length -= length;
+  lines->line_count++;
+}
+
+static void end_row(struct wr_json_lines *lines, struct wr_batch_builder *builder) {
+  if (lines->row_lines != NULL) lines->row_lines[builder->batch->row_count] = lines->line_count;
+  wr_batch_builder_end_row(builder, WEIR_INSERT);
+}
+
+bool wr_json_skip_line(struct wr_json_lines *lines) {
+  size_t length = whole_line(lines);
+  if (length != 0) take_line(lines, length);
+  return length != 0;
+}
+
+/* The lines of a window, each by itself. */
+static enum weir_code decode_singly(struct wr_json_decoder *decoder, struct wr_json_lines *lines, size_t window,
+                                    struct wr_batch_builder *builder) {
+  const char *window_end = lines->text + window;
+  while (lines->text != window_end && !wr_batch_builder_is_full(builder)) {
+    size_t length = whole_line(lines);
+    bool is_blank = false, has_newline = lines->text[length - 1] == '\n';
+    WR_TRY(wr_batch_builder_begin(builder, decoder->error));
+    WR_TRY(decode_line(decoder, lines->text, length - has_newline, builder, &is_blank));
+    if (!is_blank) end_row(lines, builder);
+    take_line(lines, length);
+  }
+  return WEIR_OK;
+}
+
+/* The lines of a window that is indexed as a whole. */
+static enum weir_code decode_window(struct wr_json_decoder *decoder, struct wr_json_lines *lines, size_t window,
+                                    const uint32_t *tokens, struct wr_batch_builder *builder) {
+  const char *text = lines->text, *window_end = text + window;
+  bool has_escapes = memchr(text, '\\', window) != NULL;
+  struct walk walk = {.text = text, .token = tokens};
+  while (lines->text != window_end && !wr_batch_builder_is_full(builder)) {
+    const char *newline = memchr(lines->text, '\n', (size_t)(window_end - lines->text));
+    const char *end = newline == NULL ? window_end : newline;
+    walk.end = (uint32_t)(end - text);
+    if (*walk.token < walk.end) {
+      walk.has_escapes = has_escapes && memchr(lines->text, '\\', (size_t)(end - lines->text)) != NULL;
+      WR_TRY(wr_batch_builder_begin(builder, decoder->error));
+      WR_TRY(decode_record(decoder, &walk, (uint32_t)(lines->text - text), builder));
+      end_row(lines, builder);
+    }
+    take_line(lines, (size_t)(end - lines->text) + (newline != NULL));
+  }
+  return WEIR_OK;
+}
+
+enum weir_code wr_json_decode_lines(struct wr_json_decoder *decoder, struct wr_json_lines *lines,
+                                    struct wr_batch_builder *builder, struct wr_json_fault *fault,
+                                    struct weir_error *error) {
+  decoder->fault = fault;
+  decoder->error = error;
+  while (!wr_batch_builder_is_full(builder)) {
+    size_t window = find_window(lines);
+    if (window == 0) return WEIR_OK;
+    const uint32_t *tokens = NULL;
+    uint32_t count = 0;
+    enum wr_simdjson_result result = WR_SIMDJSON_INVALID;
+    if (window <= WR_RECORD_BYTES_MAX) result = wr_simdjson_index(decoder->index, lines->text, window, &tokens, &count);
+    if (result == WR_SIMDJSON_NO_MEMORY) return fail_no_memory(decoder, window);
+    if (result == WR_SIMDJSON_OK)
+      WR_TRY(decode_window(decoder, lines, window, tokens, builder));
+    else
+      WR_TRY(decode_singly(decoder, lines, window, builder));
+  }
+  return WEIR_OK;
+}
