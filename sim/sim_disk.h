@@ -11,7 +11,8 @@
  *                  where a lost write had grown the file the size may stay, over zeros; each un-synced change of a name
  *                  is kept or lost, whatever happens to the others, a rename as a whole
  *   fsync error    un-synced writes never become durable by a later fsync, which says OK; some reach the disk, some are
- *                  lost, and the cache keeps showing them or goes back to what is on the disk
+ *                  lost, and the cache keeps showing them or goes back to what is on the disk; but an fsync of
+ *                  SQLite's own files that fails loses nothing (see sim_sqlite.c)
  *
  * The functions below act at once, without time, faults or trace; what they change is durable at once unless said.
  * Paths are absolute; "//", "/./" and a "/" at the end are folded; there are no links and no "..". One thread.

@@ -160,6 +160,12 @@ static bool no_space(struct sim_world *world, const struct operation *operation)
   return true;
 }
 
+/* What a failed fsync or close does to what is un-synced. */
+static void lose_unsynced(struct sim_world *world, const struct operation *operation, const struct wr_file *file) {
+  if (operation->dead || file->loses_nothing) return;
+  sim_inode_sync_failed(&world->model, file->inode, &world->fault_random);
+}
+
 /* ---- open files ---- */
 
 static struct wr_file *file_new(struct sim_world *world, struct sim_inode *inode, const char *path, bool writable) {
@@ -230,8 +236,7 @@ static enum weir_code files_close(struct wr_files *files, struct wr_file *file, 
   WR_ASSERT(sim_path_fold(file->path, path));
   struct operation operation = {.kind = SIM_OPERATION_CLOSE, .path = path, .file = file};
   enum weir_code code = begin(world, &operation, error);
-  if (code != WEIR_OK && !operation.dead)
-    sim_inode_sync_failed(&world->model, file->inode, &world->fault_random);
+  if (code != WEIR_OK) lose_unsynced(world, &operation, file);
   file_free(world, file);
   operation.file = NULL;
   return finish(world, &operation, code, NULL, error);
@@ -293,7 +298,7 @@ static enum weir_code files_sync(struct wr_files *files, struct wr_file *file, s
   struct operation operation = {.kind = SIM_OPERATION_SYNC, .path = file->path, .file = file};
   enum weir_code code = begin(world, &operation, error);
   if (code == WEIR_OK) sim_inode_sync(file->inode);
-  else if (!operation.dead) sim_inode_sync_failed(&world->model, file->inode, &world->fault_random);
+  else lose_unsynced(world, &operation, file);
   return finish(world, &operation, code, NULL, error);
 }
 

@@ -17,6 +17,7 @@ struct wr_file {
   char *path;          /* as it was opened, folded */
   uint64_t generation; /* 0: opened by the harness; outlives kills */
   bool writable;
+  bool loses_nothing; /* a failed fsync leaves un-synced writes as they are (SQLite's files) */
   struct wr_file *next, *previous; /* all open files, newest first */
 };
 

@@ -4,6 +4,10 @@
  * is seen by the order monitor. Locks and shared memory (the index of a write-ahead log) belong to the process, not to
  * the disk: they hang at the inode of the database file, and a kill forgets them. There is no "-shm" file.
  *
+ * An fsync of SQLite's that fails loses nothing: SQLite reads its log back from a cache that may show what the disk has
+ * lost, so on a disk that does lose, a later transaction that was acknowledged can be lost with it, and no user of
+ * SQLite can help that. It still has to bear the error.
+ *
  * As SQLite's own vfs on Unix does, the first sync of a journal or log also syncs its folder; unlike it, a failure of
  * that is reported. SQLite's generator of random numbers is seeded with the world. One thread. */
 #include "sim/sim_internal.h"
@@ -342,6 +346,7 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int 
   }
   enum weir_code code = files->open(files, name, mode, &file->file, NULL);
   if (code != WEIR_OK) return code == WEIR_NO_SPACE ? SQLITE_FULL : SQLITE_CANTOPEN;
+  file->file->loses_nothing = true;
   if (flags & SQLITE_OPEN_MAIN_DB) file->node = node_of(file->file->inode);
   int synced_with_folder = SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_SUPER_JOURNAL | SQLITE_OPEN_WAL;
   if ((flags & SQLITE_OPEN_CREATE) && (flags & synced_with_folder)) file->folder = folder_of(name);
