@@ -47,7 +47,7 @@ bool wr_channel_push(struct wr_channel *channel, const struct wr_item *item);
 const struct wr_item *wr_channel_peek(struct wr_channel *channel);
 /* The n-th item from the front; NULL: there are fewer. */
 const struct wr_item *wr_channel_peek_at(struct wr_channel *channel, uint32_t n);
-/* Takes the front item, which must be there. Wakes the producer when it found the ring full, once half is free again. */
+/* Takes the front item, which must be there. Wakes a producer that found the ring full, once half of it is free. */
 struct wr_item wr_channel_pop(struct wr_channel *channel);
 uint32_t wr_channel_length(const struct wr_channel *channel);
 uint64_t wr_channel_bytes(const struct wr_channel *channel);

@@ -7,6 +7,8 @@
 #include "os/thread.h"
 #include "runtime/channel.h"
 
+#include <sched.h>
+
 static const struct weir_field fields[] = {{"n", WEIR_TYPE_BIGINT, false}};
 static const struct weir_schema schema = {fields, 1};
 
@@ -184,6 +186,92 @@ TEST(no_memory) {
   end(&f);
 }
 
+/* ---- the two races of sleeping, again and again, by threads that spin instead ---- */
+
+/* In each round one thread pushes while the other pops and looks. Nobody sleeps: the wakes are counted, and whoever
+ * could do nothing must have been woken. */
+struct race {
+  struct fixture *fixture;
+  _Atomic uint64_t begun, done; /* the round that the consumer may play, and has played */
+  uint64_t seed;
+  bool found_empty; /* what the consumer saw after its pop */
+};
+
+static void wait_turns(uint64_t turns) {
+  for (; turns != 0; turns--)
+    atomic_signal_fence(memory_order_seq_cst); /* keeps the loop */
+}
+/* Spins, and gives way now and then, where there are fewer cores than threads. */
+static void wait_until(_Atomic uint64_t *counter, uint64_t value) {
+  for (uint32_t i = 1; atomic_load_explicit(counter, memory_order_acquire) < value; i++)
+    if (i % 2048 == 0) sched_yield();
+}
+static void race_consume(void *argument) {
+  struct race *race = argument;
+  struct wr_random random = wr_random_of(race->seed);
+  for (uint64_t round = 1;; round++) {
+    wait_until(&race->begun, round);
+    if (atomic_load(&race->begun) == UINT64_MAX) return;
+    wait_turns(wr_random_below(&random, 16));
+    (void)wr_channel_pop(race->fixture->channel);
+    race->found_empty = wr_channel_peek(race->fixture->channel) == NULL;
+    atomic_store_explicit(&race->done, round, memory_order_release);
+  }
+}
+
+/* Plays rounds for two seconds: `item` is in the ring and popped while it is pushed once more. The producer waits a
+ * little longer after a round in which it was first, a little shorter otherwise, so that the two keep meeting. */
+static void race_rounds(struct race *race, const struct wr_item *item) {
+  struct fixture *f = race->fixture;
+  struct wr_random random = wr_random_of(race->seed + 1);
+  uint64_t round = 0, first = 0, delay = 100;
+  time_t end_s = time(NULL) + 2;
+  for (; round % 1024 != 0 || time(NULL) < end_s; round++) {
+    CHECK(wr_channel_push(f->channel, item));
+    f->consumer.wakes = f->producer.wakes = 0;
+    atomic_store_explicit(&race->begun, round + 1, memory_order_release);
+    wait_turns(delay + wr_random_below(&random, 16));
+    bool pushed = wr_channel_push(f->channel, item);
+    wait_until(&race->done, round + 1);
+    if (race->found_empty && pushed && f->consumer.wakes == 0) TEST_FAIL("round %" PRIu64 ": item overslept", round);
+    if (!pushed && f->producer.wakes == 0) TEST_FAIL("round %" PRIu64 ": room overslept", round);
+    bool was_first = !pushed || !race->found_empty;
+    first += was_first;
+    if (was_first && delay < 2000) delay++;
+    if (!was_first && delay > 0) delay--;
+    if (pushed) (void)wr_channel_pop(f->channel);
+  }
+  fprintf(stderr, "%" PRIu64 " rounds, the producer was first in %" PRIu64 "\n", round, first);
+}
+
+static void race_with(const struct wr_item *item, struct fixture *f) {
+  struct race race = {.fixture = f, .seed = test_seed()};
+  struct wr_thread consumer;
+  CHECK_INT(wr_thread_start(&consumer, "consumer", race_consume, &race, NULL), WEIR_OK);
+  race_rounds(&race, item);
+  atomic_store(&race.begun, UINT64_MAX);
+  wr_thread_join(&consumer);
+}
+
+TEST(race_of_pop_and_push_at_empty) {
+  struct fixture f;
+  begin(&f);
+  struct wr_item item = control(WR_ITEM_WATERMARK, 1);
+  race_with(&item, &f);
+  CHECK_PASSED();
+  end(&f);
+}
+
+TEST(race_of_pop_and_push_at_full) {
+  struct fixture f;
+  begin(&f);
+  struct wr_item item = batch_of(&f.memory, WR_CHANNEL_BYTES_MAX, 0);
+  race_with(&item, &f);
+  CHECK_PASSED();
+  wr_batch_unref(item.batch);
+  end(&f);
+}
+
 /* ---- two threads that park ---- */
 
 /* Each side parks as soon as it can do nothing, without a time-out: a lost wake-up hangs the test. A third thread reads
@@ -327,4 +415,5 @@ TEST(ping_pong) {
 
 TEST_MAIN(TEST_CASE(order), TEST_CASE(room_by_items), TEST_CASE(room_by_bytes),
           TEST_CASE(wakes_the_consumer_of_an_empty_ring), TEST_CASE(wakes_the_producer_once_half_is_free),
-          TEST_CASE(no_memory), TEST_CASE(two_threads), TEST_CASE(ping_pong))
+          TEST_CASE(no_memory), TEST_CASE(race_of_pop_and_push_at_empty), TEST_CASE(race_of_pop_and_push_at_full),
+          TEST_CASE(two_threads), TEST_CASE(ping_pong))
