@@ -2,7 +2,8 @@
  *
  * Use: test_memory_init(&memory); give &memory.memory to the code under test; test_memory_fail_after(&memory, n, ...)
  * makes the allocation number n from now (counted from 1) fail, and all after it with `for_ever`. At the end
- * memory.living_count is the number of blocks that leaked; test_memory_drop_all frees them, as a killed engine's heap is.
+ * memory.living_count is the number of blocks that leaked; test_memory_drop_all frees them, as a killed engine's heap
+ * is.
  */
 #ifndef WR_BASE_TEST_MEMORY_H
 #define WR_BASE_TEST_MEMORY_H
@@ -24,7 +25,7 @@ _Static_assert(sizeof(struct test_memory_block) % 16 == 0, "blocks stay aligned"
 
 struct test_memory {
   struct wr_memory memory;
-  pthread_mutex_t lock; /* guards all below */
+  pthread_mutex_t lock;            /* guards all below */
   struct test_memory_block living; /* the ring's own node */
   uint64_t living_count;
   uint64_t living_bytes;

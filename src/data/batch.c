@@ -1,8 +1,9 @@
 /* data/batch.c: the life of batches and heaps, and schemas; see batch.h.
  *
  * One block of memory holds a batch: struct, column table, then per column its values and (nullable columns) its
- * validity bits, then the row kinds, each part at a multiple of 16 bytes. Apart from it are only the table of heaps, which
- * grows at powers of two, the heaps, and a selection vector where somebody put one in. Any thread may ref and unref.
+ * validity bits, then the row kinds, each part at a multiple of 16 bytes. Apart from it are only the table of heaps,
+ * which grows at powers of two, the heaps, and a selection vector where somebody put one in. Any thread may ref and
+ * unref.
  */
 #include "data/batch.h"
 
@@ -103,8 +104,8 @@ bool wr_batch_add_heap(struct wr_batch *batch, struct wr_heap *heap) {
   bool table_is_full = count == 0 || (count >= HEAP_TABLE_MIN && (count & (count - 1)) == 0);
   if (table_is_full) {
     size_t capacity = count == 0 ? HEAP_TABLE_MIN : (size_t)count * 2;
-    struct wr_heap **heaps = wr_resize(batch->memory, batch->heaps, capacity * sizeof(struct wr_heap *),
-                                       WR_MEMORY_BATCH);
+    struct wr_heap **heaps =
+        wr_resize(batch->memory, batch->heaps, capacity * sizeof(struct wr_heap *), WR_MEMORY_BATCH);
     if (heaps == NULL) return false;
     batch->heaps = heaps;
   }

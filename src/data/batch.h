@@ -2,16 +2,16 @@
  *
  * Layout. A batch has one column per field of its schema. A column is an array of values (widths in weir/types.h) and,
  * where it has NULLs, validity bits (bit i of word i/64 set: row i is not NULL; a NULL's value is all zero bytes).
- * STRING and BYTES values are views of 16 bytes as in Arrow's binary view: up to 12 bytes lie in the view itself, longer
- * ones in one of the batch's heaps, named by index and offset, never by pointer. BOOLEAN is one byte a row (Arrow: one
- * bit; the Arrow export converts).
+ * STRING and BYTES values are views of 16 bytes as in Arrow's binary view: up to 12 bytes lie in the view itself,
+ * longer ones in one of the batch's heaps, named by index and offset, never by pointer. BOOLEAN is one byte a row
+ * (Arrow: one bit; the Arrow export converts).
  *
  *   view, length <= 12:  0 int32 length | 4 the bytes, zero padded to 12
  *   view, length >  12:  0 int32 length | 4 first 4 bytes | 8 uint32 heap | 12 uint32 offset
  *
  * Life. A batch is built by one thread (batch_builder.h), is immutable once it is sent, is counted (ref/unref, any
- * thread) and frees itself with its last reference. Heaps are counted too, so several batches can share one. A selection
- * vector lists the rows that still count, in order, where some were dropped; without one all rows count.
+ * thread) and frees itself with its last reference. Heaps are counted too, so several batches can share one. A
+ * selection vector lists the rows that still count, in order, where some were dropped; without one all rows count.
  */
 #ifndef WR_DATA_BATCH_H
 #define WR_DATA_BATCH_H
@@ -60,18 +60,19 @@ struct wr_batch {
   struct wr_memory *memory;
   const struct weir_schema *schema; /* borrowed from the job graph, which outlives its batches */
   _Atomic uint32_t references;
-  uint32_t row_count;         /* rows in the columns, at most WR_BATCH_ROWS_MAX */
-  uint32_t selected_count;    /* rows that count; == row_count without a selection */
+  uint32_t row_count;      /* rows in the columns, at most WR_BATCH_ROWS_MAX */
+  uint32_t selected_count; /* rows that count; == row_count without a selection */
   uint32_t heap_count;
-  uint16_t *selection;        /* NULL: all rows; else selected_count ascending row numbers; a block of its own */
-  uint8_t *row_kinds;         /* NULL: every row is +I; else enum weir_row_kind by row number */
-  struct wr_heap **heaps;     /* counted */
-  size_t bytes;               /* memory it holds, shared heaps in full; what channels count */
-  struct wr_column *columns;  /* schema->field_count of them */
+  uint16_t *selection;       /* NULL: all rows; else selected_count ascending row numbers; a block of its own */
+  uint8_t *row_kinds;        /* NULL: every row is +I; else enum weir_row_kind by row number */
+  struct wr_heap **heaps;    /* counted */
+  size_t bytes;              /* memory it holds, shared heaps in full; what channels count */
+  struct wr_column *columns; /* schema->field_count of them */
 };
 
 /* A batch of no rows yet with room for `capacity_rows` in every column, all zero bytes; a nullable column has validity
- * bits, all clear. One block of memory. For whoever fills columns itself; others use batch_builder.h. NULL: no memory. */
+ * bits, all clear. One block of memory. For whoever fills columns itself; others use batch_builder.h. NULL: no memory.
+ */
 struct wr_batch *wr_batch_new(struct wr_memory *memory, const struct weir_schema *schema, uint32_t capacity_rows,
                               bool has_row_kinds);
 /* Appends a heap, takes the reference over, counts its bytes; false: no memory, the reference stays the caller's. */

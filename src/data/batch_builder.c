@@ -1,8 +1,8 @@
 /* data/batch_builder.c: see batch_builder.h.
  *
  * What always holds of the batch being built: beyond its rows the values and validity bits are clear, but for what was
- * set since the last end_row(); the heap with room is the last of its heaps. Heaps start small and grow, so that a batch
- * of few rows is small too.
+ * set since the last end_row(); the heap with room is the last of its heaps. Heaps start small and grow, so that a
+ * batch of few rows is small too.
  */
 #include "data/batch_builder.h"
 
@@ -194,10 +194,18 @@ static void gather_values(void *out, const void *values, uint32_t width, const u
     return;
   }
   switch (width) {
-  case 1: gather_1(out, values, rows, count); break;
-  case 4: gather_4(out, values, rows, count); break;
-  case 8: gather_8(out, values, rows, count); break;
-  default: gather_16(out, values, rows, count); break;
+  case 1:
+    gather_1(out, values, rows, count);
+    break;
+  case 4:
+    gather_4(out, values, rows, count);
+    break;
+  case 8:
+    gather_8(out, values, rows, count);
+    break;
+  default:
+    gather_16(out, values, rows, count);
+    break;
   }
 }
 

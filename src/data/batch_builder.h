@@ -1,9 +1,9 @@
 /* data/batch_builder.h: builds batches, by whole columns or by single values. One thread.
  *
  * Use: init once; then again and again: append values column by column or row by row, take() a finished batch. Columns
- * are allocated once per batch at full size (capacity_rows); take() hands them over without a copy, but copies a batch of
- * few rows into a block of its own size and keeps the large one for the next.
- * Every function that allocates can fail with NO_MEMORY; the builder then still holds the complete rows it had.
+ * are allocated once per batch at full size (capacity_rows); take() hands them over without a copy, but copies a batch
+ * of few rows into a block of its own size and keeps the large one for the next. Every function that allocates can fail
+ * with NO_MEMORY; the builder then still holds the complete rows it had.
  */
 #ifndef WR_DATA_BATCH_BUILDER_H
 #define WR_DATA_BATCH_BUILDER_H
@@ -13,12 +13,12 @@
 struct wr_batch_builder {
   struct wr_memory *memory;
   const struct weir_schema *schema; /* borrowed */
-  uint32_t capacity_rows;           /* of each batch: WR_BATCH_ROWS_MAX, fewer where so many exceed WR_BATCH_BYTES_MAX */
-  uint32_t row_bytes;               /* of all columns together */
+  uint32_t capacity_rows; /* of each batch: WR_BATCH_ROWS_MAX, fewer where so many exceed WR_BATCH_BYTES_MAX */
+  uint32_t row_bytes;     /* of all columns together */
   bool has_row_kinds;
-  size_t heap_used_bytes;           /* string bytes in the heaps of the batch being built */
-  struct wr_batch *batch;           /* being built; NULL between take() and the next append */
-  struct wr_heap *heap;             /* the last of the batch's heaps while it has room (also in batch->heaps) */
+  size_t heap_used_bytes; /* string bytes in the heaps of the batch being built */
+  struct wr_batch *batch; /* being built; NULL between take() and the next append */
+  struct wr_heap *heap;   /* the last of the batch's heaps while it has room (also in batch->heaps) */
 };
 
 void wr_batch_builder_init(struct wr_batch_builder *builder, struct wr_memory *memory, const struct weir_schema *schema,
@@ -28,11 +28,12 @@ void wr_batch_builder_deinit(struct wr_batch_builder *builder);
 static inline uint32_t wr_batch_builder_rows(const struct wr_batch_builder *builder) {
   return builder->batch == NULL ? 0 : builder->batch->row_count;
 }
-/* True at WR_BATCH_ROWS_MAX rows or WR_BATCH_BYTES_MAX bytes (columns count by rows used): send it before the next row. */
+/* True at WR_BATCH_ROWS_MAX rows or WR_BATCH_BYTES_MAX bytes (columns count by rows used): send it before the next row.
+ */
 bool wr_batch_builder_is_full(const struct wr_batch_builder *builder);
-/* Makes the batch exist. Obligatory before the first set_*() of a batch. Its columns can then also be written directly at
- * row_count and beyond, up to capacity_rows: values, a validity bit per value where a column has validity bits, the row
- * kind where there are kinds; then row_count and selected_count grow together. */
+/* Makes the batch exist. Obligatory before the first set_*() of a batch. Its columns can then also be written directly
+ * at row_count and beyond, up to capacity_rows: values, a validity bit per value where a column has validity bits, the
+ * row kind where there are kinds; then row_count and selected_count grow together. */
 enum weir_code wr_batch_builder_begin(struct wr_batch_builder *builder, struct weir_error *error);
 
 /* Values of the row at index row_count; then end_row() counts it. A nullable field that was not set is NULL; set twice,

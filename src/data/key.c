@@ -55,8 +55,8 @@ static enum weir_code keys_of_views(const struct key_range *range, uint32_t fiel
   const struct wr_view *views = wr_column_views(&range->batch->columns[field]);
   for (uint32_t i = 0; i < range->count; i++) {
     const struct wr_view *view = &views[range_row(range, i)];
-    out_keys[i] = (struct wr_key){.bytes = (const uint8_t *)wr_view_bytes(range->batch, view),
-                                  .length = (uint32_t)view->length};
+    out_keys[i] =
+        (struct wr_key){.bytes = (const uint8_t *)wr_view_bytes(range->batch, view), .length = (uint32_t)view->length};
     if (view->length > WR_KEY_BYTES_MAX)
       return fail_too_long(range->batch, range_row(range, i), field, (uint64_t)view->length, error);
   }

@@ -8,10 +8,10 @@
  *   TIMESTAMP  8 bytes milliseconds, 4 bytes nanoseconds
  *   STRING, BYTES  the bytes; in a key of several fields after their u32 length
  *
- * A key of one field is the bytes of that field, and a NULL is the empty key with the null mark set. A key of several
- * fields has one byte per field in front of it, 1 where the value is there and 0 where it is NULL (then nothing follows).
- * Key group = XXH3-64 (seed 0) of the canonical bytes, modulo the maximum parallelism. A NULL key of one field has
- * the hash of no bytes.
+ * A key of one field is the bytes of that field, and a NULL is the empty key with the null mark set. In a key
+ * of several fields each field has one byte in front of it, 1 where the value is there and 0 where it is NULL (then
+ * nothing of it follows). Key group = XXH3-64 (seed 0) of the canonical bytes, modulo the maximum parallelism. A NULL
+ * key of one field has the hash of no bytes.
  */
 #ifndef WR_DATA_KEY_H
 #define WR_DATA_KEY_H
@@ -32,13 +32,14 @@ struct wr_key {
   bool is_null; /* a key of one field that is NULL; length is 0 */
 };
 
-/* The keys of a batch's selected rows. Fills out_keys[0..selected_count). `scratch` is cleared and holds what needs room;
- * the views hold until it is used again or the batch goes. LIMIT when a key is over WR_KEY_BYTES_MAX. */
+/* The keys of a batch's selected rows. Fills out_keys[0..selected_count). `scratch` is cleared and holds what needs
+ * room; the views hold until it is used again or the batch goes. LIMIT when a key is over WR_KEY_BYTES_MAX. */
 enum weir_code wr_keys_of_batch(const struct wr_batch *batch, const struct wr_key_fields *key, struct wr_bytes *scratch,
                                 struct wr_key *out_keys, struct weir_error *error);
 /* True when the key is one BIGINT field without NULLs: then wr_keys_* is not needed, the column is the keys. */
 bool wr_key_is_bigint(const struct weir_schema *schema, const struct wr_key_fields *key);
-/* Key hashes of the selected rows: out_hashes[0..selected_count). One pass per column; BIGINT keys take the fast path. */
+/* Key hashes of the selected rows: out_hashes[0..selected_count). One pass per column; BIGINT keys take the fast path.
+ */
 enum weir_code wr_key_hashes(const struct wr_batch *batch, const struct wr_key_fields *key, struct wr_bytes *scratch,
                              uint64_t *out_hashes, struct weir_error *error);
 

@@ -6,8 +6,8 @@
 #include "data/batch_builder.h"
 
 static const struct weir_field all_fields[] = {
-    {"flag", WEIR_TYPE_BOOLEAN, true}, {"small", WEIR_TYPE_INT, false},    {"big", WEIR_TYPE_BIGINT, true},
-    {"real", WEIR_TYPE_DOUBLE, false}, {"text", WEIR_TYPE_STRING, true},   {"raw", WEIR_TYPE_BYTES, false},
+    {"flag", WEIR_TYPE_BOOLEAN, true}, {"small", WEIR_TYPE_INT, false},  {"big", WEIR_TYPE_BIGINT, true},
+    {"real", WEIR_TYPE_DOUBLE, false}, {"text", WEIR_TYPE_STRING, true}, {"raw", WEIR_TYPE_BYTES, false},
     {"at", WEIR_TYPE_TIMESTAMP, true},
 };
 static const struct weir_schema all_types = {all_fields, 7};

@@ -49,7 +49,8 @@ static const struct golden {
     {"('abc', NULL)", "010300000061626300", 0xff3684fe8cb68f54, 84},
     {"(NULL, NULL)", "0000", 0x3325230e1f285505, 5},
     {"(7, 'app1')", "010700000000000000010400000061707031", 0x863ed4ee9ea5a73c, 60},
-    {"(TRUE, -5, -0.0, 1970-01-01 00:00:01, x'01')", "010101fbffffff01000000000000000001e80300000000000000000000010100000001", 0x34ad494049e60336, 54},
+    {"(TRUE, -5, -0.0, 1970-01-01 00:00:01, x'01')",
+     "010101fbffffff01000000000000000001e80300000000000000000000010100000001", 0x34ad494049e60336, 54},
 };
 enum { GOLDEN_COUNT = sizeof golden_vectors / sizeof golden_vectors[0] };
 
@@ -137,7 +138,8 @@ TEST(golden_strings_and_nulls) {
 }
 
 TEST(golden_several_fields) {
-  static const char *const pairs[][2] = {{"", ""}, {"a", "bc"}, {"ab", "c"}, {NULL, "abc"}, {"abc", NULL}, {NULL, NULL}};
+  static const char *const pairs[][2] = {{"", ""},      {"a", "bc"},   {"ab", "c"},
+                                         {NULL, "abc"}, {"abc", NULL}, {NULL, NULL}};
   for (uint32_t i = 0; i < 6; i++) {
     begin_key((enum weir_type[]){WEIR_TYPE_STRING, WEIR_TYPE_STRING}, 2);
     for (uint32_t f = 0; f < 2; f++)
@@ -150,8 +152,8 @@ TEST(golden_several_fields) {
   set_text(1, "app1");
   check_golden(32);
   CHECK_PASSED();
-  begin_key((enum weir_type[]){WEIR_TYPE_BOOLEAN, WEIR_TYPE_INT, WEIR_TYPE_DOUBLE, WEIR_TYPE_TIMESTAMP, WEIR_TYPE_BYTES},
-            5);
+  begin_key(
+      (enum weir_type[]){WEIR_TYPE_BOOLEAN, WEIR_TYPE_INT, WEIR_TYPE_DOUBLE, WEIR_TYPE_TIMESTAMP, WEIR_TYPE_BYTES}, 5);
   wr_batch_builder_set_boolean(&builder, 0, true);
   wr_batch_builder_set_int(&builder, 1, -5);
   wr_batch_builder_set_double(&builder, 2, -0.0);

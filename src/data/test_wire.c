@@ -267,5 +267,5 @@ TEST(schemas) {
   CHECK_INT(memory.living_count, 0);
 }
 
-TEST_MAIN(TEST_CASE(round_trips), TEST_CASE(damage_is_found_or_harmless), TEST_CASE(random_bytes), TEST_CASE(a_false_row_count_takes_no_memory),
-          TEST_CASE(every_allocation_fails), TEST_CASE(schemas))
+TEST_MAIN(TEST_CASE(round_trips), TEST_CASE(damage_is_found_or_harmless), TEST_CASE(random_bytes),
+          TEST_CASE(a_false_row_count_takes_no_memory), TEST_CASE(every_allocation_fails), TEST_CASE(schemas))

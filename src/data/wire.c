@@ -6,7 +6,8 @@
  *                u8 x rows             row kinds, if any: 0 +I, 1 -U, 2 +U, 3 -D
  *                then per field of the schema:
  *                u8   1 when validity follows, else 0 (no NULL); 0 where the field is not nullable
- *                u8 x (rows + 7) / 8   validity, if any: bit i % 8 of byte i / 8 set: row i is not NULL; spare bits clear
+ *                u8 x (rows + 7) / 8   validity, if any: bit i % 8 of byte i / 8 set: row i is not NULL; the spare
+ *                                      bits are clear
  *                fixed width:  rows values as in a column (weir/types.h), a NULL all zero bytes
  *                STRING, BYTES: u32 x rows lengths (a NULL's is 0), then the bytes of all of them without gaps
  *
@@ -63,8 +64,7 @@ void wr_wire_put_batch(struct wr_bytes *out, const struct wr_batch *batch) {
   wr_bytes_put_u32(out, 0);
   wr_bytes_put_u32(out, batch->selected_count);
   wr_bytes_put_u8(out, batch->row_kinds != NULL);
-  if (batch->row_kinds != NULL)
-    put_fixed(out, batch, &(struct wr_column){.values = batch->row_kinds}, 1);
+  if (batch->row_kinds != NULL) put_fixed(out, batch, &(struct wr_column){.values = batch->row_kinds}, 1);
   for (uint32_t i = 0; i < batch->schema->field_count; i++) {
     const struct wr_column *column = &batch->columns[i];
     enum weir_type type = batch->schema->fields[i].type;
@@ -181,7 +181,8 @@ static enum weir_code read_fixed(struct batch_reader *reader, const struct wr_co
 }
 
 /* Reads the lengths into the views; sums up all of them, and those that need a heap. */
-static enum weir_code read_lengths(struct batch_reader *reader, const struct wr_column *column, size_t *out_heap_bytes) {
+static enum weir_code read_lengths(struct batch_reader *reader, const struct wr_column *column,
+                                   size_t *out_heap_bytes) {
   struct wr_view *views = column->values;
   size_t all_bytes = 0, heap_bytes = 0;
   for (uint32_t i = 0; i < reader->batch->row_count; i++) {
@@ -257,7 +258,8 @@ static enum weir_code read_all(struct batch_reader *reader) {
   bool has_row_kinds = false;
   WR_TRY(read_header(reader, &rows, &has_row_kinds));
   reader->batch = wr_batch_new(reader->memory, reader->schema, rows, has_row_kinds);
-  if (reader->batch == NULL) return WR_FAIL(reader->error, WEIR_NO_MEMORY, "out of memory for a batch of %u rows", rows);
+  if (reader->batch == NULL)
+    return WR_FAIL(reader->error, WEIR_NO_MEMORY, "out of memory for a batch of %u rows", rows);
   reader->batch->row_count = reader->batch->selected_count = rows;
   if (has_row_kinds) WR_TRY(read_kinds(reader));
   return read_columns(reader);
@@ -268,8 +270,8 @@ enum weir_code wr_wire_read_batch(struct wr_reader *reader, const struct weir_sc
   *out_batch = NULL;
   size_t start = reader->position, length = 0;
   const uint8_t *data = wr_read_block(reader, &length);
-  struct batch_reader batch_reader = {.in = wr_reader_of(data, length), .start = start + 4, .schema = schema,
-                                      .memory = memory, .error = error};
+  struct batch_reader batch_reader = {
+      .in = wr_reader_of(data, length), .start = start + 4, .schema = schema, .memory = memory, .error = error};
   if (data == NULL)
     return WR_FAIL(error, WEIR_CORRUPT, "an encoded batch at byte %zu is cut short: only %zu bytes are left", start,
                    reader->length - start);
@@ -327,8 +329,8 @@ enum weir_code wr_wire_read_schema(struct wr_reader *reader, struct wr_memory *m
   uint32_t field_count = 0;
   size_t name_bytes = 0;
   WR_TRY(measure_schema(*reader, &field_count, &name_bytes, error));
-  struct weir_schema *schema = wr_alloc(
-      memory, sizeof *schema + field_count * sizeof(struct weir_field) + name_bytes, WR_MEMORY_ENGINE);
+  struct weir_schema *schema =
+      wr_alloc(memory, sizeof *schema + field_count * sizeof(struct weir_field) + name_bytes, WR_MEMORY_ENGINE);
   if (schema == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for a schema of %u fields", field_count);
   struct weir_field *fields = (struct weir_field *)(void *)(schema + 1);
   char *name = (char *)(fields + field_count);

@@ -1,9 +1,9 @@
 /* formats/json/json_decoder.c: see json_decoder.h.
  *
- * How it works. simdjson's first stage lists where tokens begin (os/shims/simdjson_shim.h), for a window of many lines at
- * once. Then each record is walked over its tokens, every one of them: what stands between two tokens is one number, word
- * or string and white space, and is checked whole. A field that the job wants leaves its place behind; a name that comes
- * again overwrites it. Only when the record has proved sound are the places turned into values of the builder.
+ * How it works. simdjson's first stage lists where tokens begin (os/shims/simdjson_shim.h), for a window of many lines
+ * at once. Then each record is walked over its tokens, every one of them: what stands between two tokens is one number,
+ * word or string and white space, and is checked whole. A field that the job wants leaves its place behind; a name that
+ * comes again overwrites it. Only when the record has proved sound are the places turned into values of the builder.
  *
  * A window in which the first stage finds a fault is done again line by line, so that the fault meets its own record
  * only. A record that fails is scanned once more, byte by byte, to say where and why (json_text.h).
@@ -31,17 +31,17 @@ struct place {
 
 struct wr_json_decoder {
   struct wr_memory *memory;
-  struct wr_calls *calls;        /* NULL: simdjson's handle was not adopted */
+  struct wr_calls *calls; /* NULL: simdjson's handle was not adopted */
   struct wr_simdjson *index;
-  struct weir_schema *schema;    /* own copy */
-  uint32_t *name_lengths;        /* per field */
-  uint32_t *columns;             /* per field: the builder's column */
-  struct place *places;          /* per field */
-  uint16_t *table;               /* open addressing by name: field + 1, 0 is free */
-  uint32_t table_mask;           /* its size, a power of two, minus 1 */
-  struct wr_bytes scratch;       /* a string with its escapes decoded */
-  struct wr_json_fault *fault;   /* the caller's, during a call */
-  struct weir_error *error;      /* likewise */
+  struct weir_schema *schema;  /* own copy */
+  uint32_t *name_lengths;      /* per field */
+  uint32_t *columns;           /* per field: the builder's column */
+  struct place *places;        /* per field */
+  uint16_t *table;             /* open addressing by name: field + 1, 0 is free */
+  uint32_t table_mask;         /* its size, a power of two, minus 1 */
+  struct wr_bytes scratch;     /* a string with its escapes decoded */
+  struct wr_json_fault *fault; /* the caller's, during a call */
+  struct weir_error *error;    /* likewise */
 };
 
 /* ---- names ---- */
@@ -179,11 +179,16 @@ static inline bool take_scalar(struct walk *walk, struct place *out_place) {
   *out_place = (struct place){.start = start, .end = end};
   walk->token++;
   switch (*text) {
-  case '"': return string_is_sound(walk, start, end);
-  case 't': return end - start == 4 && memcmp(text, "true", 4) == 0;
-  case 'f': return end - start == 5 && memcmp(text, "false", 5) == 0;
-  case 'n': return end - start == 4 && memcmp(text, "null", 4) == 0;
-  default: return wr_json_number_end(text, walk->text + end) == walk->text + end;
+  case '"':
+    return string_is_sound(walk, start, end);
+  case 't':
+    return end - start == 4 && memcmp(text, "true", 4) == 0;
+  case 'f':
+    return end - start == 5 && memcmp(text, "false", 5) == 0;
+  case 'n':
+    return end - start == 4 && memcmp(text, "null", 4) == 0;
+  default:
+    return wr_json_number_end(text, walk->text + end) == walk->text + end;
   }
 }
 
@@ -373,8 +378,8 @@ static enum weir_code set_fields(struct wr_json_decoder *decoder, const struct w
       size_t position = place.end == 0 ? walk->end - start : place.start - start;
       return fail_field(decoder, i, WR_JSON_FIELD_MISSING, position, place.end == 0 ? "is missing" : "is null");
     }
-    bool is_string = field->type == WEIR_TYPE_STRING || field->type == WEIR_TYPE_BYTES ||
-                     field->type == WEIR_TYPE_TIMESTAMP;
+    bool is_string =
+        field->type == WEIR_TYPE_STRING || field->type == WEIR_TYPE_BYTES || field->type == WEIR_TYPE_TIMESTAMP;
     bool fits = false;
     if (is_string)
       WR_TRY(set_string(decoder, walk, place, builder, decoder->columns[i], field->type, &fits));

@@ -48,7 +48,8 @@ enum weir_code wr_json_decoder_new(struct wr_memory *memory, struct wr_calls *ca
 void wr_json_decoder_free(struct wr_json_decoder *decoder); /* NULL is fine */
 
 /* Decodes one record, without its newline, and sets its fields in the builder's current row; the caller sets its own
- * columns and ends the row. BAD_RECORD: `fault` says why, the row is cancelled. NO_MEMORY likewise, and `error` says so. */
+ * columns and ends the row. BAD_RECORD: `fault` says why, the row is cancelled. NO_MEMORY likewise, and `error` says
+ * so. */
 enum weir_code wr_json_decode(struct wr_json_decoder *decoder, const char *text, size_t length,
                               struct wr_batch_builder *builder, struct wr_json_fault *fault, struct weir_error *error);
 
@@ -58,13 +59,15 @@ struct wr_json_lines {
   size_t length;       /* bytes left in `text` */
   bool ends;           /* the text is the end of the input: its last line counts although no newline ends it */
   uint32_t line_count; /* lines taken so far; the caller sets it to 0, or to whatever it counts on from */
-  uint32_t *row_lines; /* per row of the builder's batch, by row number: its line_count before the line. NULL: not asked */
+  uint32_t
+      *row_lines; /* per row of the builder's batch, by row number: its line_count before the line. NULL: not asked */
 };
 
-/* Decodes lines into rows, and ends each row (+I), until the builder is full, the text holds no whole line any more, or a
- * record is bad. `lines` is left behind the last line taken; a line of white space (with '\r') is counted and passed over.
- * BAD_RECORD: `lines` stands before the bad line, `fault` says what and how long; wr_json_skip_line goes on behind it.
- * Rows that were ended stay. The caller fills its own columns of the new rows afterwards, straight in the batch. */
+/* Decodes lines into rows, and ends each row (+I), until the builder is full, the text holds no whole line any more, or
+ * a record is bad. `lines` is left behind the last line taken; a line of white space (with '\r') is counted and passed
+ * over. BAD_RECORD: `lines` stands before the bad line, `fault` says what and how long; wr_json_skip_line goes on
+ * behind it. Rows that were ended stay. The caller fills its own columns of the new rows afterwards, straight in the
+ * batch. */
 enum weir_code wr_json_decode_lines(struct wr_json_decoder *decoder, struct wr_json_lines *lines,
                                     struct wr_batch_builder *builder, struct wr_json_fault *fault,
                                     struct weir_error *error);

@@ -37,7 +37,10 @@ static int32_t four_digits(const char *text, const char *end) {
   if (end - text < 4) return -1;
   for (int i = 0; i < 4; i++) {
     char c = text[i];
-    int32_t digit = is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    int32_t digit = is_digit(c)            ? c - '0'
+                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                           : -1;
     if (digit < 0) return -1;
     value = value * 16 + digit;
   }
@@ -171,11 +174,16 @@ static bool scan_word(struct scanner *scanner, const char *word) {
 static bool scan_scalar(struct scanner *scanner) {
   if (scanner->next == scanner->end) return fail(scanner, scanner->next, "the record ends where a value is expected");
   switch (*scanner->next) {
-  case '"': return scan_string(scanner);
-  case 't': return scan_word(scanner, "true");
-  case 'f': return scan_word(scanner, "false");
-  case 'n': return scan_word(scanner, "null");
-  default: break;
+  case '"':
+    return scan_string(scanner);
+  case 't':
+    return scan_word(scanner, "true");
+  case 'f':
+    return scan_word(scanner, "false");
+  case 'n':
+    return scan_word(scanner, "null");
+  default:
+    break;
   }
   if (*scanner->next != '-' && !is_digit(*scanner->next)) return fail(scanner, scanner->next, "expected a value");
   const char *after = wr_json_number_end(scanner->next, scanner->end);

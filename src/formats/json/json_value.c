@@ -23,7 +23,8 @@ bool wr_json_to_bigint(const char *text, size_t length, int64_t *out_value) {
   return true;
 }
 
-/* Up to 15 digits and a power of ten up to 22 are exact doubles, so that one multiplication or division rounds right. */
+/* Up to 15 digits and a power of ten up to 22 are exact doubles, so that one multiplication or division rounds right.
+ */
 static bool to_double_quickly(const char *text, size_t length, double *out_value) {
   static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
                                   1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
@@ -96,8 +97,8 @@ bool wr_json_to_timestamp(const char *text, size_t length, struct weir_timestamp
   if (year < 1 || month < 1 || month > 12 || day < 1 || day > days_in_month(year, month)) return false;
   if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59 || fraction < 0) return false;
   int64_t seconds = days_since_1970(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
-  *out_value = (struct weir_timestamp){.milliseconds = seconds * 1000 + fraction / 1000000,
-                                       .nanoseconds = fraction % 1000000};
+  *out_value =
+      (struct weir_timestamp){.milliseconds = seconds * 1000 + fraction / 1000000, .nanoseconds = fraction % 1000000};
   return true;
 }
 

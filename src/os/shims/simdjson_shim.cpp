@@ -67,8 +67,7 @@ extern "C" enum wr_simdjson_result wr_simdjson_index(struct wr_simdjson *handle,
     parser.structural_indexes[0] = 0;
     return WR_SIMDJSON_OK;
   }
-  auto error =
-      parser.stage1(reinterpret_cast<const uint8_t *>(text), length, simdjson::stage1_mode::regular);
+  auto error = parser.stage1(reinterpret_cast<const uint8_t *>(text), length, simdjson::stage1_mode::regular);
   if (error == simdjson::EMPTY) {
     parser.structural_indexes[0] = static_cast<uint32_t>(length);
     return WR_SIMDJSON_OK;
