@@ -319,7 +319,7 @@ TEST(invalid_records) {
     CHECK(!is_json(text, strlen(text)));
     enum weir_code code = decode_string(text);
     if (code != WEIR_BAD_RECORD || fault.kind != WR_JSON_NOT_JSON || fault.position != (uint32_t)invalid[i].position ||
-        strncmp(fault.sentence, invalid[i].sentence, strlen(records[i].sentence)) != 0 ||
+        strncmp(fault.sentence, invalid[i].sentence, strlen(invalid[i].sentence)) != 0 ||
         fault.record_bytes != strlen(text) || fault.field != NULL)
       TEST_FAIL("%s: code %d, kind %d, at %u: %s", text, (int)code, (int)fault.kind, fault.position, fault.sentence);
   }
