@@ -72,6 +72,7 @@ static int count_up(sqlite3 *connection, struct counter *counter) {
   int code = execute(connection, "BEGIN IMMEDIATE; UPDATE counter SET value = value + 1;");
   if (code == SQLITE_OK)
     code = execute(connection, "INSERT INTO rows SELECT value, hex(randomblob(abs(random()) % 3000)) FROM counter;");
+  if (code == SQLITE_OK) code = execute(connection, "UPDATE rows SET text = text || 'x' WHERE value % 7 = 0");
   if (code == SQLITE_OK) code = one_number(connection, "SELECT value FROM counter", &value);
   if (code == SQLITE_OK) {
     counter->asked = value;
@@ -243,6 +244,61 @@ TEST(connections_share_one_file) {
   }
 }
 
+struct reader {
+  struct sim_world *world;
+  struct wr_call call;
+  uint64_t snapshots;
+};
+
+/* Reads the whole table many times within a transaction, page by page from the disk: always the same, and whole. */
+static int reader_look(sqlite3 *connection) {
+  static const char sum[] = "SELECT (SELECT value FROM counter) * 1000000000 + count(*) * 100000 + "
+                            "sum(length(text || '')) % 100000 FROM rows";
+  int64_t first = 0, next = 0;
+  int code = execute(connection, "BEGIN");
+  if (code == SQLITE_OK) code = one_number(connection, sum, &first);
+  for (int i = 0; i < 8 && code == SQLITE_OK; i++) {
+    code = one_number(connection, sum, &next);
+    if (code == SQLITE_OK && (first != next || first / 1000000000 != first / 100000 % 10000)) test_failed = true;
+  }
+  execute(connection, "COMMIT");
+  return code;
+}
+
+static void reader_run(struct wr_call *call) {
+  struct reader *reader = (struct reader *)((char *)call - offsetof(struct reader, call));
+  sqlite3 *connection;
+  if (connection_open(reader->world, PATH, &connection) != SQLITE_OK) return;
+  execute(connection, "PRAGMA cache_size=1");
+  for (int i = 0; i < 40; i++)
+    reader->snapshots += reader_look(connection) == SQLITE_OK;
+  connection_close(reader->world, connection);
+}
+
+TEST(readers_keep_their_snapshot) {
+  uint64_t seed = test_seed();
+  for (uint64_t round = 0; round < 10; round++) {
+    struct sim_world *world = sim_world_new(&(struct sim_world_options){.seed = seed + round});
+    struct wr_calls *calls = sim_world_seams(world)->calls;
+    sim_disk_make_folders(world, "/db");
+    struct counter counter = {.world = world, .transactions = 10, .call = {.run = counter_call_run}};
+    CHECK(sim_world_run(world, counter_run, &counter));
+    counter.transactions = 60;
+    wr_call_submit(calls, &counter.call);
+    struct reader readers[2] = {{.world = world, .call = {.run = reader_run}},
+                                {.world = world, .call = {.run = reader_run}}};
+    for (int i = 0; i < 2; i++)
+      wr_call_submit(calls, &readers[i].call);
+    while (sim_world_advance(world))
+      ;
+    CHECK_INT(counter.code, SQLITE_OK);
+    CHECK_INT(counter.acknowledged, 70);
+    CHECK_INT(readers[0].snapshots + readers[1].snapshots, 80);
+    if (test_failed) TEST_FAIL("round of seed %" PRIu64, seed + round);
+    sim_world_free(world);
+  }
+}
+
 TEST(kill_with_connections_in_flight) {
   uint64_t seed = test_seed();
   for (uint64_t round = 0; round < 60; round++) {
@@ -326,5 +382,5 @@ TEST(harness_reads_meanwhile) {
 
 TEST_MAIN(TEST_CASE(transactions_survive_crashes), TEST_CASE(transactions_survive_crashes_and_faults),
           TEST_CASE(transactions_without_sync_are_lost), TEST_CASE(same_seed_same_trace), TEST_CASE(connections_share_one_file),
-          TEST_CASE(kill_with_connections_in_flight), TEST_CASE(full_disk_is_sqlite_full),
+          TEST_CASE(readers_keep_their_snapshot), TEST_CASE(kill_with_connections_in_flight), TEST_CASE(full_disk_is_sqlite_full),
           TEST_CASE(harness_reads_meanwhile))
