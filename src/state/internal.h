@@ -1,0 +1,309 @@
+/* state/internal.h: what the files of src/state share. Nobody else includes it.
+ *
+ * A table's rows lie in *pages* of a fixed number of slots: first a u16 header per slot, then the rows. Pages are found
+ * through *page groups* (16 pages and their marks). A row never moves while it lives, so a pointer to it holds until it
+ * is deleted.
+ *
+ *   header   0x8000 live, 0x7fff key group (kept after a deletion, for the record of it); 0: never used
+ *   row      key (8 bytes: one BIGINT without NULL; else a bytes reference), value, zero bytes up to a multiple of 8
+ *
+ * Copy-on-write is by row. Each page has two sets of *marks*, one bit per slot: the rows changed since the last freeze
+ * and F(N), the rows changed before it. The first change of a row after a freeze sets its mark, and if the running
+ * snapshot still needs the row, copies it first (struct saved_row): as much is copied as is changed, not whole pages. A
+ * set of marks is emptied by giving it a new tag: marks of a page with another tag count as clear. So a freeze and the
+ * end of a checkpoint touch no page.
+ *
+ * A slot that was never marked since the freeze holds exactly what it held then: that is what the snapshot relies on.
+ */
+#ifndef WR_STATE_INTERNAL_H
+#define WR_STATE_INTERNAL_H
+
+#include "base/random.h"
+#include "state/blobs.h"
+#include "state/index.h"
+#include "state/state.h"
+
+enum {
+  PAGE_BYTES = 16 * 1024,
+  PAGE_SLOTS_MAX = 1024,
+  GROUP_PAGES_SHIFT = 4,
+  GROUP_PAGES = 1 << GROUP_PAGES_SHIFT,
+  ROW_LIVE = 0x8000,
+  ROW_KEY_GROUP = 0x7fff,
+  KEY_BYTES_MAX = WR_KEY_BYTES_MAX + 64, /* a timer's key holds the operator's */
+  SAVED_CHUNK_BYTES = 64 * 1024,
+  CHAIN_HANDLES_MAX = 64, /* then a base is written, so that the metadata stays small */
+  WAITED_MAX = 256,
+  SWEEP_PER_CALL = 64, /* blocks of dropped tables freed by one call */
+};
+
+/* How a row lies in memory, from the schemas alone. */
+struct row_layout {
+  bool is_bigint;         /* the key is one BIGINT without NULL */
+  bool has_null_key;      /* the key is one nullable field */
+  uint32_t value_offset;  /* in the row; the bytes before it are the key */
+  uint32_t value_size;
+  uint32_t row_size;
+  uint32_t field_count;   /* of the value */
+  uint32_t *field_offsets; /* in the value; one block with the three below */
+  uint32_t *null_offsets;  /* in the value; UINT32_MAX: the field is not nullable */
+  uint32_t *blob_offsets;  /* in the row: where bytes references lie, the key's first */
+  uint32_t blob_count;
+  uint32_t gap_count;
+  struct row_gap {
+    uint32_t offset, length;
+  } *gaps; /* in the row: bytes of no field, stored as zeros whatever the owner left in them */
+  size_t block_bytes;
+};
+
+enum group_rule {
+  GROUP_OF_KEY = 0,   /* hash of the key's canonical bytes */
+  GROUP_OF_TIMER = 1, /* hash of the second field's bytes: a timer lives with its key */
+};
+enum { TIMER_KEY_OFFSET = 14 }; /* canonical bytes of (BIGINT, BYTES): 1, time, 1, u32 length, then the bytes */
+
+struct saved_row {
+  struct saved_row *next; /* of the same page */
+  uint16_t slot;
+  uint16_t header;
+  uint32_t unused;
+  uint8_t row[];
+};
+
+struct saved_chunk {
+  struct saved_chunk *next;
+  size_t bytes; /* of the whole block */
+  size_t used;  /* of `data` */
+  uint8_t data[];
+};
+
+struct page {
+  uint8_t *data; /* NULL: a hole, all slots free (after a restore) */
+  struct saved_row *saved; /* of snapshot `saved_serial` */
+  uint32_t marks_tag[2];
+  uint32_t saved_serial;
+};
+
+struct page_group {
+  struct page pages[GROUP_PAGES];
+  uint64_t marks[]; /* [page][set][words] */
+};
+
+struct wr_table {
+  struct wr_backend *backend;
+  struct wr_state *state;
+  int64_t name_space;
+  uint64_t generation;
+
+  struct page_group **groups;
+  uint32_t group_count;
+  uint32_t group_capacity;
+  uint32_t page_count; /* pages from here on do not exist */
+  uint32_t next_hole;  /* no hole is below */
+  uint32_t fresh_row, fresh_end; /* slots of the newest page that were never used */
+  uint32_t free_row;   /* head of the deleted slots, linked through their first four bytes; NO_ROW: none */
+  uint64_t row_count;
+  struct index index;
+  struct blob_pool blobs;
+
+  /* the last prepare */
+  void **rows;
+  uint32_t *row_ids;
+  uint8_t *row_is_new;
+  uint32_t result_count;
+  uint32_t result_capacity;
+
+  /* snapshots */
+  uint64_t changed_count[2]; /* marks per set, valid with the tag */
+  uint32_t changed_tag[2];
+  bool is_known;        /* some snapshot may hold it: its drop must be recorded */
+  bool snapshot_needs;  /* the running snapshot has rows of it yet to write */
+  bool is_dropped;      /* while the running snapshot needs it */
+  uint32_t frozen_pages; /* page_count at the freeze */
+  uint64_t frozen_rows;  /* row_count at the freeze */
+  uint64_t cursor;       /* next row id that the snapshot looks at */
+  struct saved_chunk *saved_chunks;
+
+  struct wr_table *next_garbage;
+};
+
+struct wr_state {
+  struct wr_backend *backend;
+  uint32_t number; /* in the backend, in order of registration */
+  char *name;
+  struct weir_schema *key;
+  struct weir_schema *value;
+  uint64_t time_to_live_ms;
+  enum group_rule group_rule;
+  struct row_layout layout;
+  uint32_t page_shift; /* slots of a page, as a power of two */
+  uint32_t page_slots;
+  uint32_t mark_words;
+  uint32_t rows_offset; /* of the first row in a page */
+  struct wr_table **tables; /* ascending by namespace */
+  uint32_t table_count;
+  uint32_t table_capacity;
+};
+
+struct drop_record {
+  struct drop_record *next;
+  uint32_t state;
+  int64_t name_space;
+  uint64_t generation;
+};
+struct drop_list {
+  struct drop_record *first, *last;
+};
+
+struct handle_list {
+  struct wr_handle *handles;
+  uint32_t count;
+  uint32_t capacity;
+};
+
+struct snapshot {
+  bool is_running;
+  bool is_base;
+  bool is_empty; /* says nothing that its chain does not say already */
+  uint32_t phase; /* see snapshot.c */
+  uint64_t checkpoint_id;
+  uint32_t serial;
+  struct wr_table **tables;
+  uint32_t table_count, table_capacity;
+  uint32_t next_table;
+  struct drop_record *next_drop;
+  uint64_t rows_written, deletions_written, drops_written, frozen_rows;
+  struct wr_bytes out;
+  struct saved_row *saved[PAGE_SLOTS_MAX]; /* of the page being written, by slot */
+  uint16_t row_slots[PAGE_SLOTS_MAX];
+  uint16_t deleted_slots[PAGE_SLOTS_MAX];
+};
+
+struct wr_backend {
+  struct wr_memory *memory;
+  struct wr_backend_options options;
+  uint64_t bytes; /* living, all blocks of the backend */
+  uint64_t row_count;
+  struct wr_state *states[WR_STATES_PER_OPERATOR_MAX];
+  uint32_t state_count;
+  uint64_t next_generation;
+
+  uint32_t set;        /* the set of marks that takes changes; 1 - set is F(N) */
+  uint32_t set_tag[2];
+  uint32_t next_tag;
+  uint32_t epoch;      /* grows at every freeze */
+  struct drop_list drops;        /* since the last freeze */
+  struct drop_list frozen_drops; /* of F(N) */
+
+  bool outcome_open;   /* F(N) exists */
+  uint64_t frozen_checkpoint;
+  bool frozen_is_base;
+  bool uploaded;       /* the handle of `frozen_checkpoint` is there */
+  bool frozen_is_empty;
+  uint64_t chain_checkpoint;  /* the checkpoint that `chain` stands for */
+  struct handle_list chain;   /* of the last completed checkpoint; with an uploaded delta one more behind `count` */
+  struct handle_list base;    /* of an uploaded base whose outcome is open */
+
+  struct snapshot snapshot;
+  struct wr_table *garbage;   /* dropped tables, freed a few blocks at a time */
+  uint64_t waited[WAITED_MAX]; /* prepares that were told to wait; a ring */
+  uint32_t waited_next;
+  uint32_t tags[WR_BATCH_ROWS_MAX];
+};
+
+/* ---- memory (backend.c): as wr_alloc, counted; frees dropped tables before it gives up ---- */
+
+void *wr_state_alloc(struct wr_backend *backend, size_t bytes, enum wr_memory_tag tag);
+void wr_state_release(struct wr_backend *backend, void *block, size_t bytes);
+/* A larger array; `*capacity` counts elements. The old one stays on failure. */
+bool wr_state_grow(struct wr_backend *backend, void *array_pointer, uint32_t *capacity, size_t element_bytes,
+                   uint32_t wanted);
+enum weir_code wr_state_no_memory(const struct wr_state *state, struct weir_error *error);
+enum weir_code wr_backend_register_rule(struct wr_backend *backend, const struct wr_state_descriptor *descriptor,
+                                        enum group_rule rule, struct wr_state **out_state, struct weir_error *error);
+/* Frees up to `blocks` blocks of dropped tables. */
+void wr_backend_sweep(struct wr_backend *backend, uint32_t blocks);
+
+/* ---- layout.c ---- */
+
+enum weir_code wr_layout_init(struct row_layout *layout, struct wr_memory *memory, const struct weir_schema *key,
+                              const struct weir_schema *value, struct weir_error *error);
+void wr_layout_deinit(struct row_layout *layout, struct wr_memory *memory);
+/* "app_id STRING NOT NULL, count BIGINT" */
+void wr_layout_put_schema(struct wr_bytes *out, const struct weir_schema *schema);
+
+/* ---- table.c: pages, slots, marks ---- */
+
+struct wr_table *wr_table_new(struct wr_state *state, int64_t name_space);
+void wr_table_free(struct wr_table *table);
+/* Frees about `*blocks` blocks of it and lowers that; true when all is gone but the struct itself. */
+bool wr_table_free_some(struct wr_table *table, uint32_t *blocks);
+/* Makes the page of a row id where it is missing (restore). */
+bool wr_table_make_page(struct wr_table *table, uint32_t page_number);
+/* A free slot, marked as changed; NO_ROW without memory. Nothing is live there until its header is set. */
+uint32_t wr_table_take_slot(struct wr_table *table);
+/* As wr_table_take_slot without the mark (restore). */
+uint32_t wr_table_take_slot_unmarked(struct wr_table *table);
+void wr_table_give_slot(struct wr_table *table, uint32_t row_id);
+/* Sets the mark of a row for the first time, after saving what a running snapshot needs; false without memory. */
+bool wr_table_mark_slow(struct wr_table *table, uint32_t row_id);
+/* Unites the marks of the frozen set into the current one. */
+void wr_table_unite_marks(struct wr_table *table);
+/* Ends what the running snapshot holds of it. */
+void wr_table_end_snapshot(struct wr_table *table);
+/* The row is gone from index and page; its blobs are freed or left to the snapshot. It must be marked (or need none). */
+void wr_table_remove_row(struct wr_table *table, uint32_t row_id);
+/* As wr_table_prepare, never WAIT. */
+enum wr_prepare wr_table_prepare_now(struct wr_table *table, const struct wr_key *keys, uint32_t n,
+                                     enum wr_access access, struct weir_error *error);
+uint32_t wr_table_tag_of_row(const struct wr_table *table, uint32_t row_id);
+bool wr_table_rows_equal(const struct wr_table *table, uint32_t a, uint32_t b);
+struct wr_key wr_row_key(const struct row_layout *layout, const uint8_t *row);
+uint32_t wr_row_key_group(enum group_rule rule, uint32_t max_parallelism, const struct wr_key *key);
+/* Frees the blobs of a row, or leaves them to the snapshot. */
+void wr_table_give_blobs(struct wr_table *table, const uint8_t *row);
+
+/* ---- chain.c: what is completed ---- */
+
+/* Adds the frozen marks and drops back to the current ones. */
+void wr_backend_unite(struct wr_backend *backend);
+void wr_handles_clear(struct wr_backend *backend, struct handle_list *list);
+void wr_drops_free(struct wr_backend *backend, struct drop_list *list);
+
+static inline struct page *page_of(const struct wr_table *table, uint32_t page_number) {
+  return &table->groups[page_number >> GROUP_PAGES_SHIFT]->pages[page_number & (GROUP_PAGES - 1)];
+}
+static inline uint64_t *page_marks(const struct wr_table *table, uint32_t page_number, uint32_t set) {
+  return table->groups[page_number >> GROUP_PAGES_SHIFT]->marks +
+         ((size_t)(page_number & (GROUP_PAGES - 1)) * 2 + set) * table->state->mark_words;
+}
+static inline uint16_t *page_headers(uint8_t *data) {
+  return (uint16_t *)(void *)data;
+}
+/* The page exists. */
+static inline uint8_t *row_of(const struct wr_table *table, uint32_t row_id) {
+  const struct wr_state *state = table->state;
+  return page_of(table, row_id >> state->page_shift)->data + state->rows_offset +
+         (size_t)(row_id & (state->page_slots - 1)) * state->layout.row_size;
+}
+static inline uint16_t *header_of(const struct wr_table *table, uint32_t row_id) {
+  const struct wr_state *state = table->state;
+  return page_headers(page_of(table, row_id >> state->page_shift)->data) + (row_id & (state->page_slots - 1));
+}
+static inline bool marks_has(const uint64_t *marks, uint32_t slot) {
+  return (marks[slot / 64] >> (slot % 64) & 1) != 0;
+}
+static inline bool wr_table_mark(struct wr_table *table, uint32_t row_id) {
+  const struct wr_backend *backend = table->backend;
+  uint32_t page_number = row_id >> table->state->page_shift, slot = row_id & (table->state->page_slots - 1);
+  if (page_of(table, page_number)->marks_tag[backend->set] == backend->set_tag[backend->set] &&
+      marks_has(page_marks(table, page_number, backend->set), slot))
+    return true;
+  return wr_table_mark_slow(table, row_id);
+}
+/* A blob that a running snapshot may still read: made before the freeze, of a table not yet written. */
+static inline bool blob_is_held(const struct wr_table *table, const union bytes_reference *reference) {
+  return table->snapshot_needs && reference->far.epoch != table->backend->epoch;
+}
+
+#endif

@@ -1,0 +1,311 @@
+/* state/table.c: pages, slots and marks of a table; see internal.h. The task's thread.
+ *
+ * A free slot comes from the list of deleted ones, else from the newest page, else from a new page (the lowest hole, or
+ * one behind the last). Pages are given back only when the table is dropped.
+ */
+#include "state/internal.h"
+
+static size_t group_bytes(const struct wr_state *state) {
+  return sizeof(struct page_group) + (size_t)GROUP_PAGES * 2 * state->mark_words * sizeof(uint64_t);
+}
+
+static size_t page_bytes(const struct wr_state *state) {
+  return state->rows_offset + (size_t)state->page_slots * state->layout.row_size;
+}
+
+struct wr_table *wr_table_new(struct wr_state *state, int64_t name_space) {
+  struct wr_backend *backend = state->backend;
+  struct wr_table *table = wr_state_alloc(backend, sizeof *table, WR_MEMORY_STATE);
+  if (table == NULL) return NULL;
+  *table = (struct wr_table){.backend = backend,
+                             .state = state,
+                             .name_space = name_space,
+                             .generation = backend->next_generation++,
+                             .free_row = NO_ROW};
+  wr_blobs_init(&table->blobs, backend);
+  return table;
+}
+
+static void free_results(struct wr_table *table) {
+  size_t each = sizeof *table->rows + sizeof *table->row_ids + sizeof *table->row_is_new;
+  wr_state_release(table->backend, table->rows, table->result_capacity * each);
+  table->rows = NULL;
+  table->result_capacity = table->result_count = 0;
+}
+
+static void free_saved(struct wr_table *table) {
+  while (table->saved_chunks != NULL) {
+    struct saved_chunk *chunk = table->saved_chunks;
+    table->saved_chunks = chunk->next;
+    wr_state_release(table->backend, chunk, chunk->bytes);
+  }
+}
+
+static bool free_pages(struct wr_table *table, uint32_t *blocks) {
+  while (table->page_count > 0 && *blocks > 0) {
+    uint32_t last = table->page_count - 1, group = last >> GROUP_PAGES_SHIFT;
+    if (table->groups[group] != NULL) {
+      struct page *page = page_of(table, last);
+      if (page->data != NULL) --*blocks;
+      wr_state_release(table->backend, page->data, page_bytes(table->state));
+      page->data = NULL;
+    }
+    table->page_count--;
+    if ((last & (GROUP_PAGES - 1)) == 0) {
+      wr_state_release(table->backend, table->groups[group], group_bytes(table->state));
+      table->groups[group] = NULL;
+    }
+  }
+  return table->page_count == 0;
+}
+
+bool wr_table_free_some(struct wr_table *table, uint32_t *blocks) {
+  free_results(table);
+  free_saved(table);
+  if (!free_pages(table, blocks)) return false;
+  for (uint32_t i = 0; i < table->group_count; i++) /* a group without pages, where memory ran out */
+    wr_state_release(table->backend, table->groups[i], group_bytes(table->state));
+  wr_state_release(table->backend, table->groups, table->group_capacity * sizeof(struct page_group *));
+  table->groups = NULL;
+  table->group_count = table->group_capacity = 0;
+  return wr_blobs_free_some(&table->blobs, blocks) && wr_index_free_some(&table->index, table->backend, blocks);
+}
+
+void wr_table_free(struct wr_table *table) {
+  uint32_t all = UINT32_MAX;
+  while (!wr_table_free_some(table, &all))
+    all = UINT32_MAX;
+  wr_state_release(table->backend, table, sizeof *table);
+}
+
+/* ---- pages and slots ---- */
+
+static bool make_group(struct wr_table *table, uint32_t group) {
+  struct wr_backend *backend = table->backend;
+  if (!wr_state_grow(backend, &table->groups, &table->group_capacity, sizeof *table->groups, group + 1)) return false;
+  for (; table->group_count <= group; table->group_count++)
+    table->groups[table->group_count] = NULL;
+  if (table->groups[group] != NULL) return true;
+  struct page_group *made = wr_state_alloc(backend, group_bytes(table->state), WR_MEMORY_STATE);
+  if (made == NULL) return false;
+  memset(made->pages, 0, sizeof made->pages); /* marks need no zeros: tag 0 is no tag */
+  table->groups[group] = made;
+  return true;
+}
+
+bool wr_table_make_page(struct wr_table *table, uint32_t page_number) {
+  const struct wr_state *state = table->state;
+  if ((uint64_t)(page_number + 1) << state->page_shift > NO_ROW) return false;
+  if (!make_group(table, page_number >> GROUP_PAGES_SHIFT)) return false;
+  struct page *page = page_of(table, page_number);
+  if (page->data == NULL) {
+    page->data = wr_state_alloc(table->backend, page_bytes(state), WR_MEMORY_STATE);
+    if (page->data == NULL) return false;
+    memset(page->data, 0, state->rows_offset);
+  }
+  if (table->page_count <= page_number) table->page_count = page_number + 1;
+  return true;
+}
+
+static bool is_hole(const struct wr_table *table, uint32_t page_number) {
+  return table->groups[page_number >> GROUP_PAGES_SHIFT] == NULL || page_of(table, page_number)->data == NULL;
+}
+
+static bool add_page(struct wr_table *table) {
+  while (table->next_hole < table->page_count && !is_hole(table, table->next_hole))
+    table->next_hole++;
+  uint32_t page_number = table->next_hole;
+  if (!wr_table_make_page(table, page_number)) return false;
+  table->next_hole = page_number + 1;
+  table->fresh_row = page_number << table->state->page_shift;
+  table->fresh_end = table->fresh_row + table->state->page_slots;
+  return true;
+}
+
+uint32_t wr_table_take_slot_unmarked(struct wr_table *table) {
+  uint32_t row_id = table->free_row;
+  if (row_id != NO_ROW) {
+    memcpy(&table->free_row, row_of(table, row_id), sizeof table->free_row);
+    return row_id;
+  }
+  if (table->fresh_row == table->fresh_end && !add_page(table)) return NO_ROW;
+  return table->fresh_row++;
+}
+
+uint32_t wr_table_take_slot(struct wr_table *table) {
+  uint32_t row_id = wr_table_take_slot_unmarked(table);
+  if (row_id == NO_ROW || wr_table_mark(table, row_id)) return row_id;
+  wr_table_give_slot(table, row_id);
+  return NO_ROW;
+}
+
+void wr_table_give_slot(struct wr_table *table, uint32_t row_id) {
+  memcpy(row_of(table, row_id), &table->free_row, sizeof table->free_row);
+  table->free_row = row_id;
+}
+
+/* ---- marks ---- */
+
+static struct saved_row *take_saved(struct wr_table *table) {
+  size_t bytes = sizeof(struct saved_row) + table->state->layout.row_size;
+  struct saved_chunk *chunk = table->saved_chunks;
+  if (chunk == NULL || chunk->bytes - sizeof *chunk - chunk->used < bytes) {
+    size_t block = chunk == NULL ? SAVED_CHUNK_BYTES / 16 : SAVED_CHUNK_BYTES;
+    if (block < sizeof *chunk + bytes) block = sizeof *chunk + bytes;
+    chunk = wr_state_alloc(table->backend, block, WR_MEMORY_SNAPSHOT);
+    if (chunk == NULL) return NULL;
+    *chunk = (struct saved_chunk){.next = table->saved_chunks, .bytes = block};
+    table->saved_chunks = chunk;
+  }
+  struct saved_row *saved = (struct saved_row *)(void *)(chunk->data + chunk->used);
+  chunk->used += bytes;
+  return saved;
+}
+
+/* Does the running snapshot still have to write this row as it is now? */
+static bool snapshot_needs_row(const struct wr_table *table, uint32_t row_id) {
+  const struct wr_backend *backend = table->backend;
+  uint32_t page_number = row_id >> table->state->page_shift, frozen = 1 - backend->set;
+  if (!table->snapshot_needs || page_number >= table->frozen_pages || row_id < table->cursor) return false;
+  if (backend->snapshot.is_base) return true;
+  return page_of(table, page_number)->marks_tag[frozen] == backend->set_tag[frozen] &&
+         marks_has(page_marks(table, page_number, frozen), row_id & (table->state->page_slots - 1));
+}
+
+static bool save_row(struct wr_table *table, uint32_t row_id) {
+  struct saved_row *saved = take_saved(table);
+  if (saved == NULL) return false;
+  struct page *page = page_of(table, row_id >> table->state->page_shift);
+  uint32_t serial = table->backend->snapshot.serial;
+  saved->next = page->saved_serial == serial ? page->saved : NULL;
+  saved->slot = (uint16_t)(row_id & (table->state->page_slots - 1));
+  saved->header = *header_of(table, row_id);
+  saved->unused = 0;
+  if (saved->header & ROW_LIVE) memcpy(saved->row, row_of(table, row_id), table->state->layout.row_size);
+  page->saved = saved;
+  page->saved_serial = serial;
+  return true;
+}
+
+static void count_change(struct wr_table *table, uint32_t set, uint64_t count) {
+  uint32_t tag = table->backend->set_tag[set];
+  if (table->changed_tag[set] != tag) {
+    table->changed_tag[set] = tag;
+    table->changed_count[set] = 0;
+  }
+  table->changed_count[set] += count;
+}
+
+/* The page's words of the current set, cleared where they are of an older one. */
+static uint64_t *current_marks(struct wr_table *table, uint32_t page_number) {
+  struct wr_backend *backend = table->backend;
+  struct page *page = page_of(table, page_number);
+  uint64_t *marks = page_marks(table, page_number, backend->set);
+  if (page->marks_tag[backend->set] != backend->set_tag[backend->set]) {
+    memset(marks, 0, table->state->mark_words * sizeof *marks);
+    page->marks_tag[backend->set] = backend->set_tag[backend->set];
+  }
+  return marks;
+}
+
+bool wr_table_mark_slow(struct wr_table *table, uint32_t row_id) {
+  if (snapshot_needs_row(table, row_id) && !save_row(table, row_id)) return false;
+  uint32_t slot = row_id & (table->state->page_slots - 1);
+  uint64_t *marks = current_marks(table, row_id >> table->state->page_shift);
+  marks[slot / 64] |= (uint64_t)1 << (slot % 64);
+  count_change(table, table->backend->set, 1);
+  return true;
+}
+
+void wr_table_unite_marks(struct wr_table *table) {
+  const struct wr_backend *backend = table->backend;
+  uint32_t frozen = 1 - backend->set;
+  if (table->changed_tag[frozen] != backend->set_tag[frozen]) return;
+  for (uint32_t number = 0; number < table->page_count; number++) {
+    if (is_hole(table, number) || page_of(table, number)->marks_tag[frozen] != backend->set_tag[frozen]) continue;
+    const uint64_t *from = page_marks(table, number, frozen);
+    uint64_t *to = current_marks(table, number);
+    for (uint32_t word = 0; word < table->state->mark_words; word++)
+      to[word] |= from[word];
+  }
+  count_change(table, backend->set, table->changed_count[frozen]);
+}
+
+void wr_table_end_snapshot(struct wr_table *table) {
+  if (!table->snapshot_needs) return;
+  table->snapshot_needs = false;
+  free_saved(table);
+  wr_blobs_release_held(&table->blobs);
+}
+
+/* ---- rows ---- */
+
+struct wr_key wr_row_key(const struct row_layout *layout, const uint8_t *row) {
+  if (layout->is_bigint) return (struct wr_key){.bytes = row, .length = 8};
+  const union bytes_reference *reference = (const union bytes_reference *)(const void *)row;
+  if (reference->near.length == REFERENCE_NULL) return (struct wr_key){.bytes = row, .is_null = true};
+  return (struct wr_key){.bytes = reference_bytes(reference), .length = reference->near.length};
+}
+
+uint32_t wr_row_key_group(enum group_rule rule, uint32_t max_parallelism, const struct wr_key *key) {
+  if (rule != GROUP_OF_TIMER) return wr_key_group(wr_hash_key(key->bytes, key->length), max_parallelism);
+  /* A NULL key's timer ends before the length. */
+  uint32_t offset = key->length < TIMER_KEY_OFFSET ? key->length : TIMER_KEY_OFFSET;
+  return wr_key_group(wr_hash_key(key->bytes + offset, key->length - offset), max_parallelism);
+}
+
+void wr_table_give_blobs(struct wr_table *table, const uint8_t *row) {
+  const struct row_layout *layout = &table->state->layout;
+  for (uint32_t i = 0; i < layout->blob_count; i++) {
+    const void *place = row + layout->blob_offsets[i];
+    const union bytes_reference *reference = place;
+    if (reference_is_far(reference))
+      wr_blobs_give(&table->blobs, reference->far.blob, reference->far.length, blob_is_held(table, reference));
+  }
+}
+
+void wr_table_remove_row(struct wr_table *table, uint32_t row_id) {
+  wr_index_remove(&table->index, wr_table_tag_of_row(table, row_id), row_id);
+  wr_table_give_blobs(table, row_of(table, row_id));
+  *header_of(table, row_id) &= ROW_KEY_GROUP;
+  wr_table_give_slot(table, row_id);
+  table->row_count--;
+  table->backend->row_count--;
+}
+
+/* ---- reading ---- */
+
+bool wr_table_next(struct wr_table *table, uint32_t *cursor, uint32_t *out_row_id, struct wr_key *out_key,
+                   const void **out_value) {
+  const struct wr_state *state = table->state;
+  uint64_t row_id = *cursor, end = (uint64_t)table->page_count << state->page_shift;
+  while (row_id < end) {
+    uint32_t page_number = (uint32_t)(row_id >> state->page_shift), slot = (uint32_t)row_id & (state->page_slots - 1);
+    if (is_hole(table, page_number)) {
+      row_id = (uint64_t)(page_number + 1) << state->page_shift;
+      continue;
+    }
+    const uint16_t *headers = page_headers(page_of(table, page_number)->data);
+    while (slot < state->page_slots && !(headers[slot] & ROW_LIVE))
+      slot++;
+    row_id = ((uint64_t)page_number << state->page_shift) + slot;
+    if (slot == state->page_slots) continue;
+    *out_row_id = (uint32_t)row_id;
+    *out_value = wr_table_row(table, (uint32_t)row_id, out_key);
+    *cursor = (uint32_t)row_id + 1;
+    return true;
+  }
+  *cursor = (uint32_t)end;
+  return false;
+}
+
+uint64_t wr_table_row_count(const struct wr_table *table) {
+  return table->row_count;
+}
+
+const void *wr_table_row(struct wr_table *table, uint32_t row_id, struct wr_key *out_key) {
+  const uint8_t *row = row_of(table, row_id);
+  WR_ASSERT(*header_of(table, row_id) & ROW_LIVE);
+  *out_key = wr_row_key(&table->state->layout, row);
+  return row + table->state->layout.value_offset;
+}
