@@ -455,13 +455,14 @@ static enum weir_code plan_with(const struct wr_graph *graph, uint32_t paralleli
     WR_TRY(check_parallelism(graph, &graph->edges[i], parallelism, error));
   for (uint32_t i = 0; i < graph->node_count; i++)
     WR_TRY(check_channels(graph, i, parallelism, error));
-  plan->vertices = wr_alloc_zeroed(graph->memory, graph->node_count, sizeof *plan->vertices, WR_MEMORY_ENGINE);
+  plan->vertices = wr_alloc_zeroed(plan->memory, graph->node_count, sizeof *plan->vertices, WR_MEMORY_ENGINE);
   if (plan->vertices == NULL) return no_memory(error);
   make_vertices(graph, parallelism, planning, plan);
   return WEIR_OK;
 }
 
-enum weir_code wr_plan_new(const struct wr_graph *graph, uint32_t parallelism, struct wr_plan *out_plan,
+enum weir_code wr_plan_new(const struct wr_graph *graph, struct wr_memory *memory, uint32_t parallelism,
+                           struct wr_plan *out_plan,
                            struct weir_error *error) {
   if (parallelism == 0 || parallelism > WR_PARALLELISM_MAX)
     return WR_FAIL(error, WEIR_INVALID, "the job's parallelism is %u; it must be 1 to %d", parallelism,
@@ -469,7 +470,7 @@ enum weir_code wr_plan_new(const struct wr_graph *graph, uint32_t parallelism, s
   uint32_t *block = wr_alloc(graph->memory, 2 * graph->node_count * sizeof *block, WR_MEMORY_ENGINE);
   if (block == NULL) return no_memory(error);
   struct planning planning = {.order = block, .vertex = block + graph->node_count};
-  struct wr_plan plan = {.memory = graph->memory};
+  struct wr_plan plan = {.memory = memory};
   enum weir_code code = plan_with(graph, parallelism, &planning, &plan, error);
   wr_free(graph->memory, block);
   if (code == WEIR_OK) *out_plan = plan;

@@ -90,8 +90,8 @@ struct wr_plan {
 /* Resolves parallelism 0 to `parallelism` and chains. A node joins the vertex of its input when it has one input edge,
  * FORWARD, from port 0 of the tail of that vertex, which is no sink, that port feeds nothing else, `chain` is set, it is no
  * committer, and the vertex has room. */
-enum weir_code wr_plan_new(const struct wr_graph *graph, uint32_t parallelism, struct wr_plan *out_plan,
-                           struct weir_error *error);
+enum weir_code wr_plan_new(const struct wr_graph *graph, struct wr_memory *memory, uint32_t parallelism,
+                           struct wr_plan *out_plan, struct weir_error *error);
 void wr_plan_deinit(struct wr_plan *plan);
 
 #endif

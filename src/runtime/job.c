@@ -370,7 +370,7 @@ enum weir_code wr_job_new(const struct wr_graph *graph, const struct wr_job_opti
                                        .accept_loss = options->accept_loss,
                                        .allow_non_restored = options->allow_non_restored,
                                        .bounded = options->bounded};
-  enum weir_code code = wr_plan_new(graph, options->parallelism, &job->plan, error);
+  enum weir_code code = wr_plan_new(graph, seams->memory, options->parallelism, &job->plan, error);
   if (code != WEIR_OK) {
     wr_free(job->memory, job);
     return code;

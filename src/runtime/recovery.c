@@ -160,6 +160,13 @@ static enum weir_code refuse(struct wr_recovery *recovery, const struct wr_recov
   return WEIR_OK;
 }
 
+/* The rows of a sink are what its writer takes; its committer takes parts. */
+static const struct weir_schema *row_schema(const struct wr_graph *graph, uint32_t committer) {
+  for (uint32_t e = 0; e < graph->edge_count; e++)
+    if (graph->edges[e].to_node == committer) return graph->nodes[graph->edges[e].from_node].input_schemas[0];
+  return graph->nodes[committer].input_schemas[0];
+}
+
 static enum weir_code ask_target(struct wr_recovery *recovery, struct wr_recovery_sink *sink, struct weir_error *error) {
   const struct wr_node *node = &recovery->graph->nodes[sink->node];
   sink->context = (struct wr_target_context){.seams = recovery->seams,
@@ -167,7 +174,7 @@ static enum weir_code ask_target(struct wr_recovery *recovery, struct wr_recover
                                              .store = recovery->store,
                                              .job_name = recovery->job_name,
                                              .uid = node->uid,
-                                             .schema = node->input_schemas[0]};
+                                             .schema = row_schema(recovery->graph, sink->node)};
   WR_TRY(node->new_target(node->config, &sink->context, &sink->target, error));
   WR_TRY(sink->target->vtable->connect(sink->target, error));
   WR_TRY(sink->target->vtable->read_marker(sink->target, &sink->seen, error));

@@ -275,7 +275,7 @@ TEST(whole_graphs_that_are_refused) {
   CHECK_INT(join(&f, edge_of(3, 4, WR_EXCHANGE_REBALANCE)), WEIR_OK);
   CHECK_INVALID(f, wr_graph_check(&f.graph, &f.error), "the job graph has a cycle: 'three' <- 'two' <- 'three'");
   struct wr_plan plan;
-  CHECK_INT(wr_plan_new(&f.graph, 1, &plan, &f.error), WEIR_INVALID);
+  CHECK_INT(wr_plan_new(&f.graph, f.graph.memory, 1, &plan, &f.error), WEIR_INVALID);
   end(&f);
 }
 
@@ -312,16 +312,16 @@ TEST(chains) {
   CHECK(f.graph.edges[0].always_aligned && !f.graph.edges[1].always_aligned);
   struct wr_plan plan;
   char text[256];
-  CHECK_INT(wr_plan_new(&f.graph, 3, &plan, &f.error), WEIR_OK);
+  CHECK_INT(wr_plan_new(&f.graph, f.graph.memory, 3, &plan, &f.error), WEIR_OK);
   describe(&f.graph, &plan, text, sizeof text);
   CHECK_STRING(text, "in parse|count write|commit");
   CHECK_INT(plan.vertices[0].parallelism, 3);
   CHECK_INT(plan.vertices[2].parallelism, 1);
   CHECK_INT(plan.task_count, 7);
   wr_plan_deinit(&plan);
-  CHECK_INVALID(f, wr_plan_new(&f.graph, 0, &plan, &f.error), "the job's parallelism is 0; it must be 1 to 256");
+  CHECK_INVALID(f, wr_plan_new(&f.graph, f.graph.memory, 0, &plan, &f.error), "the job's parallelism is 0; it must be 1 to 256");
   f.graph.nodes[3].chain = false;
-  CHECK_INT(wr_plan_new(&f.graph, 3, &plan, &f.error), WEIR_OK);
+  CHECK_INT(wr_plan_new(&f.graph, f.graph.memory, 3, &plan, &f.error), WEIR_OK);
   describe(&f.graph, &plan, text, sizeof text);
   CHECK_STRING(text, "in|parse|count write|commit");
   wr_plan_deinit(&plan);
@@ -349,13 +349,13 @@ TEST(no_chains) {
   CHECK_INT(join(&f, side), WEIR_OK);
   struct wr_plan plan;
   char text[256];
-  CHECK_INT(wr_plan_new(&f.graph, 2, &plan, &f.error), WEIR_OK);
+  CHECK_INT(wr_plan_new(&f.graph, f.graph.memory, 2, &plan, &f.error), WEIR_OK);
   describe(&f.graph, &plan, text, sizeof text);
   CHECK_STRING(text, "a|b|merge split main|side"); /* the side port goes through a channel */
   CHECK_INT(plan.task_count, 8);
   wr_plan_deinit(&plan);
   f.graph.edges[4].from_port = 0; /* the port feeds two */
-  CHECK_INT(wr_plan_new(&f.graph, 2, &plan, &f.error), WEIR_OK);
+  CHECK_INT(wr_plan_new(&f.graph, f.graph.memory, 2, &plan, &f.error), WEIR_OK);
   describe(&f.graph, &plan, text, sizeof text);
   CHECK_STRING(text, "a|b|merge split|main|side");
   wr_plan_deinit(&plan);
@@ -373,19 +373,19 @@ TEST(limits) {
     CHECK_INT(join(&f, edge_of(i - 1, i, WR_EXCHANGE_FORWARD)), WEIR_OK);
   }
   struct wr_plan plan;
-  CHECK_INT(wr_plan_new(&f.graph, 1, &plan, &f.error), WEIR_OK);
+  CHECK_INT(wr_plan_new(&f.graph, f.graph.memory, 1, &plan, &f.error), WEIR_OK);
   CHECK_INT(plan.vertex_count, 2);
   CHECK_INT(plan.vertices[0].node_count, WR_CHAIN_MAX);
   CHECK_INT(plan.vertices[1].node_count, 21 - WR_CHAIN_MAX);
   wr_plan_deinit(&plan);
   for (uint32_t i = 0; i <= WR_TASK_INPUTS_MAX / WR_PARALLELISM_MAX; i++)
     CHECK_INT(join(&f, edge_of(0, 20, WR_EXCHANGE_REBALANCE)), WEIR_OK);
-  CHECK_INVALID(f, wr_plan_new(&f.graph, WR_PARALLELISM_MAX, &plan, &f.error),
+  CHECK_INVALID(f, wr_plan_new(&f.graph, f.graph.memory, WR_PARALLELISM_MAX, &plan, &f.error),
                 "4353 channels lead into each task of 'map-20'; at most 4096 are possible");
-  CHECK_INT(wr_plan_new(&f.graph, 16, &plan, &f.error), WEIR_OK);
+  CHECK_INT(wr_plan_new(&f.graph, f.graph.memory, 16, &plan, &f.error), WEIR_OK);
   wr_plan_deinit(&plan);
   f.graph.nodes[5].parallelism = 2; /* 0 beside it is the job's */
-  CHECK_INVALID(f, wr_plan_new(&f.graph, 3, &plan, &f.error),
+  CHECK_INVALID(f, wr_plan_new(&f.graph, f.graph.memory, 3, &plan, &f.error),
                 "'map-4' (parallelism 3) forwards to 'map-5' (parallelism 2); a forward edge needs equal ones");
   end(&f);
 }
@@ -403,7 +403,7 @@ static enum weir_code build(struct wr_graph *graph, struct wr_plan *plan) {
     if (i != 0) WR_TRY(wr_graph_add_edge(graph, &edge, NULL));
   }
   WR_TRY(wr_graph_check(graph, NULL));
-  return wr_plan_new(graph, 2, plan, NULL);
+  return wr_plan_new(graph, graph->memory, 2, plan, NULL);
 }
 
 TEST(no_memory) {
