@@ -87,8 +87,10 @@ static void coroutine_main(unsigned low, unsigned high) {
   while (!coroutine->quit) {
     struct sim_job *job = coroutine->job;
     coroutine->begun = true;
-    if (job->call != NULL) job->call->run(job->call);
-    else job->run(job->context);
+    if (job->call != NULL)
+      job->call->run(job->call);
+    else
+      job->run(job->context);
     coroutine->step = JOB_DONE;
     switch_to_world(coroutine);
   }
@@ -98,8 +100,8 @@ static void coroutine_main(unsigned low, unsigned high) {
 static struct sim_coroutine *coroutine_new(struct sim_world *world) {
   struct sim_coroutine *coroutine = sim_host_alloc(sizeof *coroutine);
   coroutine->world = world;
-  coroutine->stack = mmap(NULL, GUARD_BYTES + STACK_BYTES, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  coroutine->stack =
+      mmap(NULL, GUARD_BYTES + STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   WR_ASSERT(coroutine->stack != MAP_FAILED && mprotect(coroutine->stack, GUARD_BYTES, PROT_NONE) == 0);
   WR_ASSERT(getcontext(&coroutine->context) == 0);
   coroutine->context.uc_stack.ss_sp = coroutine->stack + GUARD_BYTES;
@@ -224,8 +226,7 @@ static void calls_disown(struct wr_calls *calls, void *handle) {
     place++;
   WR_ASSERT(place < world->adopted_count);
   world->adopted_count--;
-  memmove(world->adopted + place, world->adopted + place + 1,
-          (world->adopted_count - place) * sizeof *world->adopted);
+  memmove(world->adopted + place, world->adopted + place + 1, (world->adopted_count - place) * sizeof *world->adopted);
 }
 
 void sim_calls_init(struct sim_world *world) {
@@ -268,8 +269,10 @@ static void cut_calls(struct sim_world *world) {
   for (struct sim_coroutine *coroutine = world->coroutines; coroutine != NULL; coroutine = coroutine->next) {
     if (coroutine->job == NULL) continue;
     world->fault_counts[SIM_FAULT_CALL_CUT]++;
-    if (coroutine->begun) sim_coroutine_resume(world, coroutine);
-    else job_end(world, coroutine);
+    if (coroutine->begun)
+      sim_coroutine_resume(world, coroutine);
+    else
+      job_end(world, coroutine);
     WR_ASSERT(coroutine->job == NULL); /* a dead coroutine never hands over before its end */
   }
   WR_ASSERT(sim_world_calls_in_flight(world) == 0);
@@ -278,8 +281,7 @@ static void cut_calls(struct sim_world *world) {
 void sim_world_kill(struct sim_world *world, enum sim_kill kill) {
   WR_ASSERT(world->current == NULL && world->direct == 0);
   world->fault_counts[kill == SIM_KILL_POWER ? SIM_FAULT_POWER_CUT : SIM_FAULT_PROCESS_KILL]++;
-  sim_world_trace(world, "%s of generation %" PRIu64, kill == SIM_KILL_POWER ? "power cut" : "kill",
-                  world->generation);
+  sim_world_trace(world, "%s of generation %" PRIu64, kill == SIM_KILL_POWER ? "power cut" : "kill", world->generation);
   world->generation++;
   world->crashed = false;
   world->crash_at = 0;

@@ -258,7 +258,9 @@ void sim_disk_cut(struct sim_world *world, const char *path, uint64_t size_bytes
 
 void sim_disk_sync_all(struct sim_world *world) {
   for (struct sim_inode *inode = world->model.oldest; inode != NULL; inode = inode->next) {
-    if (inode->folder) sim_model_sync_folder(&world->model, inode);
-    else sim_inode_sync(inode);
+    if (inode->folder)
+      sim_model_sync_folder(&world->model, inode);
+    else
+      sim_inode_sync(inode);
   }
 }

@@ -49,7 +49,7 @@ enum sim_operation_kind {
 };
 const char *sim_operation_text(enum sim_operation_kind kind);
 
-/* ---- orders: which operation fails or crashes. Counted are the engine's file operations, SQLite's too, from 1. ---- */
+/* ---- orders: which operation fails or crashes; counted are the engine's file operations, SQLite's too ---- */
 
 /* How many there have been since the world began; how many of one kind. */
 uint64_t sim_disk_operations(const struct sim_world *world);
@@ -72,10 +72,10 @@ uint64_t sim_disk_open_files(const struct sim_world *world);
 struct sim_disk_event {
   enum sim_operation_kind kind;
   const char *path;
-  const char *path_to;     /* RENAME: the new name; else NULL */
-  uint64_t offset;         /* READ, WRITE; TRUNCATE: the size */
-  uint64_t length;         /* READ, WRITE: what was done */
-  const void *data;        /* WRITE: what was written; else NULL */
+  const char *path_to; /* RENAME: the new name; else NULL */
+  uint64_t offset;     /* READ, WRITE; TRUNCATE: the size */
+  uint64_t length;     /* READ, WRITE: what was done */
+  const void *data;    /* WRITE: what was written; else NULL */
 };
 /* `seen` is called for every operation of the engine (SQLite's too) that took effect, just after it did, before the
  * caller goes on. It may use everything in this file. One monitor; NULL: none. */

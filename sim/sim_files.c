@@ -1,6 +1,6 @@
 /* sim/sim_files.c: `struct wr_files` over the model: the life of one file operation of the engine.
  *
- *   begin    hands over for the operation's latency; counts it; ordered crash (before), ordered error, faults of the plan
+ *   begin    hands over for the operation's latency; counts it; ordered crash (before), error, faults
  *   effect   the model is changed, or what the fault leaves of it
  *   finish   trace, order monitor, ordered crash (after)
  *
@@ -89,8 +89,8 @@ static uint64_t latency_ns(struct sim_world *world, const struct operation *oper
 
 static enum weir_code ordered_error(struct sim_world *world, const struct operation *operation,
                                     struct weir_error *error) {
-  bool fail = world->fail_at != 0 && (world->operations == world->fail_at ||
-                                      (world->fail_for_ever && world->operations > world->fail_at));
+  bool fail = world->fail_at != 0 &&
+              (world->operations == world->fail_at || (world->fail_for_ever && world->operations > world->fail_at));
   if (!fail) return WEIR_OK;
   world->failed = true;
   world->fault_counts[SIM_FAULT_ORDERED_ERROR]++;
@@ -184,8 +184,10 @@ static void file_free(struct sim_world *world, struct wr_file *file) {
   if (file->inode->locker == file) file->inode->locker = NULL;
   file->inode->opens--;
   sim_inode_unref(&world->model, file->inode);
-  if (file->previous != NULL) file->previous->next = file->next;
-  else world->open_files = file->next;
+  if (file->previous != NULL)
+    file->previous->next = file->next;
+  else
+    world->open_files = file->next;
   if (file->next != NULL) file->next->previous = file->previous;
   free(file->path);
   free(file);
@@ -286,8 +288,10 @@ static enum weir_code files_write(struct wr_files *files, struct wr_file *file, 
   enum weir_code code = begin(world, &operation, error);
   if (code == WEIR_OK && length > 0) {
     operation.length = write_room(world, &operation, file->inode, length);
-    if (operation.length == 0) code = fails(&operation, WEIR_NO_SPACE, "No space left on device", error);
-    else sim_inode_write(file->inode, offset, data, operation.length);
+    if (operation.length == 0)
+      code = fails(&operation, WEIR_NO_SPACE, "No space left on device", error);
+    else
+      sim_inode_write(file->inode, offset, data, operation.length);
   }
   *out_length = operation.length;
   return finish(world, &operation, code, data, error);
@@ -297,16 +301,17 @@ static enum weir_code files_sync(struct wr_files *files, struct wr_file *file, s
   struct sim_world *world = SIM_WORLD_OF(files, files);
   struct operation operation = {.kind = SIM_OPERATION_SYNC, .path = file->path, .file = file};
   enum weir_code code = begin(world, &operation, error);
-  if (code == WEIR_OK) sim_inode_sync(file->inode);
-  else lose_unsynced(world, &operation, file);
+  if (code == WEIR_OK)
+    sim_inode_sync(file->inode);
+  else
+    lose_unsynced(world, &operation, file);
   return finish(world, &operation, code, NULL, error);
 }
 
 static enum weir_code files_truncate(struct wr_files *files, struct wr_file *file, uint64_t size_bytes,
                                      struct weir_error *error) {
   struct sim_world *world = SIM_WORLD_OF(files, files);
-  struct operation operation = {.kind = SIM_OPERATION_TRUNCATE, .path = file->path, .file = file,
-                                .offset = size_bytes};
+  struct operation operation = {.kind = SIM_OPERATION_TRUNCATE, .path = file->path, .file = file, .offset = size_bytes};
   WR_ASSERT(file->writable);
   enum weir_code code = begin(world, &operation, error);
   if (code == WEIR_OK) sim_inode_truncate(file->inode, size_bytes);
@@ -348,8 +353,10 @@ static enum weir_code files_stat(struct wr_files *files, const char *path, struc
   enum weir_code code = begin(world, &operation, error);
   if (code == WEIR_OK) {
     const struct sim_inode *inode = sim_model_find(&world->model, folded);
-    if (inode == NULL) code = fails(&operation, WEIR_NOT_FOUND, "No such file or directory", error);
-    else info_fill(inode, out_info);
+    if (inode == NULL)
+      code = fails(&operation, WEIR_NOT_FOUND, "No such file or directory", error);
+    else
+      info_fill(inode, out_info);
   }
   return finish(world, &operation, code, NULL, error);
 }
@@ -361,8 +368,7 @@ static enum weir_code rename_effect(struct sim_world *world, const struct operat
   struct sim_inode *from_folder = sim_model_parent(&world->model, operation->path, &from_name);
   struct sim_inode *to_folder = sim_model_parent(&world->model, to, &to_name);
   struct sim_inode *inode = from_folder == NULL ? NULL : sim_entries_find(&from_folder->entries, from_name);
-  if (inode == NULL || to_folder == NULL)
-    return fails(operation, WEIR_NOT_FOUND, "No such file or directory", error);
+  if (inode == NULL || to_folder == NULL) return fails(operation, WEIR_NOT_FOUND, "No such file or directory", error);
   const struct sim_inode *replaced = sim_entries_find(&to_folder->entries, to_name);
   size_t length = strlen(operation->path);
   if (inode->folder && strncmp(operation->path, to, length) == 0 && to[length] == '/')
@@ -375,8 +381,7 @@ static enum weir_code rename_effect(struct sim_world *world, const struct operat
   return WEIR_OK;
 }
 
-static enum weir_code files_rename(struct wr_files *files, const char *from, const char *to,
-                                   struct weir_error *error) {
+static enum weir_code files_rename(struct wr_files *files, const char *from, const char *to, struct weir_error *error) {
   struct sim_world *world = SIM_WORLD_OF(files, files);
   char folded_from[SIM_PATH_BYTES], folded_to[SIM_PATH_BYTES];
   struct operation operation = {.kind = SIM_OPERATION_RENAME, .path = folded_from, .path_to = folded_to};
@@ -437,8 +442,7 @@ static enum weir_code files_make_folder(struct wr_files *files, const char *path
   struct sim_world *world = SIM_WORLD_OF(files, files);
   char folded[SIM_PATH_BYTES];
   struct operation operation = {.kind = SIM_OPERATION_MAKE_FOLDER, .path = folded};
-  if (!sim_path_fold(path, folded))
-    return WR_FAIL(error, WEIR_IO, "cannot make folder %s: File name too long", path);
+  if (!sim_path_fold(path, folded)) return WR_FAIL(error, WEIR_IO, "cannot make folder %s: File name too long", path);
   enum weir_code code = begin(world, &operation, error);
   if (code == WEIR_OK) code = make_folder_effect(world, &operation, error);
   return finish(world, &operation, code, NULL, error);
@@ -448,21 +452,21 @@ static enum weir_code files_sync_folder(struct wr_files *files, const char *path
   struct sim_world *world = SIM_WORLD_OF(files, files);
   char folded[SIM_PATH_BYTES];
   struct operation operation = {.kind = SIM_OPERATION_SYNC_FOLDER, .path = folded};
-  if (!sim_path_fold(path, folded))
-    return WR_FAIL(error, WEIR_IO, "cannot sync folder %s: File name too long", path);
+  if (!sim_path_fold(path, folded)) return WR_FAIL(error, WEIR_IO, "cannot sync folder %s: File name too long", path);
   enum weir_code code = begin(world, &operation, error);
   if (code == WEIR_OK) {
     struct sim_inode *inode = sim_model_find(&world->model, folded);
-    if (inode == NULL || !inode->folder) code = fails(&operation, WEIR_NOT_FOUND, "No such directory", error);
-    else sim_model_sync_folder(&world->model, inode);
+    if (inode == NULL || !inode->folder)
+      code = fails(&operation, WEIR_NOT_FOUND, "No such directory", error);
+    else
+      sim_model_sync_folder(&world->model, inode);
   }
   return finish(world, &operation, code, NULL, error);
 }
 
 /* In an order of the seed, so that nobody comes to rely on one. */
-static enum weir_code list_effect(struct sim_world *world, const struct operation *operation,
-                                  struct wr_memory *memory, struct wr_name_list *out_list,
-                                  struct weir_error *error) {
+static enum weir_code list_effect(struct sim_world *world, const struct operation *operation, struct wr_memory *memory,
+                                  struct wr_name_list *out_list, struct weir_error *error) {
   const struct sim_inode *inode = sim_model_find(&world->model, operation->path);
   if (inode == NULL || !inode->folder) return fails(operation, WEIR_NOT_FOUND, "No such directory", error);
   size_t count = inode->entries.count;

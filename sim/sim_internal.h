@@ -17,7 +17,7 @@ struct wr_file {
   char *path;          /* as it was opened, folded */
   uint64_t generation; /* 0: opened by the harness; outlives kills */
   bool writable;
-  bool loses_nothing; /* a failed fsync leaves un-synced writes as they are (SQLite's files) */
+  bool loses_nothing;              /* a failed fsync leaves un-synced writes as they are (SQLite's files) */
   struct wr_file *next, *previous; /* all open files, newest first */
 };
 
@@ -69,7 +69,7 @@ struct sim_world {
   struct sim_model model;
   struct wr_file *open_files;
   uint64_t operations, operations_of[SIM_OPERATION_COUNT];
-  uint64_t dead_operations; /* asked for by a killed generation, since the kill */
+  uint64_t dead_operations;   /* asked for by a killed generation, since the kill */
   uint64_t fail_at, crash_at; /* values of `operations`; 0: none */
   enum weir_code fail_code;
   bool fail_for_ever, failed;
@@ -88,7 +88,7 @@ struct sim_world {
 };
 
 /* The world of a table that lies inside it. */
-#define SIM_WORLD_OF(table, member) ((struct sim_world *)(void *)((char *)(table) - offsetof(struct sim_world, member)))
+#define SIM_WORLD_OF(table, member) ((struct sim_world *)(void *)((char *)(table)-offsetof(struct sim_world, member)))
 
 /* sim_world.c */
 void sim_event_add(struct sim_world *world, struct sim_event event);

@@ -64,8 +64,10 @@ static void *block_new(struct sim_memory *memory, size_t bytes, uint64_t tag) {
 static void block_free(struct sim_memory *memory, struct sim_memory_block *block) {
   for (size_t i = 0; i < ZONE_BYTES; i++)
     WR_ASSERT(block_bytes(block)[block->bytes + i] == ZONE_BYTE); /* else somebody wrote behind the block */
-  if (block->newer != NULL) block->newer->older = block->older;
-  else memory->newest = block->older;
+  if (block->newer != NULL)
+    block->newer->older = block->older;
+  else
+    memory->newest = block->older;
   if (block->older != NULL) block->older->newer = block->newer;
   memory->blocks--;
   account(memory, block->tag, 0, block->bytes);

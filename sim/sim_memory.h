@@ -21,11 +21,11 @@ struct sim_memory {
   uint64_t blocks;                 /* living */
   uint64_t bytes;                  /* living, as asked for */
   uint64_t bytes_peak;
-  uint64_t allocations;            /* since the start; a resize counts as one */
-  uint64_t fail_at;                /* the value of `allocations` that fails; 0: none */
-  bool fail_for_ever;              /* and all after it */
-  uint64_t failures;               /* made by fail_at or the budget */
-  uint64_t budget_bytes;           /* above it allocations fail; 0: no budget */
+  uint64_t allocations;  /* since the start; a resize counts as one */
+  uint64_t fail_at;      /* the value of `allocations` that fails; 0: none */
+  bool fail_for_ever;    /* and all after it */
+  uint64_t failures;     /* made by fail_at or the budget */
+  uint64_t budget_bytes; /* above it allocations fail; 0: no budget */
 };
 
 void sim_memory_init(struct sim_memory *memory);

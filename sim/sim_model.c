@@ -27,8 +27,10 @@ static size_t entries_place(const struct sim_entries *entries, const char *name)
   size_t low = 0, high = entries->count;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
-    if (strcmp(entries->items[middle].name, name) < 0) low = middle + 1;
-    else high = middle;
+    if (strcmp(entries->items[middle].name, name) < 0)
+      low = middle + 1;
+    else
+      high = middle;
   }
   return low;
 }
@@ -81,8 +83,10 @@ static struct sim_inode *inode_new(struct sim_model *model, bool folder) {
   inode->number = ++model->inode_last;
   inode->folder = folder;
   inode->previous = model->newest;
-  if (model->newest != NULL) model->newest->next = inode;
-  else model->oldest = inode;
+  if (model->newest != NULL)
+    model->newest->next = inode;
+  else
+    model->oldest = inode;
   model->newest = inode;
   return inode;
 }
@@ -136,10 +140,14 @@ void sim_inode_unref(struct sim_model *model, struct sim_inode *inode) {
   entries_clear(model, &inode->entries);
   entries_clear(model, &inode->durable_entries);
   changes_clear(model, inode);
-  if (inode->previous != NULL) inode->previous->next = inode->next;
-  else model->oldest = inode->next;
-  if (inode->next != NULL) inode->next->previous = inode->previous;
-  else model->newest = inode->previous;
+  if (inode->previous != NULL)
+    inode->previous->next = inode->next;
+  else
+    model->oldest = inode->next;
+  if (inode->next != NULL)
+    inode->next->previous = inode->previous;
+  else
+    model->newest = inode->previous;
   inode_free(inode);
 }
 
@@ -332,8 +340,10 @@ void sim_content_write(struct sim_content *content, uint64_t offset, const void 
 }
 
 void sim_content_apply(struct sim_content *content, const struct sim_pending *pending) {
-  if (pending->truncate) content_resize(content, pending->offset);
-  else sim_content_write(content, pending->offset, pending->data, pending->length);
+  if (pending->truncate)
+    content_resize(content, pending->offset);
+  else
+    sim_content_write(content, pending->offset, pending->data, pending->length);
 }
 
 static void content_copy(struct sim_content *to, const struct sim_content *from) {
@@ -378,8 +388,10 @@ void sim_inode_sync_failed(struct sim_model *model, struct sim_inode *inode, str
   uint64_t prefix = way == 1 ? wr_random_below(random, inode->pending_count + 1) : 0;
   for (size_t i = 0; i < inode->pending_count; i++) {
     bool kept = way == 2 ? wr_random_one_in(random, 2) : i < prefix;
-    if (kept) sim_content_apply(&inode->durable, &inode->pending[i]);
-    else model->fault_counts[SIM_FAULT_WRITE_LOST]++;
+    if (kept)
+      sim_content_apply(&inode->durable, &inode->pending[i]);
+    else
+      model->fault_counts[SIM_FAULT_WRITE_LOST]++;
   }
   pending_clear(inode);
   if (wr_random_one_in(random, 2)) content_copy(&inode->visible, &inode->durable);

@@ -44,8 +44,8 @@ struct sim_inode {
   uint64_t number;
   bool folder;
   uint64_t references;
-  uint64_t links; /* visible names */
-  uint64_t opens; /* open files */
+  uint64_t links;                    /* visible names */
+  uint64_t opens;                    /* open files */
   struct sim_inode *next, *previous; /* all inodes, oldest first */
   /* a file */
   struct sim_content visible, durable;

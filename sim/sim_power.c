@@ -6,7 +6,6 @@
 
 #include "base/hash.h"
 
-
 enum way { ALL_LOST, ALL_KEPT, PREFIX, EACH, WAY_COUNT };
 enum fate { LOST, KEPT, TORN };
 
@@ -40,10 +39,14 @@ static void write_torn(struct sim_model *model, struct sim_inode *inode, const s
 
 static enum fate fate_of(enum way way, size_t index, size_t prefix, struct wr_random *random) {
   switch (way) {
-  case ALL_LOST: return LOST;
-  case ALL_KEPT: return KEPT;
-  case PREFIX: return index < prefix ? KEPT : index == prefix ? TORN : LOST;
-  default: return (enum fate)wr_random_below(random, 3);
+  case ALL_LOST:
+    return LOST;
+  case ALL_KEPT:
+    return KEPT;
+  case PREFIX:
+    return index < prefix ? KEPT : index == prefix ? TORN : LOST;
+  default:
+    return (enum fate)wr_random_below(random, 3);
   }
 }
 
@@ -85,8 +88,10 @@ static bool change_kept(const struct name_cut *cut, const struct sim_change *cha
 static void folder_cut(struct sim_model *model, struct sim_inode *folder, const struct name_cut *cut) {
   for (size_t i = 0; i < folder->change_count; i++) {
     const struct sim_change *change = &folder->changes[i];
-    if (change_kept(cut, change)) sim_folder_apply(model, folder, change);
-    else model->fault_counts[change->rename ? SIM_FAULT_RENAME_LOST : SIM_FAULT_ENTRY_LOST]++;
+    if (change_kept(cut, change))
+      sim_folder_apply(model, folder, change);
+    else
+      model->fault_counts[change->rename ? SIM_FAULT_RENAME_LOST : SIM_FAULT_ENTRY_LOST]++;
   }
 }
 
@@ -105,8 +110,10 @@ void sim_model_power_cut(struct sim_model *model, struct wr_random *random) {
   for (struct sim_inode *inode = model->oldest; inode != NULL; inode = inode->next)
     sim_inode_ref(inode);
   for (struct sim_inode *inode = model->oldest; inode != NULL; inode = inode->next) {
-    if (inode->folder) folder_cut(model, inode, &cut);
-    else file_cut(model, inode, random);
+    if (inode->folder)
+      folder_cut(model, inode, &cut);
+    else
+      file_cut(model, inode, random);
   }
   for (struct sim_inode *inode = model->oldest; inode != NULL; inode = inode->next)
     if (inode->folder) sim_folder_settle(model, inode);

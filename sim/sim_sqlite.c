@@ -20,9 +20,9 @@ enum { SHARED_LOCKS = SQLITE_SHM_NLOCK };
 
 /* What the connections to one database file share. Lives as long as one of them is open. */
 struct sim_sqlite_node {
-  struct sim_inode *inode; /* NULL: the process was killed; only to be let go */
-  uint64_t files;          /* open connections */
-  uint64_t shared_count;   /* connections at SHARED or above */
+  struct sim_inode *inode;                /* NULL: the process was killed; only to be let go */
+  uint64_t files;                         /* open connections */
+  uint64_t shared_count;                  /* connections at SHARED or above */
   struct sqlite_file *reserved, *pending; /* at RESERVED or above; at PENDING or above */
   unsigned char **regions;
   int region_count;
@@ -110,8 +110,8 @@ static int file_close(sqlite3_file *base) {
 static int file_read(sqlite3_file *base, void *data, int length, sqlite3_int64 offset) {
   struct sqlite_file *file = (struct sqlite_file *)base;
   size_t count = 0;
-  enum weir_code code = file->world->files.read(&file->world->files, file->file, (uint64_t)offset, data,
-                                                (size_t)length, &count, NULL);
+  enum weir_code code =
+      file->world->files.read(&file->world->files, file->file, (uint64_t)offset, data, (size_t)length, &count, NULL);
   if (code != WEIR_OK) return SQLITE_IOERR_READ;
   if (count == (size_t)length) return SQLITE_OK;
   memset((char *)data + count, 0, (size_t)length - count);
@@ -120,8 +120,8 @@ static int file_read(sqlite3_file *base, void *data, int length, sqlite3_int64 o
 
 static int file_write(sqlite3_file *base, const void *data, int length, sqlite3_int64 offset) {
   struct sqlite_file *file = (struct sqlite_file *)base;
-  enum weir_code code = wr_file_write_all(&file->world->files, file->file, (uint64_t)offset, data, (size_t)length,
-                                          NULL, NULL);
+  enum weir_code code =
+      wr_file_write_all(&file->world->files, file->file, (uint64_t)offset, data, (size_t)length, NULL, NULL);
   return code_or(code, SQLITE_IOERR_WRITE);
 }
 

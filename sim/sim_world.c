@@ -142,8 +142,10 @@ bool sim_world_advance(struct sim_world *world) {
   world->events[0] = world->events[--world->event_count];
   if (world->event_count > 0) event_sift_down(world->events, world->event_count, 0);
   if (event.at_ns > world->now_ns) world->now_ns = event.at_ns;
-  if (event.coroutine != NULL) sim_coroutine_resume(world, event.coroutine);
-  else event.run(event.context);
+  if (event.coroutine != NULL)
+    sim_coroutine_resume(world, event.coroutine);
+  else
+    event.run(event.context);
   return true;
 }
 

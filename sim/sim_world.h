@@ -70,7 +70,7 @@ enum sim_fault {
 #define SIM_FAULT_ENUM(name, text) SIM_FAULT_##name,
   SIM_FAULTS(SIM_FAULT_ENUM)
 #undef SIM_FAULT_ENUM
-  SIM_FAULT_COUNT
+      SIM_FAULT_COUNT
 };
 
 /* The faults of all paths that begin with `prefix`: kind k happens once in one_in[k] operations that it can happen to;

@@ -38,9 +38,8 @@ static void writer_run(struct wr_call *call) {
 static void writers_submit(struct sim_world *world, struct writer *writers) {
   struct wr_seams *seams = sim_world_seams(world);
   for (int i = 0; i < WRITERS; i++) {
-    writers[i] = (struct writer){.call = {.run = writer_run, .waker = &writers[i].waker},
-                                 .waker = {.wake = writer_wake},
-                                 .files = seams->files};
+    writers[i] = (struct writer){
+        .call = {.run = writer_run, .waker = &writers[i].waker}, .waker = {.wake = writer_wake}, .files = seams->files};
     snprintf(writers[i].path, sizeof writers[i].path, "/writer-%d", i);
     wr_call_submit(seams->calls, &writers[i].call);
   }
@@ -268,5 +267,5 @@ TEST(log_goes_to_the_trace) {
 }
 
 TEST_MAIN(TEST_CASE(calls_interleave), TEST_CASE(same_seed_same_trace), TEST_CASE(kill_in_flight),
-          TEST_CASE(locks_end_with_the_process), TEST_CASE(ordered_crash_stops_the_world),
-          TEST_CASE(time_and_events), TEST_CASE(memory_knows_its_blocks), TEST_CASE(log_goes_to_the_trace))
+          TEST_CASE(locks_end_with_the_process), TEST_CASE(ordered_crash_stops_the_world), TEST_CASE(time_and_events),
+          TEST_CASE(memory_knows_its_blocks), TEST_CASE(log_goes_to_the_trace))

@@ -105,7 +105,8 @@ static void random_operations(void *context) {
         reference->name_clean[name] = false;
       }
       break;
-    default: random_write(reference, name);
+    default:
+      random_write(reference, name);
     }
   }
 }
@@ -206,8 +207,7 @@ static void publish_run(void *context) {
   struct publish *publish = context;
   uint8_t data[PUBLISH_BYTES];
   memset(data, publish->fill, sizeof data);
-  publish->outcome =
-      wr_file_publish(publish->files, "/job", "/job/metadata", data, sizeof data, &publish->error);
+  publish->outcome = wr_file_publish(publish->files, "/job", "/job/metadata", data, sizeof data, &publish->error);
   publish->returned = true;
 }
 
@@ -302,9 +302,12 @@ TEST(publish_with_every_operation_failing) {
       CHECK_INT(sim_disk_open_files(world), 0);
       sim_world_kill(world, SIM_KILL_POWER);
       uint8_t fill = published_fill(world);
-      if (publish.outcome == WR_PUBLISH_FAILED) CHECK_INT(fill, 1);
-      else if (publish.outcome == WR_PUBLISH_DURABLE) CHECK_INT(fill, 2);
-      else CHECK(fill == 1 || fill == 2);
+      if (publish.outcome == WR_PUBLISH_FAILED)
+        CHECK_INT(fill, 1);
+      else if (publish.outcome == WR_PUBLISH_DURABLE)
+        CHECK_INT(fill, 2);
+      else
+        CHECK(fill == 1 || fill == 2);
       outcomes[publish.outcome] += more;
       sim_world_free(world);
     }
@@ -565,7 +568,8 @@ static void monitor_seen(void *context, const struct sim_disk_event *event) {
   monitor->seen++;
   monitor->renames += event->kind == SIM_OPERATION_RENAME && strcmp(event->path, "/job/metadata.tmp") == 0 &&
                       strcmp(event->path_to, "/job/metadata") == 0;
-  if (event->kind == SIM_OPERATION_SYNC_FOLDER) monitor->durable += sim_disk_is_durable(monitor->world, "/job/metadata");
+  if (event->kind == SIM_OPERATION_SYNC_FOLDER)
+    monitor->durable += sim_disk_is_durable(monitor->world, "/job/metadata");
   struct wr_file_info info;
   struct wr_files *files = sim_world_seams(monitor->world)->files;
   files->stat(files, "/job", &info, NULL); /* direct: neither hands over nor is seen */
@@ -588,5 +592,4 @@ TEST_MAIN(TEST_CASE(synced_survives_power_cuts), TEST_CASE(all_survives_process_
           TEST_CASE(publish_with_every_operation_failing), TEST_CASE(sync_error_loses_for_good),
           TEST_CASE(a_full_disk_is_full), TEST_CASE(windows_of_a_full_disk_pass),
           TEST_CASE(every_kind_of_fault_happens), TEST_CASE(files_outside_of_coroutines_are_direct),
-          TEST_CASE(a_rename_between_folders_is_one), TEST_CASE(hands_of_the_harness),
-          TEST_CASE(the_monitor_sees_all))
+          TEST_CASE(a_rename_between_folders_is_one), TEST_CASE(hands_of_the_harness), TEST_CASE(the_monitor_sees_all))

@@ -161,8 +161,8 @@ TEST(transactions_survive_crashes) {
 
 TEST(transactions_survive_crashes_and_faults) {
   uint64_t seed = test_seed();
-  struct sim_fault_plan plan = {.rule_count = 1, .slow_ns_max = 20000000, .slow_sync_ns_max = 200000000,
-                                .no_space_ns_max = 50000000};
+  struct sim_fault_plan plan = {
+      .rule_count = 1, .slow_ns_max = 20000000, .slow_sync_ns_max = 200000000, .no_space_ns_max = 50000000};
   snprintf(plan.rules[0].prefix, sizeof plan.rules[0].prefix, "/db/");
   for (int kind = 0; kind <= SIM_FAULT_SLOW_SYNC; kind++)
     plan.rules[0].one_in[kind] = 200;
@@ -381,6 +381,7 @@ TEST(harness_reads_meanwhile) {
 }
 
 TEST_MAIN(TEST_CASE(transactions_survive_crashes), TEST_CASE(transactions_survive_crashes_and_faults),
-          TEST_CASE(transactions_without_sync_are_lost), TEST_CASE(same_seed_same_trace), TEST_CASE(connections_share_one_file),
-          TEST_CASE(readers_keep_their_snapshot), TEST_CASE(kill_with_connections_in_flight), TEST_CASE(full_disk_is_sqlite_full),
+          TEST_CASE(transactions_without_sync_are_lost), TEST_CASE(same_seed_same_trace),
+          TEST_CASE(connections_share_one_file), TEST_CASE(readers_keep_their_snapshot),
+          TEST_CASE(kill_with_connections_in_flight), TEST_CASE(full_disk_is_sqlite_full),
           TEST_CASE(harness_reads_meanwhile))
