@@ -48,7 +48,7 @@ enum weir_code wr_barriers_new(struct wr_memory *memory, enum wr_mode mode, uint
 void wr_barriers_free(struct wr_memory *memory, struct wr_barriers *barriers);
 
 /* Barrier `id` was read from `channel`, which is not held. A barrier newer than the pending one aborts that: then the
- * decision is CANCELLED for the old id, and `wr_barriers_more` is to be asked for what the new barrier itself decides. */
+ * decision is CANCELLED for the old id, and `wr_barriers_more` is asked for what the new barrier itself decides. */
 struct wr_barrier_decision wr_barriers_barrier(struct wr_barriers *barriers, uint32_t channel, uint64_t id);
 /* What is left to decide after a CANCELLED; to be asked until it is NOTHING, before anything else is read. */
 struct wr_barrier_decision wr_barriers_more(struct wr_barriers *barriers);

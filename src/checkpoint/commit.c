@@ -3,7 +3,8 @@
  * How it works. Parts gather in `open`; barrier N makes them the newest entry of `epochs`, which is ascending.
  * Completed epochs are always the front of `epochs`, for a completion covers all ids up to its own. The epoch that is
  * being committed is epochs[0]; it stays there, and in every snapshot, until its commit is acknowledged. The caller
- * holds a shallow copy (`committing`) meanwhile, so that a barrier, which may move `epochs`, does not disturb a running commit.
+ * holds a shallow copy (`committing`) meanwhile, so that a barrier, which may move `epochs`, does not disturb a running
+ * commit.
  *
  * What always holds: epochs ascend, each has a part; last_committed is below the first; nothing is dropped but by an
  * acknowledgement (or because the target's marker says at a restore that it is committed); on NO_MEMORY nothing

@@ -3,7 +3,8 @@
  * Events go in (time passes, a task acknowledges, the store answers), actions come out of a queue and are carried out
  * by the job (runtime/job), which takes all of them after every event. One checkpoint is in flight unless max_in_flight
  * says more. The rules are Flink's CheckpointCoordinator with the differences of ARCHITECTURE.md ("Checkpoints"): a
- * failed checkpoint never fails the job; ids come from durably reserved blocks and are never used twice; nothing that failed is ever restorable.
+ * failed checkpoint never fails the job; ids come from durably reserved blocks and are never used twice; nothing that
+ * failed is ever restorable.
  *
  * The life of checkpoint N:   TRIGGER -> (acks) -> PUBLISH -> COMPLETE, SUBSUME older       or at any point -> ABORT
  *   - Every task acknowledges once: (attempt, id, task). Attempts that are not the present one count for nothing.
