@@ -13,6 +13,10 @@
 
 #include <stdbool.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* X(name, text, exit code, transient) */
 #define WEIR_CODES(X)                                                                                                  \
   X(OK, "ok", 0, 0)                                                                                                    \
@@ -57,11 +61,28 @@ struct weir_error {
   char message[WEIR_ERROR_MESSAGE_BYTES];
 };
 
+/* Fills `error` (may be NULL) with `code` and a sentence, as printf makes it, and returns `code`:
+ *
+ * ```c
+ * int64_t amount = weir_batch_bigint(batch, 0, 0);
+ * if (amount < 0) return weir_fail(error, WEIR_OPERATOR, "an amount is negative: %lld", (long long)amount);
+ * ```
+ */
+#if defined(__GNUC__)
+__attribute__((format(printf, 3, 4)))
+#endif
+enum weir_code
+weir_fail(struct weir_error *error, enum weir_code code, const char *format, ...);
+
 /* The short text of a code, static storage. */
 const char *weir_code_text(enum weir_code code);
 /* The exit code of a program that ends with this code. */
 int weir_code_exit(enum weir_code code);
 /* True when trying again later, from the last checkpoint, can succeed. */
 bool weir_code_is_transient(enum weir_code code);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

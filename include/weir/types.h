@@ -23,10 +23,11 @@ enum weir_type {
 #define WEIR_TYPE_ENUM(name, width) WEIR_TYPE_##name,
   WEIR_TYPES(WEIR_TYPE_ENUM)
 #undef WEIR_TYPE_ENUM
-  WEIR_TYPE_COUNT
+      WEIR_TYPE_COUNT
 };
 
-/* A point in time without zone, as Flink keeps it: milliseconds since 1970 and the nanoseconds within the millisecond. */
+/* A point in time without zone, as Flink keeps it: milliseconds since 1970 and the nanoseconds within the millisecond.
+ */
 struct weir_timestamp {
   int64_t milliseconds;
   int32_t nanoseconds; /* 0 to 999,999 */

@@ -1,0 +1,130 @@
+/* weir/graph.h: what a job is made of: sources, operators, sinks, and the streams between them. One thread.
+ *
+ * A builder collects the job graph. A *stream* is what leaves a source or an operator: rows of one schema. Streams
+ * belong to their builder and are never freed by the caller; one stream may lead to several operators.
+ *
+ * Errors: the first one is remembered by the builder; the functions that fail return NULL, those that get a NULL stream
+ * do nothing, and weir_job_builder_check and weir_job_start return that error. So a graph is built without a test per
+ * line:
+ *
+ * ```c
+ * static const struct weir_field fields[] = {{"app_id", WEIR_TYPE_STRING, false}};
+ * static const struct weir_schema schema = {fields, 1};
+ * struct weir_job_builder *builder = NULL;
+ * struct weir_error error;
+ * if (weir_job_builder_new("pv", &builder, &error) != WEIR_OK) return 1;
+ * struct weir_files_options files = {.size = sizeof files, .folder = "views", .schema = &schema};
+ * struct weir_stream *views = weir_files_source(builder, "views", &files);
+ * struct weir_stream *counts = weir_count(weir_key_by(views, "app_id"), "count", "pv");
+ * weir_print_sink(counts, "out");
+ * enum weir_code code = weir_job_builder_check(builder, &error);
+ * weir_job_builder_free(&builder);
+ * return weir_code_exit(code);
+ * ```
+ *
+ * Every source, operator and sink has a uid: 1 to 120 of the characters A-Z a-z 0-9 . _ -, unlike all others of the
+ * job. What it stores is found again by it, after any change of the program; so never change it, and never give it to
+ * another. Texts, schemas and options that are passed in are copied, except where it says "borrowed".
+ */
+#ifndef WEIR_GRAPH_H
+#define WEIR_GRAPH_H
+
+#include "weir/operator.h"
+#include "weir/options.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weir_job_builder;
+struct weir_stream;
+
+/* `name` is the job's: 1 to 255 of the characters A-Z a-z 0-9 . _ -; sinks know the job by it. NO_MEMORY, INVALID. */
+enum weir_code weir_job_builder_new(const char *name, struct weir_job_builder **out_builder, struct weir_error *error);
+/* Frees the builder and its streams, and sets *builder to NULL. Jobs that were started from it must have been freed. */
+void weir_job_builder_free(struct weir_job_builder **builder);
+/* The first error there was; else what is wrong with the graph as a whole (INVALID). */
+enum weir_code weir_job_builder_check(struct weir_job_builder *builder, struct weir_error *error);
+/* The schema of a stream's rows, as long as the builder; NULL for NULL. */
+const struct weir_schema *weir_stream_schema(const struct weir_stream *stream);
+
+/* ---- sources ---- */
+
+/* A folder of NDJSON files that may grow; each *.ndjson file is a partition. Zero what is not needed. */
+struct weir_files_options {
+  size_t size; /* sizeof(struct weir_files_options) */
+  const char *folder;
+  const struct weir_schema *schema; /* fields of the JSON objects by name, and the two below where they are named */
+  const char *partition_field;      /* a STRING field that holds the file's name; NULL: none */
+  const char *position_field;       /* a BIGINT field that holds the record's number in its file, from 0; NULL: none */
+  const char *event_time_field;     /* a TIMESTAMP, or a BIGINT of milliseconds since 1970; NULL: no watermarks */
+  int64_t out_of_orderness_ms;      /* how much later than others a record may come, in event time */
+  int64_t idle_timeout_ms;          /* a file without records for so long holds back no watermark; 0: never */
+  bool skip_bad_records;            /* a bad record goes to the dead-letter file; false: it fails the job */
+  const char *dead_letter;          /* that file; NULL: dead-letter.ndjson in the job's folder */
+};
+struct weir_stream *weir_files_source(struct weir_job_builder *builder, const char *uid,
+                                      const struct weir_files_options *options);
+
+/* Rows made in process, for tests and figures: BIGINT `sequence` 0, 1, 2, ... in each subtask, and BIGINT `key`, drawn
+ * from `key_count`. */
+struct weir_generator_options {
+  size_t size;              /* sizeof(struct weir_generator_options) */
+  uint64_t row_count;       /* of all subtasks together; 0: no end */
+  uint64_t rows_per_second; /* of all subtasks together; 0: as fast as it goes */
+  uint64_t key_count;       /* at least 1 */
+  uint64_t seed;
+};
+struct weir_stream *weir_generator_source(struct weir_job_builder *builder, const char *uid,
+                                          const struct weir_generator_options *options);
+
+/* ---- streams ---- */
+
+/* The same rows, led to the subtask that owns their key: one field, or several. What follows is a keyed operator. */
+struct weir_stream *weir_key_by(struct weir_stream *stream, const char *field);
+struct weir_stream *weir_key_by_fields(struct weir_stream *stream, const char *const *fields, uint32_t field_count);
+/* The same rows, dealt out evenly among the subtasks of what follows. */
+struct weir_stream *weir_rebalance(struct weir_stream *stream);
+
+/* ---- operators ---- */
+
+/* Rows per key of a keyed stream: a changelog of (key fields..., BIGINT `count_field`), +I for a key's first row, +U
+ * after it, -D where a changelog came in and took the last row back. Of the changes of one key within one batch only
+ * the last goes out. The state is named "count". */
+struct weir_stream *weir_count(struct weir_stream *keyed, const char *uid, const char *count_field);
+/* An operator of your own (weir/operator.h). `definition` is borrowed by the builder and its jobs. Returns its output;
+ * where it has none, a stream that can lead nowhere. */
+struct weir_stream *weir_process(struct weir_stream *stream, const char *uid,
+                                 const struct weir_operator_definition *definition);
+
+/* ---- sinks ---- */
+
+struct weir_sqlite_options {
+  size_t size;                   /* sizeof(struct weir_sqlite_options) */
+  const char *path;              /* of the database; made where missing, its folder must be there */
+  const char *table;             /* made where missing */
+  const char *const *key_fields; /* upsert: one row per key, +I and +U write it, -D deletes it */
+  uint32_t key_field_count;      /* 0: insert: one row for each row */
+};
+/* Exactly-once. */
+void weir_sqlite_sink(struct weir_stream *stream, const char *uid, const struct weir_sqlite_options *options);
+/* A line "+I[a, b]" for each row on standard output. At-least-once: after a restart rows can come again. */
+void weir_print_sink(struct weir_stream *stream, const char *uid);
+/* Takes rows, and keeps nothing. */
+void weir_blackhole_sink(struct weir_stream *stream, const char *uid);
+
+/* ---- by the options of the command line ---- */
+
+/* The source of --source, --on-error and --dead-letter. `files` has what the program knows (schema, metadata fields,
+ * event time); its folder, skip_bad_records and dead_letter are not looked at. INVALID: --source is missing. */
+struct weir_stream *weir_source_of_options(struct weir_job_builder *builder, const char *uid,
+                                           const struct weir_files_options *files, const struct weir_options *options);
+/* The sink of --sink: sqlite:FILE with this table, print, or blackhole. Key fields as in struct weir_sqlite_options. */
+void weir_sink_of_options(struct weir_stream *stream, const char *uid, const char *table, const char *const *key_fields,
+                          uint32_t key_field_count, const struct weir_options *options);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,168 @@
+/* api/graph_connectors.c: sources and sinks in a job graph, and those that the options name. One thread. */
+#include "api/api_int.h"
+
+#include "base/limits.h"
+#include "connectors/files/files.h"
+#include "connectors/sqlite/sqlite_target.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool check_uid(struct weir_job_builder *builder, const char *uid) {
+  if (uid != NULL && uid[0] != 0 && strlen(uid) <= WR_UID_BYTES_MAX - 8) return true;
+  wr_builder_invalid(builder, uid, "a source or sink needs a uid, of 1 to %d bytes", WR_UID_BYTES_MAX - 8);
+  return false;
+}
+
+static bool check_size(struct weir_job_builder *builder, const char *uid, size_t size, size_t expected,
+                       const char *what) {
+  if (size == expected) return true;
+  wr_builder_invalid(builder, uid, "set the field `size` of struct %s to its sizeof", what);
+  return false;
+}
+
+/* Adds a node; false: the builder's error is set. */
+static bool add_node(struct weir_job_builder *builder, const struct wr_node *node, uint32_t *out_index) {
+  struct weir_error error;
+  if (wr_graph_add_node(&builder->graph, node, out_index, &error) == WEIR_OK) return true;
+  wr_builder_fail(builder, &error);
+  return false;
+}
+
+/* ---- the files source ---- */
+
+/* The number of a field that the config names, or that it has none. */
+static bool find_optional(struct weir_job_builder *builder, const char *uid, const struct weir_schema *schema,
+                          const char *name, int32_t *out_field) {
+  uint32_t field = 0;
+  *out_field = WR_FILES_NO_FIELD;
+  if (name == NULL) return true;
+  if (!wr_find_field(builder, uid, schema, name, &field)) return false;
+  *out_field = (int32_t)field;
+  return true;
+}
+
+static struct wr_files_config *files_config(struct weir_job_builder *builder, const char *uid,
+                                            const struct weir_files_options *options) {
+  if (options->folder == NULL || options->schema == NULL || options->out_of_orderness_ms < 0 ||
+      options->idle_timeout_ms < 0) {
+    wr_builder_invalid(builder, uid, "a files source needs a folder and a schema, and times that are not negative");
+    return NULL;
+  }
+  struct wr_files_config *config = wr_builder_alloc(builder, sizeof *config);
+  if (config == NULL) return NULL;
+  *config = (struct wr_files_config){.suffix = ".ndjson",
+                                     .on_error = options->skip_bad_records ? WR_FILES_SKIP : WR_FILES_FAIL,
+                                     .out_of_orderness_ms = options->out_of_orderness_ms,
+                                     .idle_timeout_ms = (uint64_t)options->idle_timeout_ms};
+  config->folder = wr_builder_copy(builder, options->folder);
+  config->schema = wr_builder_keep(builder, wr_schema_copy(builder->memory, options->schema));
+  if (config->folder == NULL || config->schema == NULL) return NULL;
+  bool found = find_optional(builder, uid, config->schema, options->partition_field, &config->partition_field) &&
+               find_optional(builder, uid, config->schema, options->position_field, &config->position_field) &&
+               find_optional(builder, uid, config->schema, options->event_time_field, &config->event_time_field);
+  return found ? config : NULL;
+}
+
+struct weir_stream *weir_files_source(struct weir_job_builder *builder, const char *uid,
+                                      const struct weir_files_options *options) {
+  if (!check_uid(builder, uid) || !check_size(builder, uid, options->size, sizeof *options, "weir_files_options"))
+    return NULL;
+  const struct wr_files_config *config = files_config(builder, uid, options);
+  if (config == NULL) return NULL;
+  struct weir_error error;
+  struct wr_node node;
+  uint32_t index = 0;
+  if (wr_files_source_node(config, uid, 0, &node, &error) != WEIR_OK) {
+    wr_builder_fail(builder, &error);
+    return NULL;
+  }
+  if (!add_node(builder, &node, &index)) return NULL;
+  return wr_stream_new(builder, index, 0);
+}
+
+struct weir_stream *weir_source_of_options(struct weir_job_builder *builder, const char *uid,
+                                           const struct weir_files_options *files, const struct weir_options *options) {
+  if (!check_size(builder, uid, files->size, sizeof *files, "weir_files_options")) return NULL;
+  struct weir_files_options own = *files;
+  own.folder = weir_options_text(options, "source");
+  own.skip_bad_records = strcmp(weir_options_text(options, "on-error"), "skip") == 0;
+  own.dead_letter = weir_options_text(options, "dead-letter");
+  if (own.folder == NULL) {
+    wr_builder_invalid(builder, uid, "--source DIR is missing: the folder of the input (--help lists all options)");
+    return NULL;
+  }
+  return weir_files_source(builder, uid, &own);
+}
+
+/* ---- SQLite ---- */
+
+static struct wr_sqlite_config *sqlite_config(struct weir_stream *stream, const char *uid,
+                                              const struct weir_sqlite_options *options) {
+  struct weir_job_builder *builder = stream->builder;
+  if (options->path == NULL || options->table == NULL) {
+    wr_builder_invalid(builder, uid, "an SQLite sink needs the path of a database and a table");
+    return NULL;
+  }
+  struct wr_sqlite_config *config = wr_builder_alloc(builder, sizeof *config);
+  uint32_t *fields = wr_builder_alloc(builder, (options->key_field_count + 1) * sizeof *fields);
+  if (config == NULL || fields == NULL) return NULL;
+  for (uint32_t i = 0; i < options->key_field_count; i++)
+    if (!wr_find_field(builder, uid, stream->schema, options->key_fields[i], &fields[i])) return NULL;
+  *config = (struct wr_sqlite_config){.path = wr_builder_copy(builder, options->path),
+                                      .table = wr_builder_copy(builder, options->table),
+                                      .mode = options->key_field_count == 0 ? WR_SQLITE_INSERT : WR_SQLITE_UPSERT,
+                                      .key_fields = options->key_field_count == 0 ? NULL : fields,
+                                      .key_count = options->key_field_count};
+  return config->path == NULL || config->table == NULL ? NULL : config;
+}
+
+/* A stream that a sink can take: it has rows. */
+static bool check_stream(struct weir_stream *stream, const char *uid) {
+  if (stream == NULL || !check_uid(stream->builder, uid)) return false;
+  if (stream->schema != NULL) return true;
+  wr_builder_invalid(stream->builder, uid, "what it is led from sends no rows out");
+  return false;
+}
+
+void weir_sqlite_sink(struct weir_stream *stream, const char *uid, const struct weir_sqlite_options *options) {
+  if (!check_stream(stream, uid) ||
+      !check_size(stream->builder, uid, options->size, sizeof *options, "weir_sqlite_options"))
+    return;
+  struct weir_job_builder *builder = stream->builder;
+  const struct wr_sqlite_config *config = sqlite_config(stream, uid, options);
+  struct wr_sink_config *sink = wr_builder_alloc(builder, sizeof *sink);
+  if (config == NULL || sink == NULL) return;
+  struct weir_error error;
+  uint32_t writer = 0;
+  if (wr_sqlite_sink_add(&builder->graph, uid, stream->schema, 0, config, sink, &writer, &error) != WEIR_OK) {
+    wr_builder_fail(builder, &error);
+    return;
+  }
+  builder->needs_folder = true;
+  wr_stream_connect(stream, writer);
+}
+
+/* ---- by the options ---- */
+
+void weir_sink_of_options(struct weir_stream *stream, const char *uid, const char *table, const char *const *key_fields,
+                          uint32_t key_field_count, const struct weir_options *options) {
+  if (stream == NULL) return;
+  const char *sink = weir_options_text(options, "sink");
+  if (sink == NULL) {
+    wr_builder_invalid(stream->builder, uid, "--sink is missing: sqlite:FILE, print or blackhole");
+  } else if (strcmp(sink, "print") == 0) {
+    weir_print_sink(stream, uid);
+  } else if (strcmp(sink, "blackhole") == 0) {
+    weir_blackhole_sink(stream, uid);
+  } else if (strncmp(sink, "sqlite:", 7) == 0 && sink[7] != 0) {
+    const struct weir_sqlite_options sqlite = {.size = sizeof sqlite,
+                                               .path = sink + 7,
+                                               .table = table,
+                                               .key_fields = key_fields,
+                                               .key_field_count = key_field_count};
+    weir_sqlite_sink(stream, uid, &sqlite);
+  } else {
+    wr_builder_invalid(stream->builder, uid, "--sink is sqlite:FILE, print or blackhole, not \"%.64s\"", sink);
+  }
+}

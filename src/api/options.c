@@ -1,0 +1,233 @@
+/* api/options.c: the options of a job (weir/options.h): one table of what there is, and the values that were set. All
+ * texts are copied into the options' own heap. One thread. */
+#include "weir/options.h"
+
+#include "api/api_int.h"
+#include "api/option_values.h"
+#include "base/limits.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct weir_option common_options[] = {
+    {"source", WEIR_OPTION_TEXT, "DIR", NULL, NULL, "the input: each *.ndjson file in this folder is a partition", 0},
+    {"sink", WEIR_OPTION_TEXT, "SINK", NULL, NULL, "the output: sqlite:FILE, print or blackhole", 0},
+    {"mode", WEIR_OPTION_CHOICE, NULL, "exactly-once|at-least-once", "exactly-once", "whether checkpoints align", 0},
+    {"parallelism", WEIR_OPTION_NUMBER, "N", NULL, NULL, "subtasks of each operator (default: the number of cores)",
+     WR_PARALLELISM_MAX},
+    {"state", WEIR_OPTION_TEXT, "DIR", NULL, NULL, "the job's folder (default: weir-state/ and the job's name)", 0},
+    {"checkpoint-interval", WEIR_OPTION_DURATION, "TIME", NULL, "1s",
+     "time between two checkpoints, as 200ms, 1s, 5min", 0},
+    {"bounded", WEIR_OPTION_FLAG, NULL, NULL, NULL, "read what is there now, then end", 0},
+    {"on-error", WEIR_OPTION_CHOICE, NULL, "fail|skip", "fail", "what becomes of a bad record", 0},
+    {"dead-letter", WEIR_OPTION_TEXT, "FILE", NULL, NULL,
+     "where skipped records go (default: dead-letter.ndjson in the job's folder)", 0},
+    {"fresh", WEIR_OPTION_FLAG, NULL, NULL, NULL, "start over; an older folder is moved aside", 0},
+    {"accept-duplicates", WEIR_OPTION_FLAG, NULL, NULL, NULL, "where in doubt whether rows are in the sink: write them",
+     0},
+    {"accept-loss", WEIR_OPTION_FLAG, NULL, NULL, NULL, "where in doubt whether rows are in the sink: leave them out",
+     0},
+    {"allow-non-restored-state", WEIR_OPTION_FLAG, NULL, NULL, NULL, "drop stored state that no operator takes", 0},
+};
+enum { COMMON_COUNT = sizeof common_options / sizeof common_options[0], OPTIONS_MAX = 64 };
+
+struct entry {
+  const struct weir_option *option;
+  char *text;     /* as set; NULL: not set */
+  int64_t number; /* NUMBER, DURATION: of the text or the default */
+};
+
+struct weir_options {
+  struct wr_heap_memory heap;
+  uint32_t count;
+  struct entry entries[OPTIONS_MAX];
+};
+
+/* ---- finding ---- */
+
+static struct entry *find(const struct weir_options *options, const char *name) {
+  for (uint32_t i = 0; i < options->count; i++)
+    if (strcmp(options->entries[i].option->name, name) == 0) return (struct entry *)&options->entries[i];
+  return NULL;
+}
+
+static enum weir_code fail_unknown(const struct weir_options *options, const char *name, struct weir_error *error) {
+  uint32_t best = UINT32_MAX;
+  const char *nearest = "";
+  for (uint32_t i = 0; i < options->count; i++) {
+    uint32_t distance = wr_text_distance(name, options->entries[i].option->name);
+    if (distance >= best) continue;
+    best = distance;
+    nearest = options->entries[i].option->name;
+  }
+  if (best * 2 <= strlen(name) + 2)
+    return WR_FAIL(error, WEIR_INVALID, "there is no option --%.64s; did you mean --%s? (--help lists all)", name,
+                   nearest);
+  return WR_FAIL(error, WEIR_INVALID, "there is no option --%.64s; --help lists all", name);
+}
+
+/* ---- values ---- */
+
+static enum weir_code check_value(const struct weir_option *option, const char *value, int64_t *out_number,
+                                  struct weir_error *error) {
+  switch (option->kind) {
+  case WEIR_OPTION_FLAG:
+    if (wr_is_choice("true|false", value)) return WEIR_OK;
+    return WR_FAIL(error, WEIR_INVALID, "--%s is given or not; it takes no value (\"%.64s\")", option->name, value);
+  case WEIR_OPTION_TEXT:
+    if (value[0] != 0) return WEIR_OK;
+    return WR_FAIL(error, WEIR_INVALID, "--%s needs a value: %s", option->name, option->help);
+  case WEIR_OPTION_NUMBER:
+    if (wr_parse_number(value, option->maximum, out_number)) return WEIR_OK;
+    return WR_FAIL(error, WEIR_INVALID, "--%s is a whole number from 1 to %lld, not \"%.64s\"", option->name,
+                   (long long)option->maximum, value);
+  case WEIR_OPTION_DURATION:
+    if (wr_parse_duration(value, out_number)) return WEIR_OK;
+    return WR_FAIL(error, WEIR_INVALID,
+                   "--%s is a whole number above 0 and a unit (ms, s, min, h or d), as 200ms or 5min, not \"%.64s\"",
+                   option->name, value);
+  case WEIR_OPTION_CHOICE:
+    if (wr_is_choice(option->choices, value)) return WEIR_OK;
+    return WR_FAIL(error, WEIR_INVALID, "--%s is %s, not \"%.64s\"", option->name, option->choices, value);
+  }
+  return WR_FAIL(error, WEIR_INVALID, "option --%s is of a kind that is not known", option->name);
+}
+
+enum weir_code weir_options_set(struct weir_options *options, const char *name, const char *value,
+                                struct weir_error *error) {
+  struct entry *entry = find(options, name);
+  if (entry == NULL) return fail_unknown(options, name, error);
+  int64_t number = 0;
+  WR_TRY(check_value(entry->option, value, &number, error));
+  char *text = wr_copy_string(&options->heap.memory, value, WR_MEMORY_ENGINE);
+  if (text == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "no memory for option --%s", name);
+  wr_free(&options->heap.memory, entry->text);
+  entry->text = text;
+  entry->number = number;
+  return WEIR_OK;
+}
+
+enum weir_code weir_options_add(struct weir_options *options, const struct weir_option *option,
+                                struct weir_error *error) {
+  if (option->name == NULL || option->name[0] == 0 || option->help == NULL ||
+      (option->kind == WEIR_OPTION_CHOICE && option->choices == NULL))
+    return WR_FAIL(error, WEIR_INVALID, "an option has a name and a help text, and choices where it is a choice");
+  if (find(options, option->name) != NULL || strcmp(option->name, "help") == 0)
+    return WR_FAIL(error, WEIR_INVALID, "there is an option --%s already", option->name);
+  if (options->count == OPTIONS_MAX) return WR_FAIL(error, WEIR_LIMIT, "a program has at most %d options", OPTIONS_MAX);
+  struct entry entry = {.option = option};
+  if (option->default_text != NULL) WR_TRY(check_value(option, option->default_text, &entry.number, error));
+  options->entries[options->count++] = entry;
+  return WEIR_OK;
+}
+
+enum weir_code weir_options_new(struct weir_options **out_options, struct weir_error *error) {
+  struct weir_options *options = wr_api_block_new(sizeof *options);
+  if (options == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "no memory for the options");
+  wr_heap_memory_init(&options->heap, 0);
+  for (uint32_t i = 0; i < COMMON_COUNT; i++) {
+    enum weir_code code = weir_options_add(options, &common_options[i], error);
+    WR_ASSERT(code == WEIR_OK);
+  }
+  *out_options = options;
+  return WEIR_OK;
+}
+
+void weir_options_free(struct weir_options **options) {
+  if (options == NULL || *options == NULL) return;
+  for (uint32_t i = 0; i < (*options)->count; i++)
+    wr_free(&(*options)->heap.memory, (*options)->entries[i].text);
+  wr_api_block_free(*options);
+  *options = NULL;
+}
+
+/* ---- the command line ---- */
+
+enum { NAME_BYTES = 128 };
+
+/* Takes one option from argv[*at]; *at is moved to its last word. */
+static enum weir_code parse_one(struct weir_options *options, int argc, char *const *argv, int *at,
+                                struct weir_error *error) {
+  const char *word = argv[*at] + 2, *equals = strchr(word, '=');
+  size_t length = equals == NULL ? strlen(word) : (size_t)(equals - word);
+  char name[NAME_BYTES];
+  if (length >= sizeof name) length = sizeof name - 1;
+  memcpy(name, word, length);
+  name[length] = 0;
+  const struct entry *entry = find(options, name);
+  if (entry == NULL) return fail_unknown(options, name, error);
+  if (equals != NULL) return weir_options_set(options, name, equals + 1, error);
+  if (entry->option->kind == WEIR_OPTION_FLAG) return weir_options_set(options, name, "true", error);
+  if (*at + 1 == argc || strncmp(argv[*at + 1], "--", 2) == 0)
+    return WR_FAIL(error, WEIR_INVALID, "--%s needs a value: %s", name, entry->option->help);
+  *at += 1;
+  return weir_options_set(options, name, argv[*at], error);
+}
+
+enum weir_code weir_options_parse(struct weir_options *options, int argc, char *const *argv, bool *out_help,
+                                  struct weir_error *error) {
+  *out_help = false;
+  for (int i = 1; i < argc; i++)
+    if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+      *out_help = true;
+      return WEIR_OK;
+    }
+  for (int i = 1; i < argc; i++) {
+    if (strncmp(argv[i], "--", 2) != 0 || argv[i][2] == 0)
+      return WR_FAIL(error, WEIR_INVALID, "\"%.64s\" is no option; options begin with --, and --help lists all",
+                     argv[i]);
+    WR_TRY(parse_one(options, argc, argv, &i, error));
+  }
+  return WEIR_OK;
+}
+
+const char *weir_options_text(const struct weir_options *options, const char *name) {
+  const struct entry *entry = find(options, name);
+  WR_ASSERT(entry != NULL);
+  return entry->text != NULL ? entry->text : entry->option->default_text;
+}
+
+bool weir_options_flag(const struct weir_options *options, const char *name) {
+  const char *text = weir_options_text(options, name);
+  return text != NULL && strcmp(text, "true") == 0;
+}
+
+int64_t weir_options_number(const struct weir_options *options, const char *name) {
+  const struct entry *entry = find(options, name);
+  WR_ASSERT(entry != NULL);
+  return entry->number;
+}
+
+/* ---- help ---- */
+
+void wr_text_append(struct wr_text *text, const char *format, ...) {
+  size_t room = text->length < text->size ? text->size - text->length : 0;
+  va_list arguments;
+  va_start(arguments, format);
+  int length = vsnprintf(room == 0 ? NULL : text->buffer + text->length, room, format, arguments);
+  va_end(arguments);
+  if (length > 0) text->length += (size_t)length;
+}
+
+static void append_option(struct wr_text *text, const struct weir_option *option) {
+  char left[NAME_BYTES];
+  const char *value = option->kind == WEIR_OPTION_CHOICE ? option->choices : option->value_name;
+  snprintf(left, sizeof left, "--%s%s%s", option->name, value == NULL ? "" : " ", value == NULL ? "" : value);
+  wr_text_append(text, strlen(left) <= 32 ? "  %-32s  %s" : "  %s\n                                    %s", left,
+                 option->help);
+  if (option->default_text != NULL) wr_text_append(text, " (default: %s)", option->default_text);
+  wr_text_append(text, "\n");
+}
+
+size_t weir_options_help(const struct weir_options *options, const char *program, const char *summary, char *buffer,
+                         size_t size) {
+  struct wr_text text = {.buffer = buffer, .size = size};
+  wr_text_append(&text, "%s %s\n\nusage: %s --source DIR --sink SINK [OPTION]...\n\n", program, summary, program);
+  for (uint32_t i = COMMON_COUNT; i < options->count; i++)
+    append_option(&text, options->entries[i].option);
+  for (uint32_t i = 0; i < COMMON_COUNT; i++)
+    append_option(&text, options->entries[i].option);
+  wr_text_append(&text, "  %-32s  this text\n", "--help");
+  return text.length;
+}
