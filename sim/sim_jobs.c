@@ -1,0 +1,141 @@
+/* sim/sim_jobs.c: see sim_jobs.h. */
+#include "sim/sim_jobs.h"
+
+#include <string.h>
+
+/* ---- the wrapped target ---- */
+
+struct watched_target {
+  struct wr_target base;
+  struct wr_target *inner;
+  struct wr_memory *memory;
+  struct sim_job_graph *owner;
+  const char *uid;
+};
+
+static struct watched_target *watched(struct wr_target *target) {
+  return (struct watched_target *)target;
+}
+
+static enum weir_code watched_connect(struct wr_target *target, struct weir_error *error) {
+  return watched(target)->inner->vtable->connect(watched(target)->inner, error);
+}
+
+static enum weir_code watched_read_marker(struct wr_target *target, struct wr_marker *out, struct weir_error *error) {
+  return watched(target)->inner->vtable->read_marker(watched(target)->inner, out, error);
+}
+
+static enum weir_code watched_claim(struct wr_target *target, const struct wr_marker *seen, uint64_t checkpoint,
+                                    struct weir_error *error) {
+  return watched(target)->inner->vtable->claim(watched(target)->inner, seen, checkpoint, error);
+}
+
+static enum weir_code watched_commit(struct wr_target *target, const struct wr_epoch *epoch, bool *out_already,
+                                     struct weir_error *error) {
+  struct watched_target *self = watched(target);
+  if (self->owner->watch.commit != NULL) self->owner->watch.commit(self->owner->watch.context, self->uid, epoch);
+  return self->inner->vtable->commit(self->inner, epoch, out_already, error);
+}
+
+static void watched_close(struct wr_target *target) {
+  watched(target)->inner->vtable->close(watched(target)->inner);
+}
+
+static void watched_free(struct wr_target *target) {
+  struct watched_target *self = watched(target);
+  self->inner->vtable->free(self->inner);
+  wr_free(self->memory, self);
+}
+
+static const struct wr_target_vtable watched_vtable = {.connect = watched_connect,
+                                                       .read_marker = watched_read_marker,
+                                                       .claim = watched_claim,
+                                                       .commit = watched_commit,
+                                                       .close = watched_close,
+                                                       .free = watched_free};
+
+static enum weir_code new_watched_target(void *config, const struct wr_target_context *context,
+                                         struct wr_target **out_target, struct weir_error *error) {
+  struct sim_wrapped_sink *sink = config;
+  struct watched_target *self = wr_alloc_zeroed(context->memory, 1, sizeof *self, WR_MEMORY_SINK);
+  if (self == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for a target");
+  self->base.vtable = &watched_vtable;
+  self->memory = context->memory;
+  self->owner = sink->owner;
+  self->uid = context->uid;
+  enum weir_code code = sink->new_target(sink->target_config, context, &self->inner, error);
+  if (code != WEIR_OK) {
+    wr_free(context->memory, self);
+    return code;
+  }
+  *out_target = &self->base;
+  return WEIR_OK;
+}
+
+static void wrap_sinks(struct sim_job_graph *job, const struct wr_commit_limits *limits) {
+  for (uint32_t n = 0; n < job->graph->node_count; n++) {
+    if (job->graph->nodes[n].kind != WR_NODE_COMMITTER) continue;
+    struct wr_sink_config *config = job->graph->nodes[n].config;
+    WR_ASSERT(job->sink_count < SIM_SINKS_MAX);
+    struct sim_wrapped_sink *sink = &job->sinks[job->sink_count++];
+    *sink = (struct sim_wrapped_sink){
+        .owner = job, .config = config, .target_config = config->target_config, .new_target = config->new_target};
+    config->new_target = new_watched_target;
+    config->target_config = sink;
+    if (limits->epochs_max != 0) config->limits = *limits;
+  }
+}
+
+/* ---- the graphs ---- */
+
+static void build_pv(struct weir_job_builder *builder, const struct sim_job_options *options) {
+  static const struct weir_field fields[] = {{"app_id", WEIR_TYPE_STRING, false}};
+  static const struct weir_schema schema = {fields, 1};
+  static const char *const key[] = {"app_id"};
+  struct weir_files_options files = {.size = sizeof files,
+                                     .folder = options->log_folder,
+                                     .schema = &schema,
+                                     .skip_bad_records = options->dead_letter != NULL,
+                                     .dead_letter = options->dead_letter};
+  struct weir_sqlite_options table = {
+      .size = sizeof table, .path = options->database, .table = "pv", .key_fields = key, .key_field_count = 1};
+  struct weir_stream *views = weir_files_source(builder, "views", &files);
+  weir_sqlite_sink(weir_count(weir_key_by(views, "app_id"), "count", "pv"), "pv", &table);
+}
+
+static void build_seen(struct weir_job_builder *builder, const struct sim_job_options *options) {
+  static const struct weir_field fields[] = {{"partition", WEIR_TYPE_STRING, false},
+                                             {"position", WEIR_TYPE_BIGINT, false},
+                                             {"app_id", WEIR_TYPE_STRING, false}};
+  static const struct weir_schema schema = {fields, 3};
+  struct weir_files_options files = {.size = sizeof files,
+                                     .folder = options->log_folder,
+                                     .schema = &schema,
+                                     .partition_field = "partition",
+                                     .position_field = "position",
+                                     .skip_bad_records = options->dead_letter != NULL,
+                                     .dead_letter = options->dead_letter};
+  struct weir_sqlite_options table = {.size = sizeof table, .path = options->database, .table = "seen"};
+  weir_sqlite_sink(weir_files_source(builder, "views", &files), "seen", &table);
+}
+
+const char *sim_job_name(enum sim_job_kind kind) {
+  return kind == SIM_JOB_PV ? "pv" : "seen";
+}
+
+bool sim_job_graph_init(struct sim_job_graph *job, const struct sim_job_options *options, struct weir_error *error) {
+  memset(job, 0, sizeof *job);
+  job->watch = options->watch;
+  wr_heap_memory_init(&job->memory, 0);
+  if (wr_builder_init(&job->builder, &job->memory.memory, sim_job_name(options->kind), error) != WEIR_OK) return false;
+  if (options->kind == SIM_JOB_PV) build_pv(&job->builder, options);
+  else build_seen(&job->builder, options);
+  if (wr_builder_finish(&job->builder, &job->graph, error) != WEIR_OK) return false;
+  wrap_sinks(job, &options->limits);
+  return true;
+}
+
+bool sim_job_graph_deinit(struct sim_job_graph *job) {
+  wr_builder_deinit(&job->builder);
+  return job->memory.total_bytes == 0;
+}

@@ -1,0 +1,60 @@
+/* sim/sim_jobs.h: the two jobs of the simulator, pv and seen, on the public interface, with eyes on their targets.
+ *
+ *   pv    files -> key by app_id -> count -> SQLite, upsert
+ *   seen  files -> SQLite, insert without a key, one row a record
+ *
+ * Each target is wrapped: before a commit goes through, the watch sees the epoch. The graph lives in memory of its own
+ * and outlives every engine of the run, as a program's would. One thread.
+ */
+#ifndef WR_SIM_JOBS_H
+#define WR_SIM_JOBS_H
+
+#include "api/api_int.h"
+#include "operators/sink_nodes.h"
+#include "sim/sim_log.h"
+
+enum sim_job_kind { SIM_JOB_PV, SIM_JOB_SEEN };
+
+enum { SIM_SINKS_MAX = 4 };
+
+struct sim_job_graph;
+
+/* Called inside the commit's call, before the target does anything. */
+struct sim_watch {
+  void (*commit)(void *context, const char *uid, const struct wr_epoch *epoch);
+  void *context;
+};
+
+struct sim_wrapped_sink {
+  struct sim_job_graph *owner;
+  struct wr_sink_config *config;
+  void *target_config;
+  enum weir_code (*new_target)(void *config, const struct wr_target_context *context, struct wr_target **out_target,
+                               struct weir_error *error);
+};
+
+struct sim_job_graph {
+  struct wr_heap_memory memory;
+  struct weir_job_builder builder;
+  const struct wr_graph *graph;
+  struct sim_watch watch;
+  struct sim_wrapped_sink sinks[SIM_SINKS_MAX];
+  uint32_t sink_count;
+};
+
+struct sim_job_options {
+  enum sim_job_kind kind;
+  const char *log_folder;    /* "/log" */
+  const char *database;      /* "/out/t.db" */
+  const char *dead_letter;   /* not NULL: bad records are skipped to it */
+  struct wr_commit_limits limits;
+  struct sim_watch watch;
+};
+
+/* False: `error` says why. */
+bool sim_job_graph_init(struct sim_job_graph *job, const struct sim_job_options *options, struct weir_error *error);
+/* False when the graph's memory did not come back to nothing. */
+bool sim_job_graph_deinit(struct sim_job_graph *job);
+const char *sim_job_name(enum sim_job_kind kind);
+
+#endif

@@ -1,0 +1,298 @@
+/* sim/sim_run.c: draws a history from a seed and lives it. The oracles are in sim_oracle.c. See sim_run.h. */
+#include "sim/sim_run_int.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+  LIVES_MAX = 9,
+  STEPS_MAX_PER_LIFE = 400 * 1000,
+  STEPS_MAX_LAST = 4 * 1000 * 1000,
+};
+static const uint64_t ms_ns = 1000 * 1000;
+
+const char *sim_event_text(enum sim_event event) {
+  static const char *const texts[] = {
+#define EVENT_TEXT(name, text) text,
+      SIM_EVENTS(EVENT_TEXT)
+#undef EVENT_TEXT
+  };
+  return texts[event];
+}
+
+void sim_violation(struct sim_run *run, const char *format, ...) {
+  if (run->report->violation[0] != 0) return;
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(run->report->violation, sizeof run->report->violation, format, arguments);
+  va_end(arguments);
+}
+
+static uint64_t below(struct sim_run *run, uint64_t bound) {
+  return wr_random_below(&run->random, bound);
+}
+
+static bool one_in(struct sim_run *run, uint64_t n) {
+  return wr_random_one_in(&run->random, n);
+}
+
+/* ---- what is drawn ---- */
+
+static void draw_log(struct sim_run *run) {
+  struct sim_log_options log = {.seed = wr_random_next(&run->random),
+                                .folder = "/log",
+                                .partitions = 1 + (uint32_t)below(run, SIM_LOG_PARTITIONS_MAX),
+                                .apps = 1 + (uint32_t)below(run, 40),
+                                .lines = (uint32_t)below(run, one_in(run, 4) ? 6000 : 800),
+                                .bad_lines = one_in(run, 3),
+                                .all_at_once = one_in(run, 4),
+                                .duration_ns = (50 + below(run, 1500)) * ms_ns};
+  run->dead_letter = log.bad_lines;
+  sim_log_init(&run->log, &log);
+}
+
+static void draw_rule(struct sim_run *run, struct sim_fault_rule *rule, const char *prefix, bool is_log) {
+  memset(rule, 0, sizeof *rule);
+  snprintf(rule->prefix, sizeof rule->prefix, "%s", prefix);
+  if (one_in(run, 3)) return; /* this path behaves */
+  uint32_t rate = 20 + (uint32_t)below(run, 400);
+  for (int fault = 0; fault <= SIM_FAULT_SLOW_SYNC; fault++) {
+    if (fault == SIM_FAULT_NO_SPACE && is_log) continue;
+    if (one_in(run, 2)) rule->one_in[fault] = rate;
+  }
+}
+
+static void draw_faults(struct sim_run *run) {
+  struct sim_fault_plan *plan = sim_world_faults(run->world);
+  plan->slow_ns_max = (20 + below(run, 3000)) * ms_ns;
+  plan->slow_sync_ns_max = (200 + below(run, 5000)) * ms_ns;
+  plan->no_space_ns_max = (1 + below(run, 2000)) * ms_ns;
+  plan->rule_count = 0;
+  if (one_in(run, 5)) return; /* kills alone */
+  draw_rule(run, &plan->rules[0], "/state", false);
+  draw_rule(run, &plan->rules[1], "/out", false);
+  draw_rule(run, &plan->rules[2], "/log", true);
+  plan->rule_count = 3;
+}
+
+static void draw_job(struct sim_run *run) {
+  struct wr_job_options *options = &run->job_options;
+  wr_job_options_default(options);
+  options->name = sim_job_name(run->kind);
+  options->folder = run->kind == SIM_JOB_PV ? "/state/pv" : "/state/seen";
+  options->mode = one_in(run, 8) ? WR_AT_LEAST_ONCE : WR_EXACTLY_ONCE;
+  options->checkpoint_interval_ms = 2 + below(run, one_in(run, 3) ? 300 : 40);
+  options->checkpoint_min_pause_ms = one_in(run, 4) ? below(run, 20) : 0;
+  options->checkpoint_timeout_ms = one_in(run, 3) ? 5 + below(run, 200) : 60000;
+  options->checkpoints_retained = 1 + (uint32_t)below(run, 3);
+  options->restart_delay_initial_ms = 1 + below(run, 50);
+  options->restart_delay_max_ms = 200;
+  options->state_wait_one_in = one_in(run, 3) ? 2 + (uint32_t)below(run, 20) : 0;
+  if (options->state_wait_one_in != 0) run->report->events[SIM_EVENT_STATE_WAIT]++;
+  if (one_in(run, 4)) {
+    run->limits = (struct wr_commit_limits){.epochs_max = 1, .bytes_max = 1};
+    run->report->events[SIM_EVENT_LIMIT_ONE]++;
+  }
+}
+
+/* ---- one life ---- */
+
+static bool start_life(struct sim_run *run) {
+  struct weir_error error = {.code = WEIR_OK};
+  sim_host_init(&run->host, run->world, 1 + (uint32_t)below(run, 3), wr_random_next(&run->random));
+  run->host.step_ns_max = 1 + below(run, 100 * 1000);
+  if (one_in(run, 3) && !run->last_life) {
+    run->host.hold_one_in = 50 + (uint32_t)below(run, 500);
+    run->host.hold_ns_max = (1 + below(run, 400)) * ms_ns;
+  }
+  uint32_t parallelism = 1 + (uint32_t)below(run, 4);
+  if (run->job_options.parallelism != parallelism && run->lives != 0) run->report->events[SIM_EVENT_RESCALE]++;
+  run->job_options.parallelism = parallelism;
+  run->job_options.bounded = run->last_life || (run->log.options.all_at_once && one_in(run, 2));
+  run->job_options.fresh = run->fresh_pending || (!run->last_life && run->lives != 0 && one_in(run, 25));
+  run->fresh_pending = run->job_options.fresh;
+  if (run->job_options.fresh) {
+    run->report->events[SIM_EVENT_FRESH]++;
+    sim_disk_remove(run->world, "/out");
+    sim_disk_make_folders(run->world, "/out");
+  }
+  enum weir_code code = wr_job_new(run->graph.graph, &run->job_options, sim_world_seams(run->world), &run->host.host,
+                                   &run->job, &error);
+  if (code != WEIR_OK) {
+    sim_violation(run, "the job cannot be made: %s", error.message);
+    return false;
+  }
+  sim_oracle_new_life(run);
+  wr_job_start(run->job);
+  run->lives++;
+  run->report->events[SIM_EVENT_LIFE]++;
+  return true;
+}
+
+static void count_life(struct sim_run *run) {
+  struct wr_job_status status;
+  wr_job_read_status(run->job, &status);
+  run->report->events[SIM_EVENT_RESTART] += status.restarts;
+  run->report->events[SIM_EVENT_CHECKPOINT] += status.checkpoints_completed;
+  run->report->events[SIM_EVENT_CHECKPOINT_FAILED] += status.checkpoints_failed;
+  run->report->events[SIM_EVENT_RESTORE] += status.restored_checkpoint != 0;
+  run->report->events[SIM_EVENT_HELD] += run->host.holds_made;
+  run->report->steps += run->host.steps;
+  if (status.phase >= WR_JOB_SETTLE || wr_job_is_over(run->job)) run->fresh_pending = false;
+}
+
+static void kill_life(struct sim_run *run, bool at_operation) {
+  struct wr_job_status status;
+  wr_job_read_status(run->job, &status);
+  run->report->events[at_operation ? SIM_EVENT_KILL_AT_OPERATION : SIM_EVENT_KILL_AT_STEP]++;
+  if (status.phase < WR_JOB_RUN) run->report->events[SIM_EVENT_KILL_IN_RECOVERY]++;
+  count_life(run);
+  enum sim_kill kill = one_in(run, 2) ? SIM_KILL_POWER : SIM_KILL_PROCESS;
+  if (run->options->verbose)
+    fprintf(stderr, "  killed in phase %s (%s)\n", wr_job_phase_text(status.phase),
+            kill == SIM_KILL_POWER ? "power cut" : "process");
+  sim_world_kill(run->world, kill);
+  sim_memory_drop_all(sim_world_memory(run->world));
+  run->job = NULL;
+}
+
+/* The job is over: was that all right? */
+static void end_life(struct sim_run *run, bool stopped) {
+  struct weir_error error = {.code = WEIR_OK};
+  enum weir_code code = wr_job_result(run->job, NULL, &error);
+  count_life(run);
+  wr_job_free(run->job);
+  run->job = NULL;
+  if (run->options->verbose)
+    fprintf(stderr, "  over: %s\n", code == WEIR_OK ? "done" : error.message);
+  bool excused = stopped && (code == WEIR_CHECKPOINT_FAILED || code == WEIR_COMMIT_WAITS || weir_code_is_transient(code));
+  if (stopped) run->report->events[code == WEIR_OK ? SIM_EVENT_STOP : SIM_EVENT_STOP_FAILED]++;
+  if (code != WEIR_OK && !excused)
+    sim_violation(run, "the job ended with an error that nobody caused: %s (%s:%d)", error.message, error.file,
+                  error.line);
+  uint64_t living = sim_world_memory(run->world)->blocks;
+  if (living != 0) {
+    sim_memory_report(sim_world_memory(run->world), stderr);
+    sim_violation(run, "%" PRIu64 " blocks of memory were left after a clean end", living);
+  }
+  if (sim_disk_open_files(run->world) != 0)
+    sim_violation(run, "%" PRIu64 " files were left open after a clean end", sim_disk_open_files(run->world));
+}
+
+enum life_end { LIFE_KILL, LIFE_OPERATION, LIFE_STOP, LIFE_FINISH };
+
+static void order_crash(struct sim_run *run, enum life_end end) {
+  if (end != LIFE_OPERATION) return;
+  uint64_t n = 1 + below(run, one_in(run, 2) ? 60 : 600);
+  sim_disk_crash_at(run->world, n, one_in(run, 2) ? SIM_CRASH_BEFORE : SIM_CRASH_AFTER);
+}
+
+/* False: something is wrong for good. */
+static bool live(struct sim_run *run, enum life_end end) {
+  if (!start_life(run)) return false;
+  order_crash(run, end);
+  uint64_t begin_ns = sim_world_now_ns(run->world);
+  uint64_t deadline_ns = end == LIFE_FINISH ? UINT64_MAX : begin_ns + (1 + below(run, one_in(run, 3) ? 3000 : 300)) * ms_ns;
+  uint64_t steps_max = end == LIFE_FINISH ? STEPS_MAX_LAST : STEPS_MAX_PER_LIFE;
+  bool stopping = false;
+  for (uint64_t step = 0; step < steps_max; step++) {
+    sim_log_grow(&run->log, run->world, run->last_life);
+    uint64_t until_ns = sim_log_next_ns(&run->log) < deadline_ns ? sim_log_next_ns(&run->log) : deadline_ns;
+    if (!sim_host_step(&run->host, until_ns)) {
+      if (wr_job_is_over(run->job)) break;
+      if (until_ns == UINT64_MAX || stopping) {
+        struct wr_job_status status;
+        wr_job_read_status(run->job, &status);
+        sim_violation(run, "the job hangs in phase %s", wr_job_phase_text(status.phase));
+        return false;
+      }
+      sim_world_advance_to(run->world, until_ns);
+    }
+    if (run->report->violation[0] != 0) return false;
+    if (sim_world_crashed(run->world)) {
+      kill_life(run, true);
+      return true;
+    }
+    if (wr_job_is_over(run->job)) break;
+    if (sim_world_now_ns(run->world) < deadline_ns) continue;
+    if (end != LIFE_STOP) break;
+    stopping = true;
+    deadline_ns = UINT64_MAX;
+    wr_job_stop(run->job);
+  }
+  sim_disk_crash_at(run->world, 0, SIM_CRASH_BEFORE);
+  if (wr_job_is_over(run->job)) {
+    run->finished = wr_job_result(run->job, NULL, NULL) == WEIR_OK && !stopping;
+    end_life(run, stopping);
+    return run->report->violation[0] == 0;
+  }
+  if (end == LIFE_FINISH || stopping) {
+    struct wr_job_status status;
+    wr_job_read_status(run->job, &status);
+    sim_violation(run, "the job does not end: phase %s after %" PRIu64 " steps, %.1f s", wr_job_phase_text(status.phase),
+                  run->host.steps, (double)(sim_world_now_ns(run->world) - begin_ns) / 1e9);
+    return false;
+  }
+  kill_life(run, false);
+  return true;
+}
+
+static bool live_all(struct sim_run *run) {
+  uint32_t lives = (uint32_t)below(run, LIVES_MAX);
+  for (uint32_t i = 0; i < lives && !run->finished; i++) {
+    if (one_in(run, 3)) draw_faults(run);
+    static const enum life_end ends[] = {LIFE_KILL, LIFE_KILL, LIFE_OPERATION, LIFE_OPERATION, LIFE_STOP};
+    if (!live(run, ends[below(run, sizeof ends / sizeof ends[0])])) return false;
+  }
+  sim_world_faults(run->world)->rule_count = 0;
+  run->last_life = true;
+  /* Finished early by a bounded life: that was the whole log, or the life was the last one. */
+  if (!run->finished && !live(run, LIFE_FINISH)) return false;
+  if (!run->finished) {
+    sim_violation(run, "the last life did not finish the job");
+    return false;
+  }
+  return true;
+}
+
+bool sim_run(const struct sim_run_options *options, struct sim_run_report *out_report) {
+  memset(out_report, 0, sizeof *out_report);
+  struct sim_run *run = calloc(1, sizeof *run);
+  WR_ASSERT(run != NULL);
+  run->options = options;
+  run->report = out_report;
+  run->random = wr_random_of(options->seed);
+  struct sim_world_options world = {.seed = wr_random_next(&run->random), .trace = options->trace};
+  run->world = sim_world_new(&world);
+  WR_ASSERT(run->world != NULL);
+  sim_disk_make_folders(run->world, "/log");
+  sim_disk_make_folders(run->world, "/out");
+  sim_disk_make_folders(run->world, "/state");
+  run->kind = one_in(run, 2) ? SIM_JOB_PV : SIM_JOB_SEEN;
+  draw_log(run);
+  draw_faults(run);
+  draw_job(run);
+  if (options->verbose)
+    fprintf(stderr, "seed %" PRIu64 ": %s, %u partitions, %" PRIu64 " records, mode %d, interval %" PRIu64 " ms\n",
+            options->seed, sim_job_name(run->kind), run->log.options.partitions, run->log.records,
+            run->job_options.mode, run->job_options.checkpoint_interval_ms);
+  struct weir_error error;
+  if (!sim_oracle_init(run, &error)) sim_violation(run, "the graph cannot be made: %s", error.message);
+  else if (live_all(run)) sim_oracle_judge(run);
+  out_report->records = run->log.records;
+  out_report->file_operations = sim_disk_operations(run->world);
+  out_report->trace_hash = sim_world_trace_hash(run->world);
+  for (int fault = 0; fault < SIM_FAULT_COUNT; fault++)
+    out_report->faults[fault] = sim_world_fault_count(run->world, (enum sim_fault)fault);
+  if (run->job != NULL) { /* a violation in the middle of a life */
+    sim_world_kill(run->world, SIM_KILL_PROCESS);
+    sim_memory_drop_all(sim_world_memory(run->world));
+  }
+  sim_oracle_deinit(run);
+  sim_log_deinit(&run->log);
+  sim_world_free(run->world);
+  free(run);
+  return out_report->violation[0] == 0;
+}

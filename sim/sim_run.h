@@ -1,0 +1,69 @@
+/* sim/sim_run.h: one seed: a whole history of one job, with kills and faults, and the oracles over it.
+ *
+ * From the seed are drawn: the job (pv or seen), the log and its growth, the mode, how often checkpoints are taken, which
+ * faults happen where and how often (each run has its own mixture), slow and stuck tasks, WAIT from state, limits. Then
+ * the job lives several lives, at changing parallelism: each ends by a kill at a random step, at a file operation
+ * (before or after it took effect), by a power cut, or by a stop. In the last life there are no faults and the log is
+ * whole; it must end, and then the oracles speak:
+ *
+ *   - the table equals what a naive reader of the log counts; each bad record is in the dead-letter file once
+ *   - no epoch was committed before a checkpoint that carries it was durable; what R carried was committed before any
+ *     source read; epochs went out in ascending order
+ *   - nothing was removed that a readable checkpoint names, and never the newest durable checkpoint
+ *   - memory, open files and calls are back to nothing after each clean end; nothing hangs; no error that nobody caused
+ *   - the folder is sound, and a finished job that is started again says so and touches nothing
+ *
+ * The same seed gives the same trace. One thread.
+ */
+#ifndef WR_SIM_RUN_H
+#define WR_SIM_RUN_H
+
+#include "sim/sim_world.h"
+
+/* Things that the runs must have met, counted like faults. */
+#define SIM_EVENTS(X)                                                                                                  \
+  X(LIFE, "lives")                                                                                                     \
+  X(KILL_AT_STEP, "kill at a step")                                                                                    \
+  X(KILL_AT_OPERATION, "kill at a file operation")                                                                     \
+  X(KILL_IN_RECOVERY, "kill before the job ran again")                                                                 \
+  X(STOP, "stop with a checkpoint")                                                                                    \
+  X(STOP_FAILED, "stop that could not end cleanly")                                                                    \
+  X(RESCALE, "start at another parallelism")                                                                           \
+  X(RESTORE, "restore from a checkpoint")                                                                              \
+  X(FRESH, "fresh start")                                                                                              \
+  X(RESTART, "restart within the process")                                                                             \
+  X(CHECKPOINT, "checkpoint completed")                                                                                \
+  X(CHECKPOINT_FAILED, "checkpoint failed")                                                                            \
+  X(EPOCH_COMMITTED, "epoch committed")                                                                                \
+  X(EPOCH_COMMITTED_FIRST, "epoch committed at a recovery")                                                            \
+  X(HELD, "slow or stuck task")                                                                                        \
+  X(LIMIT_ONE, "run with a backlog limit of 1")                                                                        \
+  X(STATE_WAIT, "run in which state answers WAIT")                                                                     \
+  X(BAD_RECORD, "bad record to the dead-letter file")
+
+enum sim_event {
+#define SIM_EVENT_ENUM(name, text) SIM_EVENT_##name,
+  SIM_EVENTS(SIM_EVENT_ENUM)
+#undef SIM_EVENT_ENUM
+  SIM_EVENT_COUNT
+};
+const char *sim_event_text(enum sim_event event);
+
+struct sim_run_report {
+  uint64_t faults[SIM_FAULT_COUNT];
+  uint64_t events[SIM_EVENT_COUNT];
+  uint64_t records, file_operations, steps;
+  uint64_t trace_hash;
+  char violation[1024]; /* empty: none */
+};
+
+struct sim_run_options {
+  uint64_t seed;
+  FILE *trace;   /* the world's trace; NULL: none */
+  bool verbose;  /* what is drawn, and each life, on standard error */
+};
+
+/* True when no oracle objects. */
+bool sim_run(const struct sim_run_options *options, struct sim_run_report *out_report);
+
+#endif

@@ -1,0 +1,39 @@
+/* sim/sim_run_int.h: what sim_run.c and sim_oracle.c share. */
+#ifndef WR_SIM_RUN_INT_H
+#define WR_SIM_RUN_INT_H
+
+#include "sim/sim_host.h"
+#include "sim/sim_jobs.h"
+#include "sim/sim_run.h"
+
+enum { SIM_NODES_MAX = 16 };
+
+struct sim_run {
+  const struct sim_run_options *options;
+  struct sim_run_report *report;
+  struct wr_random random;
+  struct sim_world *world;
+  struct sim_host host;
+  struct sim_log log;
+  enum sim_job_kind kind;
+  bool dead_letter;               /* bad records are skipped to /out/dead-letter.ndjson */
+  struct wr_commit_limits limits; /* all 0: the defaults */
+  struct sim_job_graph graph;
+  struct wr_job_options job_options;
+  struct wr_job *job;             /* of this life; NULL between lives */
+  uint32_t lives;
+  bool last_life, finished;
+  bool fresh_pending;             /* a fresh start was killed before it was surely made: it is given again */
+  uint64_t last_epoch[SIM_NODES_MAX]; /* per node: the last epoch that went out in this life */
+};
+
+__attribute__((format(printf, 2, 3))) void sim_violation(struct sim_run *run, const char *format, ...);
+
+/* Makes the graph and begins to watch. */
+bool sim_oracle_init(struct sim_run *run, struct weir_error *error);
+void sim_oracle_new_life(struct sim_run *run);
+/* After the last life. */
+void sim_oracle_judge(struct sim_run *run);
+void sim_oracle_deinit(struct sim_run *run);
+
+#endif
