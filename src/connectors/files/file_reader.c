@@ -1,0 +1,269 @@
+/* connectors/files/file_reader.c: the reader as an operator. See file_reader.h.
+ *
+ * A poll takes what calls have answered, builds rows of one slot after the other until a batch is full or a bounded piece
+ * of work is done, and sees to it that the next pieces are being read. A batch leaves when it is full, when its time is
+ * up, when there is nothing more to read, and before a barrier: at a barrier the builders are empty, so that the splits'
+ * positions are those of what was emitted.
+ */
+#include "connectors/files/file_reader.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static const uint64_t BATCH_TIME_NS = 5ull * 1000 * 1000;
+
+static struct wr_files_reader *reader_of(struct wr_operator *op) {
+  return (struct wr_files_reader *)op;
+}
+
+const struct weir_schema wr_dead_letter_schema = {
+    .fields = (const struct weir_field[]){[WR_DEAD_LETTER_SOURCE] = {"source", WEIR_TYPE_STRING, false},
+                                          [WR_DEAD_LETTER_PARTITION] = {"partition", WEIR_TYPE_STRING, false},
+                                          [WR_DEAD_LETTER_POSITION] = {"position", WEIR_TYPE_BIGINT, false},
+                                          [WR_DEAD_LETTER_BYTE_POSITION] = {"byte_position", WEIR_TYPE_BIGINT, false},
+                                          [WR_DEAD_LETTER_ERROR] = {"error", WEIR_TYPE_STRING, false},
+                                          [WR_DEAD_LETTER_RECORD] = {"record", WEIR_TYPE_STRING, false}},
+    .field_count = 6};
+
+/* ---- emitting ---- */
+
+static bool has_rows(const struct wr_files_reader *reader) {
+  return wr_batch_builder_rows(&reader->rows) > 0 || wr_batch_builder_rows(&reader->dead_letters) > 0;
+}
+
+static enum weir_code flush(struct wr_files_reader *reader, struct weir_error *error) {
+  struct wr_output *output = reader->op.context->output;
+  WR_TRY(wr_output_emit(output, 0, wr_batch_builder_take(&reader->rows), error));
+  return wr_output_emit(output, 1, wr_batch_builder_take(&reader->dead_letters), error);
+}
+
+/* Sends what is built, if it is time. */
+static enum weir_code flush_when_due(struct wr_files_reader *reader, bool made, uint64_t *wake_at_ns,
+                                     struct weir_error *error) {
+  if (!has_rows(reader)) return WEIR_OK;
+  uint64_t due_ns = reader->rows_since_ns + BATCH_TIME_NS;
+  bool nothing_more = !made && wr_reader_is_dry(reader);
+  if (nothing_more || reader->op.context->now_ns >= due_ns || wr_batch_builder_is_full(&reader->rows))
+    return flush(reader, error);
+  if (*wake_at_ns > due_ns) *wake_at_ns = due_ns;
+  return WEIR_OK;
+}
+
+/* ---- reading ---- */
+
+/* Builds rows of one slot. *out_made: there was something to do. */
+static enum weir_code build(struct wr_files_reader *reader, struct wr_reader_slot *slot, bool *out_made,
+                            struct weir_error *error) {
+  bool wants = true;
+  if (slot->text != NULL) {
+    uint64_t before = slot->file->split.position;
+    const struct wr_reader_file *file = slot->file;
+    WR_TRY(wr_reader_build(reader, slot, &wants, error));
+    *out_made = *out_made || file->split.position != before || slot->file == NULL;
+  }
+  if (!wants || slot->file == NULL) return WEIR_OK;
+  bool more = false;
+  WR_TRY(wr_reader_next_text(reader, slot, &more, error));
+  *out_made = *out_made || more;
+  return WEIR_OK;
+}
+
+/* One slot that has text gets one piece of work. */
+static enum weir_code build_next(struct wr_files_reader *reader, bool *out_made, struct weir_error *error) {
+  bool made = false;
+  for (unsigned i = 0; i < WR_READER_SLOTS && !made; i++) {
+    struct wr_reader_slot *slot = &reader->slots[reader->next_slot];
+    reader->next_slot = (reader->next_slot + 1) % WR_READER_SLOTS;
+    if (slot->file == NULL || (slot->text == NULL && !slot->ready)) continue;
+    bool had_rows = has_rows(reader);
+    WR_TRY(build(reader, slot, &made, error));
+    if (!had_rows && has_rows(reader)) reader->rows_since_ns = reader->op.context->now_ns;
+  }
+  *out_made = *out_made || made;
+  return WEIR_OK;
+}
+
+static enum weir_code poll_once(struct wr_files_reader *reader, uint64_t *wake_at_ns, bool *out_made,
+                                struct weir_error *error) {
+  WR_TRY(wr_reader_look(reader, wake_at_ns, out_made, error));
+  WR_TRY(wr_reader_step_slots(reader, out_made, error));
+  if (wr_batch_builder_is_full(&reader->rows)) WR_TRY(flush(reader, error));
+  WR_TRY(build_next(reader, out_made, error));
+  WR_TRY(wr_reader_step_slots(reader, out_made, error));
+  WR_TRY(flush_when_due(reader, *out_made, wake_at_ns, error));
+  if (!has_rows(reader)) WR_TRY(wr_reader_tell_time(reader, wake_at_ns, error));
+  return WEIR_OK;
+}
+
+static enum wr_result poll(struct wr_operator *op, uint64_t *wake_at_ns) {
+  struct wr_files_reader *reader = reader_of(op);
+  bool made = false;
+  if (wr_output_is_full(op->context->output)) return WR_RESULT_WAIT;
+  if (poll_once(reader, wake_at_ns, &made, &op->context->error) != WEIR_OK) return WR_RESULT_ERROR;
+  if (reader->no_more_splits && reader->ended_count == reader->file_count && !has_rows(reader)) return WR_RESULT_DONE;
+  return made ? WR_RESULT_OK : WR_RESULT_WAIT;
+}
+
+/* ---- checkpoints ---- */
+
+static enum wr_result before_barrier(struct wr_operator *op, uint64_t id, uint64_t *wake_at_ns) {
+  (void)id;
+  (void)wake_at_ns;
+  return flush(reader_of(op), &op->context->error) == WEIR_OK ? WR_RESULT_OK : WR_RESULT_ERROR;
+}
+
+static enum weir_code snapshot_splits(struct wr_operator *op, struct wr_bytes *out_splits, struct weir_error *error) {
+  struct wr_files_reader *reader = reader_of(op);
+  WR_ASSERT(!has_rows(reader));
+  struct wr_bytes bytes;
+  wr_bytes_init(&bytes, op->context->memory, WR_MEMORY_SNAPSHOT);
+  for (uint32_t i = 0; i < reader->file_count; i++) {
+    struct wr_file_split split = wr_reader_split(reader, reader->files[i]);
+    wr_bytes_clear(&bytes);
+    wr_file_split_put(&bytes, &split);
+    wr_bytes_put_block(out_splits, bytes.data, bytes.length);
+    if (bytes.failed) out_splits->failed = true;
+  }
+  wr_bytes_deinit(&bytes);
+  return wr_bytes_check(out_splits, error);
+}
+
+/* ---- splits ---- */
+
+static void free_file(struct wr_files_reader *reader, struct wr_reader_file *file) {
+  struct wr_memory *memory = reader->op.context->memory;
+  wr_file_split_deinit(&file->split, memory);
+  wr_free(memory, file->path);
+  wr_free(memory, file->skipped_tail);
+  wr_free(memory, file->skipped_start);
+  wr_free(memory, file);
+}
+
+static enum weir_code make_path(struct wr_files_reader *reader, struct wr_reader_file *file, struct weir_error *error) {
+  char path[WR_PATH_BYTES_MAX];
+  int length = snprintf(path, sizeof path, "%s/%s", reader->config->folder, file->split.name);
+  if (length < 0 || (size_t)length >= sizeof path)
+    return WR_FAIL(error, WEIR_INVALID, "the path of %s is longer than %zu bytes", file->split.name, sizeof path - 1);
+  file->path = wr_copy_string(reader->op.context->memory, path, WR_MEMORY_SOURCE);
+  return file->path == NULL ? WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for %s", path) : WEIR_OK;
+}
+
+static enum weir_code reserve_file(struct wr_files_reader *reader, struct weir_error *error) {
+  if (reader->file_count < reader->file_capacity) return WEIR_OK;
+  uint32_t capacity = reader->file_capacity == 0 ? 8 : reader->file_capacity * 2;
+  void *files = wr_resize(reader->op.context->memory, reader->files, capacity * sizeof *reader->files, WR_MEMORY_SOURCE);
+  if (files == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for %u files", capacity);
+  reader->files = files;
+  reader->file_capacity = capacity;
+  return WEIR_OK;
+}
+
+static enum weir_code add_split(struct wr_operator *op, const uint8_t *bytes, size_t length, struct weir_error *error) {
+  struct wr_files_reader *reader = reader_of(op);
+  WR_TRY(reserve_file(reader, error));
+  struct wr_reader_file *file = wr_alloc_zeroed(op->context->memory, 1, sizeof *file, WR_MEMORY_SOURCE);
+  if (file == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for a file of source %s", op->context->uid);
+  file->event_time_ms = INT64_MIN;
+  file->last_record_ns = op->context->now_ns;
+  enum weir_code code = wr_file_split_read(bytes, length, op->context->memory, &file->split, error);
+  if (code == WEIR_OK) code = make_path(reader, file, error);
+  if (code != WEIR_OK) {
+    free_file(reader, file);
+    return code;
+  }
+  reader->files[reader->file_count++] = file;
+  if (file->split.has_stop && file->split.position >= file->split.stop) file->split.ended = true;
+  if (file->split.ended) {
+    file->state = WR_FILE_ENDED;
+    reader->ended_count++;
+  } else {
+    wr_reader_queue(reader, file);
+  }
+  return WEIR_OK;
+}
+
+static void no_more_splits(struct wr_operator *op) {
+  reader_of(op)->no_more_splits = true;
+}
+
+/* ---- life ---- */
+
+static bool is_idle(struct wr_operator *op) {
+  const struct wr_files_reader *reader = reader_of(op);
+  bool idle = atomic_load_explicit(&reader->look.state, memory_order_acquire) != WR_CALL_SUBMITTED;
+  for (unsigned i = 0; i < WR_READER_SLOTS; i++)
+    if (atomic_load_explicit(&reader->slots[i].input.call.state, memory_order_acquire) == WR_CALL_SUBMITTED) idle = false;
+  return idle;
+}
+
+static void free_reader(struct wr_operator *op) {
+  struct wr_files_reader *reader = reader_of(op);
+  struct wr_memory *memory = op->context->memory;
+  WR_ASSERT(is_idle(op));
+  for (unsigned i = 0; i < WR_READER_SLOTS; i++) {
+    struct wr_reader_slot *slot = &reader->slots[i];
+    wr_file_input_deinit(&slot->input);
+    wr_free(memory, slot->buffers[0]);
+    wr_free(memory, slot->buffers[1]);
+    wr_free(memory, slot->joined);
+  }
+  for (uint32_t i = 0; i < reader->file_count; i++)
+    free_file(reader, reader->files[i]);
+  wr_free(memory, reader->files);
+  wr_free(memory, reader->look_files);
+  wr_free(memory, reader->row_lines);
+  wr_batch_builder_deinit(&reader->rows);
+  wr_batch_builder_deinit(&reader->dead_letters);
+  wr_json_decoder_free(reader->decoder);
+  wr_free(memory, reader);
+}
+
+static const struct wr_operator_vtable vtable = {.name = "files source",
+                                                 .poll = poll,
+                                                 .before_barrier = before_barrier,
+                                                 .snapshot_splits = snapshot_splits,
+                                                 .add_split = add_split,
+                                                 .no_more_splits = no_more_splits,
+                                                 .is_idle = is_idle,
+                                                 .free = free_reader};
+
+/* The decoder for the fields that come out of the record. */
+static enum weir_code make_decoder(struct wr_files_reader *reader, struct weir_error *error) {
+  const struct wr_files_config *config = reader->config;
+  struct weir_field fields[WR_FIELDS_MAX];
+  uint32_t columns[WR_FIELDS_MAX], count = 0;
+  for (uint32_t i = 0; i < config->schema->field_count; i++) {
+    if ((int32_t)i == config->partition_field || (int32_t)i == config->position_field) continue;
+    fields[count] = config->schema->fields[i];
+    columns[count++] = i;
+  }
+  const struct weir_schema schema = {.fields = fields, .field_count = count};
+  return wr_json_decoder_new(reader->op.context->memory, reader->op.context->seams->calls, &schema, columns,
+                             &reader->decoder, error);
+}
+
+enum weir_code wr_files_reader_new(const struct wr_files_config *config, struct wr_operator_context *context,
+                                   struct wr_operator **out_operator, struct weir_error *error) {
+  *out_operator = NULL;
+  struct wr_files_reader *reader = wr_alloc_zeroed(context->memory, 1, sizeof *reader, WR_MEMORY_SOURCE);
+  if (reader == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for source %s", context->uid);
+  reader->op = (struct wr_operator){.vtable = &vtable, .context = context};
+  reader->config = config;
+  reader->has_event_time = config->event_time_field >= 0;
+  reader->watermark_ms = INT64_MIN;
+  wr_batch_builder_init(&reader->rows, context->memory, config->schema, false);
+  wr_batch_builder_init(&reader->dead_letters, context->memory, &wr_dead_letter_schema, false);
+  for (unsigned i = 0; i < WR_READER_SLOTS; i++)
+    wr_file_input_init(&reader->slots[i].input, context->seams->files, context->waker);
+  wr_reader_init_look(reader);
+  reader->row_lines = wr_alloc(context->memory, WR_BATCH_ROWS_MAX * sizeof *reader->row_lines, WR_MEMORY_SOURCE);
+  enum weir_code code = reader->row_lines == NULL ? WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for source %s",
+                                                            context->uid)
+                                                  : make_decoder(reader, error);
+  if (code != WEIR_OK) {
+    free_reader(&reader->op);
+    return code;
+  }
+  *out_operator = &reader->op;
+  return WEIR_OK;
+}
