@@ -1,10 +1,10 @@
-/* checkpoint/folder.c: opening a job's folder, its identity, its checkpoints, moving it aside. See folder.h; clean-up is
- * in folder_cleanup.c.
+/* checkpoint/folder.c: opening a job's folder, its identity, its checkpoints, moving it aside. See folder.h; clean-up
+ * is in folder_cleanup.c.
  *
  * Two things make a start safe wherever an earlier one was cut off. A folder that was made is synced into its parent
- * before anything is made in it, and the parent of the deepest folder that is already there is synced again, for a start
- * may have died between the two. And LOCK is compared with the file that now has that name after it was locked: between
- * our open and our lock another process may have moved the folder aside.
+ * before anything is made in it, and the parent of the deepest folder that is already there is synced again, for a
+ * start may have died between the two. And LOCK is compared with the file that now has that name after it was locked:
+ * between our open and our lock another process may have moved the folder aside.
  */
 #include "checkpoint/folder_internal.h"
 
@@ -140,9 +140,10 @@ static enum weir_code check_ours(struct wr_folder *folder, struct weir_error *er
   }
   enum weir_code code = WEIR_OK;
   if (foreign != NULL && !ours)
-    code = WR_FAIL(error, WEIR_FOREIGN,
-                   "the folder %s is not empty and not the folder of a job (it holds %s and no JOB); give another --state",
-                   folder->path, foreign);
+    code =
+        WR_FAIL(error, WEIR_FOREIGN,
+                "the folder %s is not empty and not the folder of a job (it holds %s and no JOB); give another --state",
+                folder->path, foreign);
   wr_name_list_deinit(&list, folder->memory);
   return code;
 }
@@ -185,7 +186,8 @@ static enum weir_code take_lock(struct wr_folder *folder, struct wr_file **out_f
   return in_use(folder, path, error);
 }
 
-/* What interrupted publishes left: nobody reads it, and a publish takes its place, so what cannot be removed may stay. */
+/* What interrupted publishes left: nobody reads it, and a publish takes its place, so what cannot be removed may stay.
+ */
 static enum weir_code remove_temporaries(struct wr_folder *folder, struct weir_error *error) {
   struct wr_name_list list = {0};
   WR_TRY(wr_folder_list(folder, &list, error));
@@ -275,10 +277,11 @@ static enum weir_code check_new(struct wr_folder *folder, struct weir_error *err
   enum weir_code code = WEIR_OK;
   for (size_t i = 0; i < list.count && code == WEIR_OK; i++) {
     if (is_ours(list.names[i]) && !is_temporary(list.names[i]))
-      code = WR_FAIL(error, WEIR_CORRUPT,
-                     "the folder %s is damaged: it holds %s, but its file JOB is missing; bring JOB back from a copy, or "
-                     "begin anew with --fresh",
-                     folder->path, list.names[i]);
+      code =
+          WR_FAIL(error, WEIR_CORRUPT,
+                  "the folder %s is damaged: it holds %s, but its file JOB is missing; bring JOB back from a copy, or "
+                  "begin anew with --fresh",
+                  folder->path, list.names[i]);
   }
   wr_name_list_deinit(&list, folder->memory);
   return code;
@@ -292,8 +295,8 @@ enum weir_code wr_folder_read_identity(struct wr_folder *folder, struct wr_ident
   wr_folder_join(folder, "JOB", path);
   uint8_t *data = NULL;
   size_t length = 0;
-  enum weir_code code = wr_file_load(folder->files, path, WR_IDENTITY_BYTES_MAX, folder->memory, WR_MEMORY_ENGINE, &data,
-                                     &length, error);
+  enum weir_code code =
+      wr_file_load(folder->files, path, WR_IDENTITY_BYTES_MAX, folder->memory, WR_MEMORY_ENGINE, &data, &length, error);
   if (code == WEIR_NOT_FOUND) return check_new(folder, error);
   if (code == WEIR_LIMIT || code == WEIR_INVALID)
     return WR_FAIL(error, WEIR_CORRUPT, "%s is damaged: it is no file, or too long to be the identity of a job", path);
@@ -361,11 +364,12 @@ static void check_file(void *argument, const struct wr_handle *handle) {
   struct wr_files *files = check->folder->files;
   check->code = files->stat(files, path, &info, check->error);
   if (check->code == WEIR_NOT_FOUND) {
-    check->code = WR_FAIL(check->error, WEIR_CORRUPT, "%s names the file %s, which is missing", check->checkpoint, path);
+    check->code =
+        WR_FAIL(check->error, WEIR_CORRUPT, "%s names the file %s, which is missing", check->checkpoint, path);
   } else if (check->code == WEIR_OK && (info.folder || info.size_bytes != wr_handle_file_bytes(handle))) {
-    check->code = WR_FAIL(check->error, WEIR_CORRUPT,
-                          "%s names the file %s with %" PRIu64 " bytes, but it has %" PRIu64, check->checkpoint, path,
-                          wr_handle_file_bytes(handle), info.size_bytes);
+    check->code =
+        WR_FAIL(check->error, WEIR_CORRUPT, "%s names the file %s with %" PRIu64 " bytes, but it has %" PRIu64,
+                check->checkpoint, path, wr_handle_file_bytes(handle), info.size_bytes);
   }
 }
 
@@ -419,7 +423,8 @@ enum weir_code wr_folder_load_newest(struct wr_folder *folder, struct wr_metadat
       if (error != NULL) *error = damage;
       break;
     }
-    if (code != WEIR_OK && (*out_damaged)++ == 0 && out_newest_damaged_error != NULL) *out_newest_damaged_error = damage;
+    if (code != WEIR_OK && (*out_damaged)++ == 0 && out_newest_damaged_error != NULL)
+      *out_newest_damaged_error = damage;
     code = WEIR_OK;
   }
   wr_free(folder->memory, ids);

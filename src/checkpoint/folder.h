@@ -6,13 +6,14 @@
  *   d-S-K         data file K of start number S (state or epochs), written once
  *   *.tmp         an unfinished publish; removed at the next start
  *
- * Everything here blocks and runs inside a call (or in `weir check`, on a plain thread). The order in which a start reads,
- * compares and writes is the job's (runtime/recovery); every function is safe to be cut off at any file operation.
+ * Everything here blocks and runs inside a call (or in `weir check`, on a plain thread). The order in which a start
+ * reads, compares and writes is the job's (runtime/recovery); every function is safe to be cut off at any file
+ * operation.
  *
- * Rules: a checkpoint is durable when its data files are synced, the folder is synced, and `chk-N` is published. A folder
- * that has checkpoints but no JOB is damaged, never "new". Clean-up deletes only data files that no readable retained
- * checkpoint names and that no upload of the present start can still be writing; it deletes nothing while any retained
- * `chk-N` cannot be read.
+ * Rules: a checkpoint is durable when its data files are synced, the folder is synced, and `chk-N` is published. A
+ * folder that has checkpoints but no JOB is damaged, never "new". Clean-up deletes only data files that no readable
+ * retained checkpoint names and that no upload of the present start can still be writing; it deletes nothing while any
+ * retained `chk-N` cannot be read.
  *
  * Any thread; functions that only read may run beside a publish. One publish or clean-up at a time.
  */
@@ -23,27 +24,28 @@
 
 /* The identity of a job's folder, file JOB. */
 struct wr_identity {
-  char job_name[WR_NAME_BYTES_MAX + 1];      /* at the incarnation's birth */
+  char job_name[WR_NAME_BYTES_MAX + 1]; /* at the incarnation's birth */
   uint8_t incarnation[WR_INCARNATION_BYTES];
-  uint8_t parent[WR_INCARNATION_BYTES];      /* the incarnation it was begun from; zeros: none */
-  uint64_t start_number;                     /* the last one given out */
-  uint64_t checkpoint_id_limit;              /* ids below it may have been used */
-  uint64_t resumed_from;                     /* a new incarnation that goes on from a checkpoint of its parent: its id; 0: none */
-  bool finished;                             /* a bounded job came to its end and all its epochs are committed */
-  bool in_doubt;                             /* false after a clean stop: every acknowledged epoch was recorded */
+  uint8_t parent[WR_INCARNATION_BYTES]; /* the incarnation it was begun from; zeros: none */
+  uint64_t start_number;                /* the last one given out */
+  uint64_t checkpoint_id_limit;         /* ids below it may have been used */
+  uint64_t resumed_from; /* a new incarnation that goes on from a checkpoint of its parent: its id; 0: none */
+  bool finished;         /* a bounded job came to its end and all its epochs are committed */
+  bool in_doubt;         /* false after a clean stop: every acknowledged epoch was recorded */
 };
 
 struct wr_folder; /* an open, locked folder */
 
-/* Makes the folder (parents too) where missing, locks it, removes *.tmp of earlier publishes. IN_USE when another process
- * holds it; DENIED, FOREIGN (not empty and not a job's folder). `path` is copied. With `read_only` nothing is made,
- * locked or removed (NOT_FOUND when there is no such folder): for `weir check`. */
+/* Makes the folder (parents too) where missing, locks it, removes *.tmp of earlier publishes. IN_USE when another
+ * process holds it; DENIED, FOREIGN (not empty and not a job's folder). `path` is copied. With `read_only` nothing is
+ * made, locked or removed (NOT_FOUND when there is no such folder): for `weir check`. */
 enum weir_code wr_folder_open(struct wr_files *files, struct wr_memory *memory, const char *path, bool read_only,
                               struct wr_folder **out_folder, struct weir_error *error);
 void wr_folder_close(struct wr_folder *folder); /* ends the lock; NULL is fine */
 const char *wr_folder_path(const struct wr_folder *folder);
 
-/* The identity; *out_exists false when the folder is new. CORRUPT, NEWER; CORRUPT too when checkpoints stand without it. */
+/* The identity; *out_exists false when the folder is new. CORRUPT, NEWER; CORRUPT too when checkpoints stand without
+ * it. */
 enum weir_code wr_folder_read_identity(struct wr_folder *folder, struct wr_identity *out_identity, bool *out_exists,
                                        struct weir_error *error);
 enum wr_publish_outcome wr_folder_publish_identity(struct wr_folder *folder, const struct wr_identity *identity,
@@ -56,8 +58,8 @@ enum weir_code wr_folder_list_checkpoints(struct wr_folder *folder, uint64_t **o
 enum weir_code wr_folder_load_checkpoint(struct wr_folder *folder, uint64_t id, bool verify_files,
                                          struct wr_metadata *out_metadata, struct weir_error *error);
 /* The newest checkpoint that can be read whole, its files there with their lengths. *out_damaged counts newer ones that
- * cannot (damaged, or NEWER), *out_newest_damaged_error says why of the newest one. *out_exists false when there is none
- * that can be read. What damage means is decided by the caller (rule 4). */
+ * cannot (damaged, or NEWER), *out_newest_damaged_error says why of the newest one. *out_exists false when there is
+ * none that can be read. What damage means is decided by the caller (rule 4). */
 enum weir_code wr_folder_load_newest(struct wr_folder *folder, struct wr_metadata *out_metadata, bool *out_exists,
                                      uint32_t *out_damaged, struct weir_error *out_newest_damaged_error,
                                      struct weir_error *error);
@@ -69,10 +71,11 @@ enum wr_publish_outcome wr_folder_publish_checkpoint(struct wr_folder *folder, c
  * first published). A restore does it before anything leans on N. */
 enum wr_publish_outcome wr_folder_publish_again(struct wr_folder *folder, uint64_t id, struct weir_error *error);
 
-/* Keeps the checkpoints `retained` and the data files that they name, or whose start number is `present_start` (0: none)
- * or later and whose name is not in `drop`; removes other chk-N (those not in `retained`) first, syncs the folder, then
- * removes the data files. When a `retained` one cannot be read (or is not there) nothing is removed: that is the error.
- * A data file that cannot be removed does not stop the others: the first such error is returned in the end. */
+/* Keeps the checkpoints `retained` and the data files that they name, or whose start number is `present_start` (0:
+ * none) or later and whose name is not in `drop`; removes other chk-N (those not in `retained`) first, syncs the
+ * folder, then removes the data files. When a `retained` one cannot be read (or is not there) nothing is removed: that
+ * is the error. A data file that cannot be removed does not stop the others: the first such error is returned in the
+ * end. */
 struct wr_folder_cleanup {
   const uint64_t *retained; /* ids, ascending */
   uint32_t retained_count;

@@ -1,9 +1,9 @@
 /* checkpoint/folder_cleanup.c: what may be deleted from a job's folder. See folder.h for the rules.
  *
  * First every retained checkpoint is read and the names of its files are gathered; if one cannot be read nothing is
- * removed, for then nobody knows what it names. Then superfluous chk-N go and the folder is synced, so that no chk-N can
- * come back after a power cut when its files are gone; then the data files that nobody names. One publish or clean-up
- * at a time; inside a call.
+ * removed, for then nobody knows what it names. Then superfluous chk-N go and the folder is synced, so that no chk-N
+ * can come back after a power cut when its files are gone; then the data files that nobody names. One publish or
+ * clean-up at a time; inside a call.
  */
 #include "checkpoint/folder_internal.h"
 
@@ -34,8 +34,8 @@ static void add_file(void *argument, const struct wr_handle *handle) {
 }
 
 static void sort(struct file_set *set) {
-  if (set->ids.length > 0) qsort(set->ids.data, set->ids.length / sizeof(struct file_id), sizeof(struct file_id),
-                                 compare_file_ids);
+  if (set->ids.length > 0)
+    qsort(set->ids.data, set->ids.length / sizeof(struct file_id), sizeof(struct file_id), compare_file_ids);
 }
 
 static bool contains(const struct file_set *set, const struct file_id *id) {

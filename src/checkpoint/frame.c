@@ -53,10 +53,11 @@ enum weir_code wr_frame_open(const uint8_t *data, size_t length, const char *mag
   if (digest.low != low || digest.high != high)
     return WR_FAIL(error, WEIR_CORRUPT, "%s is damaged: the digest of its %zu bytes is wrong", name, length);
   if (found_version > version)
-    return WR_FAIL(error, WEIR_NEWER,
-                   "%s was written by a newer weir: it has format version %u, and this weir reads versions up to %u; use "
-                   "the newer weir",
-                   name, found_version, version);
+    return WR_FAIL(
+        error, WEIR_NEWER,
+        "%s was written by a newer weir: it has format version %u, and this weir reads versions up to %u; use "
+        "the newer weir",
+        name, found_version, version);
   if (found_version == 0) return WR_FAIL(error, WEIR_CORRUPT, "%s is damaged: it has format version 0", name);
   *out_body = wr_reader_of(data, length - DIGEST_BYTES);
   out_body->position = HEAD_BYTES;

@@ -32,8 +32,8 @@ enum weir_code wr_identity_encode(struct wr_bytes *out, const struct wr_identity
   return wr_frame_end(out, error);
 }
 
-enum weir_code wr_identity_decode(const uint8_t *data, size_t length, const char *name, struct wr_identity *out_identity,
-                                  struct weir_error *error) {
+enum weir_code wr_identity_decode(const uint8_t *data, size_t length, const char *name,
+                                  struct wr_identity *out_identity, struct weir_error *error) {
   struct wr_reader reader;
   *out_identity = (struct wr_identity){0};
   WR_TRY(wr_frame_open(data, length, magic, IDENTITY_VERSION, name, "the identity of a job", &reader, error));

@@ -24,9 +24,9 @@
  *       ...  handle of the operator's own bytes; length 0: none
  *       ...  only with a committer: its snapshot, as in commit.c
  *
- * Decoding trusts nothing: the digest finds accidents, and every count, range and order is checked on top, so that bytes
- * with a right digest and a wrong content are damage too, not undefined behaviour. A count is compared with the bytes
- * that are left before anything is allocated for it.
+ * Decoding trusts nothing: the digest finds accidents, and every count, range and order is checked on top, so that
+ * bytes with a right digest and a wrong content are damage too, not undefined behaviour. A count is compared with the
+ * bytes that are left before anything is allocated for it.
  */
 #include "checkpoint/metadata.h"
 
@@ -57,7 +57,7 @@ void wr_subtask_state_deinit(struct wr_memory *memory, struct wr_subtask_state *
 
 void wr_metadata_deinit(struct wr_memory *memory, struct wr_metadata *metadata) {
   for (uint32_t o = 0; o < metadata->operator_count; o++) {
-    struct wr_operator_state *operator = &metadata->operators[o];
+    struct wr_operator_state *operator= & metadata->operators[o];
     for (uint32_t s = 0; s < operator->subtask_count; s++)
       wr_subtask_state_deinit(memory, &operator->subtasks[s]);
     wr_free(memory, operator->subtasks);
@@ -81,7 +81,7 @@ static void put_operator(struct wr_bytes *out, const struct wr_operator_state *o
   wr_bytes_put_u32(out, operator->subtask_count);
   for (uint32_t s = 0; s < operator->subtask_count; s++) {
     const struct wr_subtask_state *state = &operator->subtasks[s];
-    WR_ASSERT(state->subtask < operator->parallelism && (s == 0 || state[-1].subtask < state->subtask));
+    WR_ASSERT(state->subtask < operator->parallelism &&(s == 0 || state[-1].subtask < state->subtask));
     wr_bytes_put_u32(out, state->subtask);
     wr_bytes_put_u32(out, state->range.first);
     wr_bytes_put_u32(out, state->range.end);
@@ -105,7 +105,7 @@ enum weir_code wr_metadata_encode(struct wr_bytes *out, const struct wr_metadata
   wr_bytes_put_string(out, metadata->job_name);
   wr_bytes_put_u32(out, metadata->operator_count);
   for (uint32_t o = 0; o < metadata->operator_count; o++) {
-    const struct wr_operator_state *operator = &metadata->operators[o];
+    const struct wr_operator_state *operator= & metadata->operators[o];
     WR_ASSERT(strcmp(o == 0 ? "" : operator[-1].uid, operator->uid) < 0);
     put_operator(out, operator);
   }
@@ -134,7 +134,8 @@ static enum weir_code nonsense(const struct decoder *decoder, const char *what) 
                  decoder->reader->position);
 }
 
-/* `count` zeroed elements that take at least `least` bytes each in what is left. NULL for none, also without an error. */
+/* `count` zeroed elements that take at least `least` bytes each in what is left. NULL for none, also without an error.
+ */
 static enum weir_code allocate(const struct decoder *decoder, uint32_t count, size_t least, size_t bytes,
                                const char *what, void **out_elements) {
   *out_elements = NULL;
@@ -188,7 +189,7 @@ static enum weir_code read_subtask(const struct decoder *decoder, const struct w
   state->range.end = wr_read_u32(reader);
   bool has_commit;
   bool good = read_flag(reader, &has_commit) && !reader->failed;
-  if (!good || state->subtask >= operator->parallelism || (int64_t)state->subtask <= previous ||
+  if (!good || state->subtask >= operator->parallelism ||(int64_t) state->subtask <= previous ||
       state->range.first > state->range.end || state->range.end > decoder->metadata->max_parallelism)
     return nonsense(decoder, "a subtask");
   WR_TRY(read_handles(decoder, "keyed state", &state->keyed, &state->keyed_count));
@@ -208,8 +209,7 @@ static enum weir_code read_operator(const struct decoder *decoder, const char *p
   operator->parallelism = wr_read_u32(reader);
   good = read_flag(reader, &operator->input_ended);
   uint32_t count = wr_read_u32(reader);
-  if (!good || operator->parallelism == 0 || operator->parallelism > WR_PARALLELISM_MAX ||
-      count > operator->parallelism)
+  if (!good || operator->parallelism == 0 || operator->parallelism> WR_PARALLELISM_MAX || count> operator->parallelism)
     return nonsense(decoder, "an operator");
   void *subtasks;
   WR_TRY(allocate(decoder, count, SUBTASK_BYTES_MIN, sizeof(struct wr_subtask_state), "an operator", &subtasks));
@@ -301,8 +301,8 @@ static void visit_subtask(const struct visitor *visitor, const struct wr_subtask
   }
 }
 
-void wr_metadata_each_file(const struct wr_metadata *metadata, void (*each)(void *argument, const struct wr_handle *handle),
-                           void *argument) {
+void wr_metadata_each_file(const struct wr_metadata *metadata,
+                           void (*each)(void *argument, const struct wr_handle *handle), void *argument) {
   struct visitor visitor = {each, argument};
   for (uint32_t o = 0; o < metadata->operator_count; o++)
     for (uint32_t s = 0; s < metadata->operators[o].subtask_count; s++)

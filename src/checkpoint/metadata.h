@@ -18,17 +18,17 @@ struct wr_subtask_state {
   struct wr_key_group_range range; /* of keyed state */
   struct wr_handle *keyed;         /* base, then deltas; borrowed from several checkpoints' files */
   uint32_t keyed_count;
-  struct wr_handle *splits;        /* union state, one handle per element (a source's splits); small: inline */
+  struct wr_handle *splits; /* union state, one handle per element (a source's splits); small: inline */
   uint32_t split_count;
-  struct wr_handle raw;            /* the operator's own bytes; `length` 0: none */
-  bool has_commit;                 /* a committer: `commit` is there */
+  struct wr_handle raw; /* the operator's own bytes; `length` 0: none */
+  bool has_commit;      /* a committer: `commit` is there */
   struct wr_commit_snapshot commit;
 };
 
 struct wr_operator_state {
   char uid[WR_UID_BYTES_MAX + 1];
   uint32_t parallelism;
-  bool input_ended;  /* end_input had run before the barrier, in all subtasks */
+  bool input_ended; /* end_input had run before the barrier, in all subtasks */
   struct wr_subtask_state *subtasks;
   uint32_t subtask_count;
 };
@@ -37,10 +37,10 @@ struct wr_metadata {
   uint8_t incarnation[WR_INCARNATION_BYTES];
   uint64_t start_number;
   uint64_t checkpoint_id;
-  int64_t time_ms;          /* wall time of the trigger */
+  int64_t time_ms; /* wall time of the trigger */
   enum wr_mode mode;
   uint32_t max_parallelism;
-  bool bounded;             /* stop positions are fixed in the sources' splits */
+  bool bounded; /* stop positions are fixed in the sources' splits */
   char job_name[WR_NAME_BYTES_MAX + 1];
   struct wr_operator_state *operators; /* sorted by uid */
   uint32_t operator_count;
@@ -56,7 +56,7 @@ enum weir_code wr_metadata_decode(const uint8_t *data, size_t length, const char
 /* NULL when there is none. */
 const struct wr_operator_state *wr_metadata_find(const struct wr_metadata *metadata, const char *uid);
 /* Calls for every data file that it names (with repetitions): state chains, splits, raw, and the parts of epochs. */
-void wr_metadata_each_file(const struct wr_metadata *metadata, void (*each)(void *argument, const struct wr_handle *handle),
-                           void *argument);
+void wr_metadata_each_file(const struct wr_metadata *metadata,
+                           void (*each)(void *argument, const struct wr_handle *handle), void *argument);
 
 #endif

@@ -293,7 +293,8 @@ TEST(clean_up) {
   cleanup.retained = retained;
   CHECK_INT(wr_folder_clean_up(folder, &cleanup, &removed, &error), WEIR_OK);
   CHECK_INT(removed, 2 + 4 + 2);
-  CHECK(!has_file(&test, "chk-1") && !has_file(&test, "chk-2") && !has_file(&test, "d-7-2") && !has_file(&test, "d-7-5"));
+  CHECK(!has_file(&test, "chk-1") && !has_file(&test, "chk-2") && !has_file(&test, "d-7-2") &&
+        !has_file(&test, "d-7-5"));
   CHECK(!has_file(&test, "d-6-0") && !has_file(&test, "d-8-1") && has_file(&test, "d-8-0"));
   CHECK(has_file(&test, "chk-3") && has_file(&test, "chk-4") && has_file(&test, "d-7-6") && has_file(&test, "d-7-9"));
   CHECK(has_file(&test, "dead-letter.ndjson") && has_file(&test, "JOB") && has_file(&test, "LOCK"));
@@ -322,8 +323,8 @@ TEST(publish_outcomes) {
     uint64_t n;
     enum wr_publish_outcome outcome;
   } cases[] = {
-      {"sync folder", 1, WR_PUBLISH_UNKNOWN}, {"create", 1, WR_PUBLISH_FAILED},  {"write", 1, WR_PUBLISH_FAILED},
-      {"sync", 1, WR_PUBLISH_FAILED},         {"close", 1, WR_PUBLISH_FAILED},   {"rename", 1, WR_PUBLISH_UNKNOWN},
+      {"sync folder", 1, WR_PUBLISH_UNKNOWN}, {"create", 1, WR_PUBLISH_FAILED},       {"write", 1, WR_PUBLISH_FAILED},
+      {"sync", 1, WR_PUBLISH_FAILED},         {"close", 1, WR_PUBLISH_FAILED},        {"rename", 1, WR_PUBLISH_UNKNOWN},
       {"sync folder", 2, WR_PUBLISH_UNKNOWN}, {"sync folder", 3, WR_PUBLISH_DURABLE},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -484,7 +485,8 @@ TEST(golden_is_read) {
   CHECK(exists && identity.start_number == 7 && identity.checkpoint_id_limit == 1025 && identity.incarnation[3] == 19);
   CHECK_STRING(identity.job_name, "pv");
   CHECK_INT(wr_folder_load_newest(folder, &metadata, &exists, &damaged, &error, &error), WEIR_OK);
-  CHECK(exists && damaged == 0 && metadata.checkpoint_id == 41 && metadata.bounded && metadata.time_ms == 1700000000041);
+  CHECK(exists && damaged == 0 && metadata.checkpoint_id == 41 && metadata.bounded &&
+        metadata.time_ms == 1700000000041);
   const struct wr_operator_state *count = wr_metadata_find(&metadata, "count");
   CHECK(count != NULL && count->parallelism == 2 && count->subtasks[1].range.end == 128);
   CHECK(memcmp(count->subtasks[0].raw.inline_bytes, "raw bytes", 9) == 0);

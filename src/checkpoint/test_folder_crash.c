@@ -1,5 +1,6 @@
-/* checkpoint/test_folder_crash.c: the life of a job's folder on the simulated disk: every file operation a crash (process
- * killed or power cut, before or after its effect), every file operation failing once or for ever, and pairs of both.
+/* checkpoint/test_folder_crash.c: the life of a job's folder on the simulated disk: every file operation a crash
+ * (process killed or power cut, before or after its effect), every file operation failing once or for ever, and pairs
+ * of both.
  *
  * A life is: open, read the identity, load the newest checkpoint and publish it again, publish a new start, clean up,
  * then three checkpoints with data files, each followed by a clean-up. After an error it starts again, as a job does.
@@ -19,8 +20,8 @@ struct life {
   uint64_t durable_id;    /* last checkpoint that publish called durable */
   uint64_t durable_start; /* last start number that publish called durable */
   uint64_t attempts;
-  bool completed;         /* all three checkpoints of an attempt were made */
-  enum weir_code code;    /* of the last attempt */
+  bool completed;      /* all three checkpoints of an attempt were made */
+  enum weir_code code; /* of the last attempt */
   struct weir_error error;
 };
 
@@ -56,8 +57,8 @@ static enum weir_code write_file(struct start *start, struct wr_handle *out_hand
   snprintf(path, sizeof path, "%s/%s", folder_path, handle.file);
   struct wr_file *file = NULL;
   WR_TRY(start->files->open(start->files, path, WR_FILE_CREATE_NEW, &file, start->error));
-  enum weir_code code = wr_file_write_all(start->files, file, 0, bytes, head + WR_BLOB_BLOCK_HEADER_BYTES + 700, NULL,
-                                          start->error);
+  enum weir_code code =
+      wr_file_write_all(start->files, file, 0, bytes, head + WR_BLOB_BLOCK_HEADER_BYTES + 700, NULL, start->error);
   if (code == WEIR_OK) code = start->files->sync(start->files, file, start->error);
   enum weir_code close_code = start->files->close(start->files, file, code == WEIR_OK ? start->error : NULL);
   *out_handle = handle;
@@ -190,8 +191,7 @@ static bool is_whole(struct life *life) {
   for (uint32_t i = 0; i < count && code == WEIR_OK; i++) {
     struct wr_metadata metadata;
     code = wr_folder_load_checkpoint(folder, ids[i], true, &metadata, &error);
-    struct verifying verifying = {
-        .store = {.seams = seams, .folder = folder_path}, .code = code, .error = &error};
+    struct verifying verifying = {.store = {.seams = seams, .folder = folder_path}, .code = code, .error = &error};
     wr_metadata_each_file(&metadata, verify_file, &verifying);
     code = verifying.code;
     wr_metadata_deinit(seams->memory, &metadata);
@@ -240,9 +240,10 @@ static bool run_orders(const struct orders *orders, bool *out_crashed, bool *out
   }
   if (good && sim_world_memory(world)->blocks != 0) good = false;
   if (!good)
-    fprintf(stderr, "seed %" PRIu64 ", fail %" PRIu64 "%s with %s, crash %" PRIu64 " %s, %s\n", orders->seed, orders->fail,
-            orders->for_ever ? " for ever" : "", weir_code_text(orders->code), orders->crash,
-            orders->side == SIM_CRASH_BEFORE ? "before" : "after", orders->kill == SIM_KILL_POWER ? "power" : "process");
+    fprintf(stderr, "seed %" PRIu64 ", fail %" PRIu64 "%s with %s, crash %" PRIu64 " %s, %s\n", orders->seed,
+            orders->fail, orders->for_ever ? " for ever" : "", weir_code_text(orders->code), orders->crash,
+            orders->side == SIM_CRASH_BEFORE ? "before" : "after",
+            orders->kill == SIM_KILL_POWER ? "power" : "process");
   sim_memory_drop_all(sim_world_memory(world));
   sim_world_free(world);
   return good;
@@ -381,8 +382,8 @@ TEST(move_aside) {
     bool good = true, reached = true;
     for (uint64_t n = 1; reached; n++) {
       for (uint64_t variant = 0; variant < 6; variant++) {
-        reached = run_move_orders(seed + n * 10 + variant, n, side, variant == 0 ? SIM_KILL_PROCESS : SIM_KILL_POWER,
-                                  &good);
+        reached =
+            run_move_orders(seed + n * 10 + variant, n, side, variant == 0 ? SIM_KILL_PROCESS : SIM_KILL_POWER, &good);
         CHECK(good);
       }
     }

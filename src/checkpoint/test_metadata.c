@@ -1,5 +1,5 @@
-/* checkpoint/test_metadata.c: the bytes of chk-N and JOB: round trip, every bit, every length, wrong content under a right
- * digest, no memory, a later version. */
+/* checkpoint/test_metadata.c: the bytes of chk-N and JOB: round trip, every bit, every length, wrong content under a
+ * right digest, no memory, a later version. */
 #include "base/hash.h"
 #include "base/random.h"
 #include "base/test.h"

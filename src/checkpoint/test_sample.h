@@ -38,20 +38,19 @@ static inline struct wr_handle sample_file(uint64_t start_number, uint64_t seria
   return handle;
 }
 
-static inline void sample_operator(struct wr_memory *memory, struct wr_operator_state *operator, const char *uid,
+static inline void sample_operator(struct wr_memory *memory, struct wr_operator_state *operator, const char * uid,
                                    uint32_t parallelism) {
   snprintf(operator->uid, sizeof operator->uid, "%s", uid);
   operator->parallelism = parallelism;
   operator->subtask_count = parallelism;
   operator->subtasks = sample_array(memory, parallelism, sizeof *operator->subtasks);
   for (uint32_t s = 0; s < parallelism; s++)
-    operator->subtasks[s] =
-        (struct wr_subtask_state){.subtask = s, .range = wr_key_group_range_of(s, parallelism, 128)};
+    operator->subtasks[s] =(struct wr_subtask_state){.subtask = s, .range = wr_key_group_range_of(s, parallelism, 128)};
 }
 
 /* `epoch` and `keyed` are moved in; lengths 0: none. */
-static inline void sample_metadata(struct wr_memory *memory, uint64_t id, struct wr_handle keyed, struct wr_handle epoch,
-                                   struct wr_metadata *out_metadata) {
+static inline void sample_metadata(struct wr_memory *memory, uint64_t id, struct wr_handle keyed,
+                                   struct wr_handle epoch, struct wr_metadata *out_metadata) {
   *out_metadata = (struct wr_metadata){.start_number = 7,
                                        .checkpoint_id = id,
                                        .time_ms = 1700000000000 + (int64_t)id,
@@ -86,8 +85,8 @@ static inline void sample_metadata(struct wr_memory *memory, uint64_t id, struct
   for (uint32_t s = 0; s < 2; s++) {
     struct wr_subtask_state *state = &operators[2].subtasks[s];
     state->splits = sample_array(memory, 1, sizeof *state->splits);
-    state->splits[0] = sample_split(memory, "files", s == 0 ? "name=p0.ndjson position=1234 record=10"
-                                                            : "name=p1.ndjson position=99 record=1");
+    state->splits[0] = sample_split(
+        memory, "files", s == 0 ? "name=p0.ndjson position=1234 record=10" : "name=p1.ndjson position=99 record=1");
     state->split_count = 1;
   }
 }

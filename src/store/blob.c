@@ -6,8 +6,7 @@
  *   header
  *   0    8   magic "WEIRDATA"
  *   8    4   version, 1
- *   12   4   length of this header, the checksum included: 68 + n. Magic, version, this and the checksum's place are the
- *            same in every version
+ *   12   4   length of this header with its checksum: 68 + n
  *   16   4   kind: 1 state, 2 epoch
  *   20   4   subtask that wrote it
  *   24   8   start number       the two numbers of the name
@@ -16,6 +15,7 @@
  *   56   4   n
  *   60   n   uid of the operator
  *   60+n 8   XXH3-64 of all before it; it is also the salt of the blocks
+ *   Magic, version, length and the place of the checksum are the same in every version.
  *
  *   block, from the end of the header to the end of the file; all have a payload of 256 KiB but the last
  *   0    4   magic "WBLK"
@@ -25,8 +25,8 @@
  *   24   m   payload
  *
  * The checksum covers the block's length and place, and through the salt the start number and serial: bytes that an
- * older file left on the disk, or that lie at a wrong place, are never taken for good. The digest of the joined payloads
- * and their length lie outside, in the handle: a file swapped for another sound one is noticed too.
+ * older file left on the disk, or that lie at a wrong place, are never taken for good. The digest of the joined
+ * payloads and their length lie outside, in the handle: a file swapped for another sound one is noticed too.
  *
  * A reader belongs to one thread at a time and blocks: use it inside a call.
  */
@@ -133,21 +133,22 @@ enum weir_code wr_blob_block_check(uint8_t *block, uint32_t payload_bytes, uint6
 struct wr_blob_reader {
   struct wr_digest_stream digest; /* of the payload so far; first, it is aligned to 64 bytes */
   struct wr_digest expected;
-  void *allocation;               /* the block of memory that this lies in */
+  void *allocation; /* the block of memory that this lies in */
   struct wr_memory *memory;
   struct wr_files *files;
-  struct wr_file *file;           /* NULL: an inline handle */
-  uint8_t *buffer;                /* one block with its header; inline: the payload, the handle's */
+  struct wr_file *file; /* NULL: an inline handle */
+  uint8_t *buffer;      /* one block with its header; inline: the payload, the handle's */
   uint64_t salt;
-  uint64_t position;              /* of the next block in the file */
-  uint64_t left;                  /* payload bytes not yet given out */
-  char path[WR_PATH_BYTES_MAX];   /* for opening and for messages */
+  uint64_t position;            /* of the next block in the file */
+  uint64_t left;                /* payload bytes not yet given out */
+  char path[WR_PATH_BYTES_MAX]; /* for opening and for messages */
 };
 
 static enum weir_code reader_new(struct wr_store *store, const struct wr_handle *handle,
                                  struct wr_blob_reader **out_reader, struct weir_error *error) {
   struct wr_memory *memory = store->seams->memory;
-  void *allocation = wr_alloc_zeroed(memory, 1, sizeof(struct wr_blob_reader) + WR_BLOB_ALIGN_SLACK, WR_MEMORY_SNAPSHOT);
+  void *allocation =
+      wr_alloc_zeroed(memory, 1, sizeof(struct wr_blob_reader) + WR_BLOB_ALIGN_SLACK, WR_MEMORY_SNAPSHOT);
   if (allocation == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for reading %s", handle->file);
   struct wr_blob_reader *reader = wr_blob_align(allocation);
   reader->allocation = allocation;

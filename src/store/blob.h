@@ -12,8 +12,8 @@ enum {
   WR_BLOB_ALIGN_SLACK = 48 /* see wr_blob_align */
 };
 
-/* Where a struct with a digest stream in it, aligned to 64 bytes, begins in memory of the seam, which is aligned to 16 and
- * was asked for with WR_BLOB_ALIGN_SLACK bytes more. */
+/* Where a struct with a digest stream in it, aligned to 64 bytes, begins in memory of the seam, which is aligned to 16
+ * and was asked for with WR_BLOB_ALIGN_SLACK bytes more. */
 static inline void *wr_blob_align(void *allocation) {
   return (void *)(((uintptr_t)allocation + 63) & ~(uintptr_t)63);
 }
@@ -34,7 +34,8 @@ static inline uint64_t wr_blob_framed_bytes(uint64_t payload_bytes) {
   return payload_bytes + blocks * WR_BLOB_BLOCK_HEADER_BYTES;
 }
 
-/* Fills `out` (WR_BLOB_HEADER_BYTES_MAX bytes); returns the header's length. *out_salt is the salt of the file's blocks. */
+/* Fills `out` (WR_BLOB_HEADER_BYTES_MAX bytes); returns the header's length. *out_salt is the salt of the file's
+ * blocks. */
 size_t wr_blob_header_encode(const struct wr_blob_header *header, uint8_t *out, uint64_t *out_salt);
 /* `data` must be the header, exactly. `path` is for the messages. */
 enum weir_code wr_blob_header_decode(const uint8_t *data, size_t length, const char *path,

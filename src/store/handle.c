@@ -114,7 +114,8 @@ static enum weir_code read_file(struct wr_reader *reader, struct wr_handle *out_
     return WR_FAIL(error, WEIR_CORRUPT, "the handle at byte %zu does not name a data file", position);
   if (handle.offset < WR_BLOB_HEADER_BYTES_MIN || handle.offset > WR_BLOB_HEADER_BYTES_MAX || handle.length == 0 ||
       handle.length > INT64_MAX)
-    return WR_FAIL(error, WEIR_CORRUPT, "the handle at byte %zu names an impossible place in %s", position, handle.file);
+    return WR_FAIL(error, WEIR_CORRUPT, "the handle at byte %zu names an impossible place in %s", position,
+                   handle.file);
   *out_handle = handle;
   return WEIR_OK;
 }

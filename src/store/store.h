@@ -23,7 +23,7 @@ struct wr_store {
   struct wr_seams *seams;
   const char *folder; /* path of the job's folder */
   uint8_t incarnation[WR_INCARNATION_BYTES];
-  uint64_t start_number;            /* also the attempt: grows at every start and every restart within the process */
+  uint64_t start_number;             /* also the attempt: grows at every start and every restart within the process */
   _Atomic uint64_t next_file_serial; /* of this start number; set back to 0 when start_number grows */
 };
 
@@ -63,10 +63,10 @@ struct wr_upload;
 
 struct wr_upload_options {
   enum wr_blob_kind kind;
-  const char *uid;         /* of the operator, borrowed; goes into the file's header */
+  const char *uid; /* of the operator, borrowed; goes into the file's header */
   uint32_t subtask;
-  bool wait_for_space;     /* true: ENOSPC is back-pressure: the same write is tried again, at the same offset, every
-                              100 ms (epochs); false: it fails the upload (state) */
+  bool wait_for_space; /* true: ENOSPC is back-pressure: the same write is tried again, at the same offset, every
+                          100 ms (epochs); false: it fails the upload (state) */
 };
 
 enum weir_code wr_upload_new(struct wr_store *store, const struct wr_upload_options *options, struct wr_waker *waker,

@@ -13,7 +13,7 @@
 
 struct test_files {
   struct wr_seams seams;
-  struct wr_files files;   /* first asks `fails`, then does it */
+  struct wr_files files; /* first asks `fails`, then does it */
   struct wr_calls calls;
   struct wr_clock clock;
   struct wr_waker waker;
@@ -24,12 +24,12 @@ struct test_files {
   size_t submitted_count;
   uint64_t now_ns;
   uint64_t wakes;
-  uint64_t operations;     /* so far */
-  uint64_t fail_at;        /* the operation that fails; 0: none */
-  uint64_t fail_count;     /* how many fail from there on */
+  uint64_t operations; /* so far */
+  uint64_t fail_at;    /* the operation that fails; 0: none */
+  uint64_t fail_count; /* how many fail from there on */
   enum weir_code fail_code;
-  const char *fail_only;   /* only operations of this name count and fail; NULL: all */
-  size_t write_limit;      /* a write takes no more bytes at once; 0: any number */
+  const char *fail_only; /* only operations of this name count and fail; NULL: all */
+  size_t write_limit;    /* a write takes no more bytes at once; 0: any number */
   uint64_t open_files;
   char folder[64];
 };
@@ -49,7 +49,7 @@ static inline bool test_files_fails(struct wr_files *files, const char *name) {
 #define TEST_FILES_FAIL(name)                                                                                          \
   do {                                                                                                                 \
     if (test_files_fails(files, name))                                                                                 \
-      return WR_FAIL(error, test_files_of(files)->fail_code, "cannot %s: made to fail", name);                        \
+      return WR_FAIL(error, test_files_of(files)->fail_code, "cannot %s: made to fail", name);                         \
   } while (0)
 
 static inline enum weir_code test_files_open(struct wr_files *files, const char *path, enum wr_file_mode mode,
@@ -182,12 +182,21 @@ static inline void test_files_init(struct test_files *test) {
   test_memory_init(&test->memory);
   test_memory_init(&test->below_memory);
   wr_posix_files_init(&test->posix, &test->below_memory.memory);
-  test->files = (struct wr_files){
-      .open = test_files_open, .close = test_files_close, .read = test_files_read, .write = test_files_write,
-      .sync = test_files_sync, .truncate = test_files_truncate, .info = test_files_info, .lock = test_files_lock,
-      .stat = test_files_stat, .rename = test_files_rename, .remove = test_files_remove,
-      .remove_folder = test_files_remove_folder, .make_folder = test_files_make_folder,
-      .sync_folder = test_files_sync_folder, .list = test_files_list};
+  test->files = (struct wr_files){.open = test_files_open,
+                                  .close = test_files_close,
+                                  .read = test_files_read,
+                                  .write = test_files_write,
+                                  .sync = test_files_sync,
+                                  .truncate = test_files_truncate,
+                                  .info = test_files_info,
+                                  .lock = test_files_lock,
+                                  .stat = test_files_stat,
+                                  .rename = test_files_rename,
+                                  .remove = test_files_remove,
+                                  .remove_folder = test_files_remove_folder,
+                                  .make_folder = test_files_make_folder,
+                                  .sync_folder = test_files_sync_folder,
+                                  .list = test_files_list};
   test->calls.submit = test_files_submit;
   test->clock.monotonic_ns = test_files_now;
   test->waker.wake = test_files_wake;

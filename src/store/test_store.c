@@ -1,6 +1,7 @@
 /* store/test_store.c: handles, uploads and the blob reader; faults at every file operation, damage at every bit. */
 #include "base/random.h"
 #include "base/test.h"
+#include "os/posix_seams.h"
 #include "store/blob.h"
 #include "store/test_files.h"
 
@@ -46,9 +47,9 @@ static enum wr_upload_state drive(struct test_files *test, struct wr_upload *upl
   return WR_UPLOAD_OPEN;
 }
 
-static enum weir_code write_one(struct test_files *test, struct wr_store *store, const struct wr_upload_options *options,
-                                const uint8_t *data, size_t length, size_t piece, struct wr_handle *out_handle,
-                                struct weir_error *error) {
+static enum weir_code write_one(struct test_files *test, struct wr_store *store,
+                                const struct wr_upload_options *options, const uint8_t *data, size_t length,
+                                size_t piece, struct wr_handle *out_handle, struct weir_error *error) {
   struct wr_upload *upload = NULL;
   WR_TRY(wr_upload_new(store, options, &test->waker, &upload, error));
   enum wr_upload_state state = drive(test, upload, data, length, piece, error);
@@ -106,7 +107,7 @@ TEST(round_trip) {
   struct wr_store store;
   store_init(&store, &test);
   const size_t block = WR_BLOCK_BYTES_MAX, small = WR_INLINE_STATE_BYTES_MAX;
-  const size_t lengths[] = {0,         1,         small - 1,     small,         block - 1,    block,
+  const size_t lengths[] = {0,         1,         small - 1,     small,         block - 1,      block,
                             block + 1, 2 * block, 3 * block - 1, 3 * block + 1, 4 * block + 99, 9 * block};
   const size_t pieces[] = {997, 64 * 1024, block, 5 * block + 1};
   uint8_t *data = pattern(9 * block, 1);
@@ -143,8 +144,22 @@ TEST(names) {
   wr_data_file_name(UINT64_MAX, UINT64_MAX, name);
   CHECK(wr_data_file_parse(name, &start, &serial) && start == UINT64_MAX && serial == UINT64_MAX);
   CHECK(wr_data_file_parse("d-0-10", &start, &serial) && start == 0 && serial == 10);
-  const char *bad[] = {"", "d", "d-", "d-1", "d-1-", "d--1", "d-01-1", "d-1-02", "d-1-1 ", "d-1-1.tmp", "D-1-1", "d-1-1-1",
-                       "d-18446744073709551616-0", "../d-1-1", "d-1-+1", "d-0x1-1"};
+  const char *bad[] = {"",
+                       "d",
+                       "d-",
+                       "d-1",
+                       "d-1-",
+                       "d--1",
+                       "d-01-1",
+                       "d-1-02",
+                       "d-1-1 ",
+                       "d-1-1.tmp",
+                       "D-1-1",
+                       "d-1-1-1",
+                       "d-18446744073709551616-0",
+                       "../d-1-1",
+                       "d-1-+1",
+                       "d-0x1-1"};
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
     if (wr_data_file_parse(bad[i], &start, &serial)) TEST_FAIL("taken for a data file: \"%s\"", bad[i]);
 }
@@ -451,6 +466,51 @@ TEST(golden_bytes) {
   test_files_deinit(&test);
 }
 
+/* Uploads side by side over the production's files and threads: for the thread sanitizer. */
+TEST(real_threads) {
+  enum { UPLOADS = 6 };
+  struct test_files folder;
+  test_files_init(&folder);
+  struct wr_posix_seams *posix = calloc(1, sizeof *posix);
+  struct weir_error error = {0};
+  CHECK(posix != NULL);
+  CHECK_INT(wr_posix_seams_init(posix, 0, WR_LOG_ERROR, &error), WEIR_OK);
+  struct wr_store store = {.seams = &posix->seams, .folder = folder.folder, .start_number = 1};
+  size_t length = 5 * WR_BLOCK_BYTES_MAX + 11, done[UPLOADS] = {0};
+  uint8_t *data = pattern(length, 10);
+  struct wr_upload *uploads[UPLOADS];
+  struct wr_handle handles[UPLOADS];
+  for (int u = 0; u < UPLOADS; u++)
+    CHECK_INT(wr_upload_new(&store, u % 2 == 0 ? &state_options : &epoch_options, NULL, &uploads[u], &error), WEIR_OK);
+  for (int open = UPLOADS; open > 0;) {
+    for (int u = 0; u < UPLOADS; u++) {
+      uint64_t wake_at = UINT64_MAX;
+      enum wr_upload_state state = uploads[u] == NULL ? WR_UPLOAD_CLOSING : wr_upload_step(uploads[u], 0, &wake_at);
+      if (state == WR_UPLOAD_OPEN && done[u] < length) {
+        size_t count = length - done[u] < 90000 ? length - done[u] : 90000;
+        CHECK_INT(wr_upload_append(uploads[u], data + done[u], count, &error), WEIR_OK);
+        done[u] += count;
+        if (done[u] == length) wr_upload_finish(uploads[u]);
+      } else if (state == WR_UPLOAD_DONE) {
+        wr_upload_take_handle(uploads[u], &handles[u]);
+        wr_upload_free(uploads[u]);
+        uploads[u] = NULL;
+        open--;
+      }
+      CHECK(state != WR_UPLOAD_FAILED);
+    }
+  }
+  for (int u = 0; u < UPLOADS; u++) {
+    CHECK(reads_back(&store, &handles[u], data, length));
+    wr_handle_deinit(posix->seams.memory, &handles[u]);
+  }
+  CHECK_INT(atomic_load(&posix->heap.total_bytes), 0);
+  wr_posix_seams_deinit(posix);
+  free(posix);
+  free(data);
+  test_files_deinit(&folder);
+}
+
 TEST_MAIN(TEST_CASE(round_trip), TEST_CASE(names), TEST_CASE(back_pressure), TEST_CASE(every_operation_fails),
           TEST_CASE(waits_for_space), TEST_CASE(no_memory), TEST_CASE(damage), TEST_CASE(misplaced),
-          TEST_CASE(name_taken), TEST_CASE(golden_bytes))
+          TEST_CASE(name_taken), TEST_CASE(golden_bytes), TEST_CASE(real_threads))

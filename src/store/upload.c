@@ -9,8 +9,8 @@
  *   the call:  open CREATE_NEW, header (the first time); blocks; at the end fsync, close
  *
  * No step of the call is repeated after an error but the ones that found the disk full, where the options ask for it:
- * creating the file (under the next serial: nobody knows whether the old name stands) and writing (the same bytes at the
- * same offset). An fsync or close that failed may have lost bytes for good, so it fails the upload.
+ * creating the file (under the next serial: nobody knows whether the old name stands) and writing (the same bytes at
+ * the same offset). An fsync or close that failed may have lost bytes for good, so it fails the upload.
  *
  * Between submit and done everything below "the call's" belongs to the call's thread, all else to the task's.
  */
@@ -26,7 +26,7 @@ static const uint64_t space_retry_ns = 100 * 1000000ull;
 struct wr_upload {
   struct wr_digest_stream digest; /* the call's: of the payload so far; first, it is aligned to 64 bytes */
   struct wr_call call;
-  void *allocation;               /* the block of memory that this lies in */
+  void *allocation; /* the block of memory that this lies in */
   struct wr_memory *memory;
   struct wr_files *files;
   struct wr_store *store;
@@ -36,7 +36,7 @@ struct wr_upload {
 
   /* the task's */
   enum wr_upload_state state;
-  bool finishing;          /* finish() was called */
+  bool finishing; /* finish() was called */
   bool handle_taken;
   struct wr_bytes filling; /* frames; all but the last are full */
   size_t filling_payload;  /* bytes without headers */
@@ -45,17 +45,17 @@ struct wr_upload {
   struct wr_handle handle; /* DONE: owned until taken */
 
   /* the call's */
-  struct wr_bytes writing;   /* frames to write */
+  struct wr_bytes writing; /* frames to write */
   size_t writing_payload;
-  size_t written;            /* bytes of `writing` in the file */
-  bool sealed;               /* headers of `writing` are filled */
-  bool last;                 /* then fsync and close */
-  struct wr_file *file;      /* open from the first piece to the close */
-  uint64_t header_bytes;     /* length of the file's header, 0: not written yet */
-  uint64_t position;         /* where `writing` begins in the file */
+  size_t written;        /* bytes of `writing` in the file */
+  bool sealed;           /* headers of `writing` are filled */
+  bool last;             /* then fsync and close */
+  struct wr_file *file;  /* open from the first piece to the close */
+  uint64_t header_bytes; /* length of the file's header, 0: not written yet */
+  uint64_t position;     /* where `writing` begins in the file */
   uint64_t salt;
-  bool out_of_space;         /* the call ended because the disk is full and may be made again */
-  enum weir_code code;       /* what the call ended with */
+  bool out_of_space;   /* the call ended because the disk is full and may be made again */
+  enum weir_code code; /* what the call ended with */
   struct weir_error error;
   char path[WR_PATH_BYTES_MAX];
 };
@@ -236,8 +236,8 @@ static enum wr_upload_state done(struct wr_upload *upload) {
 
 static enum wr_upload_state finish_inline(struct wr_upload *upload) {
   const uint8_t *payload = upload->length == 0 ? NULL : upload->filling.data + WR_BLOB_BLOCK_HEADER_BYTES;
-  enum weir_code code = wr_handle_of_bytes(upload->memory, payload, (size_t)upload->length, &upload->handle,
-                                           &upload->error);
+  enum weir_code code =
+      wr_handle_of_bytes(upload->memory, payload, (size_t)upload->length, &upload->handle, &upload->error);
   return code == WEIR_OK ? done(upload) : fail(upload);
 }
 
