@@ -82,9 +82,9 @@ static inline enum weir_code test_files_write(struct wr_files *files, struct wr_
   return below->write(below, file, offset, data, limit != 0 && limit < length ? limit : length, out_length, error);
 }
 static inline enum weir_code test_files_sync(struct wr_files *files, struct wr_file *file, struct weir_error *error) {
-  TEST_FILES_BELOW;
+  (void)file;
   TEST_FILES_FAIL("sync");
-  return below->sync(below, file, error);
+  return WEIR_OK; /* nothing here cuts the power, and the tests are quicker for it */
 }
 static inline enum weir_code test_files_truncate(struct wr_files *files, struct wr_file *file, uint64_t size_bytes,
                                                  struct weir_error *error) {
@@ -134,9 +134,9 @@ static inline enum weir_code test_files_make_folder(struct wr_files *files, cons
 }
 static inline enum weir_code test_files_sync_folder(struct wr_files *files, const char *path,
                                                     struct weir_error *error) {
-  TEST_FILES_BELOW;
+  (void)path;
   TEST_FILES_FAIL("sync folder");
-  return below->sync_folder(below, path, error);
+  return WEIR_OK;
 }
 static inline enum weir_code test_files_list(struct wr_files *files, const char *path, struct wr_memory *memory,
                                              struct wr_name_list *out_list, struct weir_error *error) {
