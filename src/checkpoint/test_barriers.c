@@ -193,6 +193,10 @@ TEST(abort_while_aligning_and_after) {
   wr_barriers_free(&heap.memory, barriers);
 }
 
+TEST(abort_gives_up_that_one_only) {
+  EXPECT(WR_AT_LEAST_ONCE, 2, "b0.1 b0.2 b0.3 a2 b1.1 b1.2 b1.3", "X2 S1 S3");
+}
+
 /* C2: the marker goes downstream when the barrier comes, once. */
 TEST(abort_notification_before_barrier) {
   EXPECT_BOTH(1, "a2 b0.1 b0.2 b0.3", "S1 X2 S3");
@@ -224,7 +228,7 @@ TEST(abort_notifications_are_remembered_in_bounded_room) {
 
 /* A3, weir's way: ends are items, and an end waits for the snapshot of the barrier before it, in both modes. */
 TEST(end_waits_for_the_snapshot_before_it) {
-  for (int mode = WR_EXACTLY_ONCE; mode <= WR_AT_LEAST_ONCE; mode++) {
+  for (enum wr_mode mode = WR_EXACTLY_ONCE; mode <= WR_AT_LEAST_ONCE; mode++) {
     struct wr_barriers *barriers = make(mode, 2);
     CHECK(wr_barriers_may_end(barriers, 0));
     play(barriers, "b0.1");
@@ -273,7 +277,7 @@ TEST(ids_up_to_the_last_one_are_over) {
 }
 
 TEST(many_channels) {
-  for (int mode = WR_EXACTLY_ONCE; mode <= WR_AT_LEAST_ONCE; mode++) {
+  for (enum wr_mode mode = WR_EXACTLY_ONCE; mode <= WR_AT_LEAST_ONCE; mode++) {
     struct wr_barriers *barriers = make(mode, 4096);
     for (uint64_t id = 1; id <= 3; id++) {
       for (uint32_t c = 0; c < 4095; c++)
@@ -370,6 +374,7 @@ TEST_MAIN(TEST_CASE(one_channel_needs_no_alignment), TEST_CASE(multi_channel_wit
           TEST_CASE(cancellation_ignored_if_subsumed), TEST_CASE(tracker_late_barriers),
           TEST_CASE(tracker_skipped_barriers_drop_silently), TEST_CASE(tracker_interleaved_cancellations),
           TEST_CASE(tracker_holds_fifty_and_gives_up_the_oldest), TEST_CASE(abort_while_aligning_and_after),
+          TEST_CASE(abort_gives_up_that_one_only),
           TEST_CASE(abort_notification_before_barrier),
           TEST_CASE(abort_notifications_are_remembered_in_bounded_room),
           TEST_CASE(end_waits_for_the_snapshot_before_it), TEST_CASE(aligned_channels_in_at_least_once),

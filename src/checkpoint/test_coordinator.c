@@ -141,6 +141,8 @@ TEST(timeout_does_not_stop_a_publish) {
   acknowledge(1, 0, 101);
   CHECK_STRING(actions(), "P1");
   CHECK_STRING(tick(5000), "");
+  wr_coordinator_decline(coordinator, ATTEMPT, 1, 0, WR_ABORT_DECLINED, 5000); /* nor does a decline */
+  CHECK_STRING(actions(), "");
   wr_coordinator_published(coordinator, 1, WR_PUBLISH_DURABLE, 5001);
   CHECK_STRING(actions(), "C1");
   drop();

@@ -1,4 +1,4 @@
-/* The three pure machines, played through in every order of events within small scopes.
+/* The three pure machines, played through in every order of events within small scopes, and beyond those at random.
  *
  * Each machine lives in an arena, a run of bytes at a fixed place: saving and restoring those bytes is an exact copy of
  * the machine, so a depth-first walk goes through all orders and takes each step back. Beside each machine runs a model
@@ -9,13 +9,14 @@
 #include "checkpoint/commit.h"
 #include "checkpoint/coordinator.h"
 
+#include "base/random.h"
 #include "base/test.h"
 
 #include <stdarg.h>
 
 /* ---- the arena ---- */
 
-enum { ARENA_BYTES = 64 * 1024, DEPTH_MAX = 40, PATH_MAX_BYTES = 1024 };
+enum { ARENA_BYTES = 64 * 1024, DEPTH_MAX = 40, PATH_MAX_BYTES = 4096 };
 
 struct arena {
   struct wr_memory memory;
@@ -176,8 +177,8 @@ static void check_held(void) {
 }
 
 /* Takes all decisions of one event; what they may be is checked against the model as it was before and is after it. */
-static void take_decisions(struct wr_barrier_decision decision, const struct barrier_model *before, uint32_t cancel_up_to,
-                           uint32_t told_of) {
+static void take_decisions(struct wr_barrier_decision decision, const struct barrier_model *before,
+                           uint32_t cancel_up_to, uint32_t told_of) {
   uint64_t last = 0;
   const uint8_t all = (uint8_t)((1u << bar.channels) - 1);
   for (; decision.kind != WR_BARRIER_NOTHING; decision = wr_barriers_more(bar.barriers)) {
@@ -325,8 +326,8 @@ static void walk_barriers(uint32_t depth) {
   check_stuck(depth);
 }
 
-/* All scripts of at most `length` items over `alphabet`: each item at most once, ids never descending, no data after the
- * end. */
+/* All scripts of at most `length` items over `alphabet`: each item at most once, ids never descending, no data after
+ * the end. */
 static uint32_t make_scripts(struct script *scripts, uint32_t count, const char *alphabet, uint32_t length,
                              struct script present) {
   if (count == SCRIPTS_MAX) abort();
@@ -407,8 +408,8 @@ TEST(barriers_three_channels) {
 
 /* ---- the coordinator ----
  *
- * The job and its tasks are played by the walk: time, acknowledgements (also twice, late, of another attempt), declines,
- * the store's answers, requests, the end of the attempt and the next one. */
+ * The job and its tasks are played by the walk: time, acknowledgements (also twice, late, of another attempt),
+ * declines, the store's answers, requests, the end of the attempt and the next one. */
 
 enum {
   INTERVAL = 10,
@@ -429,7 +430,7 @@ struct coordinator_model {
   uint64_t completed[8];
   uint32_t completed_count;
   uint64_t latest, final, last_end;
-  uint64_t final_again; /* not before this time */
+  uint64_t final_again, reserve_again; /* not before this time */
   uint32_t failures;
   bool requested, final_wanted, backlog, reserving, stopped, unknown, began;
 };
@@ -438,6 +439,7 @@ static struct {
   struct wr_coordinator *machine;
   struct wr_coordinator_options options;
   struct coordinator_model model;
+  uint64_t attempts_max;
   uint64_t interleavings, events, completes, aborts, restarts;
 } cor;
 
@@ -466,7 +468,7 @@ static void begin_attempt(void) {
   model->last_id = model->first_id - 1;
   model->requested = model->final_wanted = model->backlog = model->reserving = false;
   model->stopped = model->unknown = false;
-  model->final = model->final_again = 0;
+  model->final = model->final_again = model->reserve_again = 0;
   model->failures = 0;
   struct wr_coordinator_options options = cor.options;
   options.attempt = model->attempt;
@@ -554,13 +556,14 @@ static void check_action(const struct wr_coordinator_action *action) {
     break;
   case WR_COORDINATOR_COMPLETE: check_complete(id); break;
   case WR_COORDINATOR_SUBSUME:
-    MUST(model->completed_count > cor.options.retained && id == model->completed[0], "%" PRIu64 " is still retained", id);
+    MUST(model->completed_count > cor.options.retained && id == model->completed[0], "%" PRIu64 " is retained", id);
     model->completed_count--;
     memmove(model->completed, model->completed + 1, model->completed_count * sizeof *model->completed);
     break;
   case WR_COORDINATOR_ABORT: check_abort(action); break;
   case WR_COORDINATOR_RESERVE_IDS:
-    MUST(!model->reserving && id == model->last_id + 1 && id >= model->id_limit, "ids are reserved too early");
+    MUST(!model->reserving && id == model->last_id + 1 && id >= model->id_limit && model->now >= model->reserve_again,
+         "ids are reserved too early");
     model->reserving = true;
     break;
   case WR_COORDINATOR_RESTART:
@@ -689,14 +692,17 @@ static bool can_happen(enum event event) {
   case REQUEST_FINAL: return !over && !model->final_wanted;
   case BACKLOG: return !over;
   case STOP: return !model->stopped;
-  case NEXT_ATTEMPT: return over && !is_publishing() && model->attempt < 3;
+  case NEXT_ATTEMPT: return over && !is_publishing() && model->attempt < cor.attempts_max;
   case EVENTS: break;
   }
   return false;
 }
 
 static void reserve_answer(bool good) {
-  if (good) cor.model.id_limit += BLOCK;
+  if (good)
+    cor.model.id_limit += BLOCK;
+  else
+    cor.model.reserve_again = cor.model.now + INTERVAL;
   cor.model.reserving = false;
   wr_coordinator_reserved(cor.machine, cor.model.id_limit, cor.model.now);
 }
@@ -784,9 +790,7 @@ static void walk_coordinator(uint32_t depth, uint32_t left) {
   }
 }
 
-/* All orders of `depth` events, after `first` have happened. */
-static void play_coordinator(uint32_t tasks, uint32_t max_in_flight, uint32_t retained, const enum event *first,
-                             uint32_t first_count, uint32_t depth) {
+static void begin_coordinator(uint32_t tasks, uint32_t max_in_flight, uint32_t retained) {
   arena_reset();
   memset(&cor.model, 0, sizeof cor.model);
   cor.model.id_limit = 1;
@@ -799,6 +803,12 @@ static void play_coordinator(uint32_t tasks, uint32_t max_in_flight, uint32_t re
   path_cut(0);
   path_add("%u tasks, %u in flight, %u retained:", tasks, max_in_flight, retained);
   begin_attempt();
+}
+
+/* All orders of `depth` events, after `first` have happened. */
+static void play_coordinator(uint32_t tasks, uint32_t max_in_flight, uint32_t retained, const enum event *first,
+                             uint32_t first_count, uint32_t depth) {
+  begin_coordinator(tasks, max_in_flight, retained);
   for (uint32_t i = 0; i < first_count && !test_failed; i++) {
     path_add(" %s", event_words[first[i]]);
     if (!can_happen(first[i])) abort();
@@ -811,13 +821,14 @@ static void play_coordinator(uint32_t tasks, uint32_t max_in_flight, uint32_t re
 
 TEST(coordinator_all_orders) {
   memset(&cor, 0, sizeof cor);
-  play_coordinator(2, 1, 1, AFTER(WAKE), 6);
+  cor.attempts_max = 3;
+  play_coordinator(2, 1, 1, AFTER(WAKE), 7);
   CHECK_PASSED();
   play_coordinator(2, 1, 2, AFTER(WAKE, ACK, ACK, DURABLE, WAKE, ACK), 6);
   CHECK_PASSED();
   play_coordinator(3, 1, 1, AFTER(WAKE, ACK, DECLINE, WAKE, ACK, ACK), 6);
   CHECK_PASSED();
-  play_coordinator(2, 2, 1, AFTER(WAKE, ACK, WAKE, ACK), 6);
+  play_coordinator(2, 2, 1, AFTER(WAKE, ACK, WAKE, ACK), 7);
   CHECK_PASSED();
   play_coordinator(2, 3, 2, AFTER(WAKE, WAKE, ACK, ACK), 6);
   CHECK_PASSED();
@@ -827,13 +838,37 @@ TEST(coordinator_all_orders) {
   print_count("coordinator", cor.interleavings, cor.events);
 }
 
+/* Long ones, with what ends an attempt or hinders a checkpoint made rare. */
+TEST(coordinator_random_walks) {
+  memset(&cor, 0, sizeof cor);
+  cor.attempts_max = 4;
+  struct wr_random random = wr_random_of(test_seed());
+  for (uint32_t walk = 0; walk < 10000; walk++) {
+    begin_coordinator(1 + (uint32_t)wr_random_below(&random, 5), 1 + (uint32_t)wr_random_below(&random, 3),
+                      1 + (uint32_t)wr_random_below(&random, 3));
+    for (uint32_t i = 0; i < 400 && cor.model.id_limit + 2 * BLOCK < IDS_MAX; i++) {
+      enum event event = (enum event)wr_random_below(&random, EVENTS);
+      bool ends = event == STOP || event == OUTCOME_UNKNOWN || event == REQUEST_FINAL;
+      bool hinders = event == DECLINE || event == FAILED || event == BACKLOG || event == NOT_RESERVED;
+      if (!can_happen(event) || (ends && !wr_random_one_in(&random, 20))) continue;
+      if (hinders && !wr_random_one_in(&random, 5)) continue;
+      cor.events++;
+      path_add(" %s", event_words[event]);
+      happen(event);
+      CHECK_PASSED();
+    }
+  }
+  CHECK(cor.completes > 10000);
+  printf("coordinator: %" PRIu64 " random events, %" PRIu64 " completed\n", cor.events, cor.completes);
+}
+
 /* ---- the committer, a target, and crashes ----
  *
- * One source of numbered rows, one sink, its committer, a store of checkpoints and a target that obeys the marker. A row
- * is a bit. The engine can be killed between any two steps; a transaction that was under way then may still land, or
- * not. What lies in the target is checked after each step, and so is what a restart at that point would make of it. */
+ * One source of numbered rows, one sink, its committer, a store of checkpoints and a target that obeys the marker. A
+ * row is a bit. The engine can be killed between any two steps; a transaction that was under way then may still land,
+ * or not. What lies in the target is checked after each step, and so is what a restart there would make of it. */
 
-enum { ROWS_MAX = 5, PARTS_MAX = 6, STORED_MAX = 2, ID_BLOCK = 10, EPOCHS_MAX = 8 };
+enum { PARTS_MAX = 6, STORED_MAX = 2, ID_BLOCK = 10 };
 
 typedef uint32_t rows; /* a set */
 
@@ -878,11 +913,13 @@ struct commit_model {
   struct transaction running, zombie;
   struct target target, target_before; /* before the last commit: a backup */
   uint32_t crashes;
+  bool committed_again; /* a restored committer does not believe the marker */
 };
 
 static struct {
   struct wr_commit *machine;
   struct commit_model model;
+  uint32_t rows_max, crashes_max; /* bounds of the walk */
   uint64_t interleavings, events, recoveries, refusals, commits;
 } com;
 
@@ -918,8 +955,11 @@ static void apply(struct transaction *transaction) {
 }
 
 static void begin_commit(void) {
+  bool settled = wr_commit_is_settled(com.machine);
   const struct wr_epoch *epoch = wr_commit_begin_next(com.machine);
+  MUST((epoch == NULL) == settled, "settled is %d", settled);
   if (epoch == NULL) return;
+  MUST(wr_commit_begin_next(com.machine) == NULL, "two epochs are committed at once");
   MUST(epoch->checkpoint_id <= com.model.heard, "epoch %" PRIu64 " is committed, and nobody completed it",
        epoch->checkpoint_id);
   com.model.running = (struct transaction){
@@ -967,6 +1007,9 @@ static bool recover(int index) {
   if (wr_commit_new(&arena.memory, &com_limits, restored == NULL ? NULL : &snapshot, marker_id, &com.machine, NULL) !=
       WEIR_OK)
     abort();
+  struct wr_commit_snapshot view = wr_commit_snapshot_view(com.machine);
+  if (view.last_committed < marker_id || (view.epoch_count > 0 && view.epochs[0].checkpoint_id <= marker_id))
+    model->committed_again = true;
   model->stored_count = (uint32_t)(index + 1);
   model->next_row = model->sink_first = restored == NULL ? 0 : restored->offset;
   model->heard = restored == NULL ? 0 : restored->id;
@@ -1000,10 +1043,11 @@ static void check_restart(uint32_t depth, int index) {
   if (com.model.alive) crash();
   bool newer_out = newer_rows_are_out(index);
   if (recover(index)) {
+    MUST(!com.model.committed_again, "what the marker says is committed would be committed again");
     commit_all();
     uint32_t offset = index < 0 ? 0 : before.stored[index].offset;
     if (!test_failed)
-      MUST(com.model.target.mask == rows_between(0, offset), "restored from %d, the target holds %x, expected %x", index,
+      MUST(com.model.target.mask == rows_between(0, offset), "restored from %d, the target holds %x, not %x", index,
            com.model.target.mask, rows_between(0, offset));
     com.recoveries++;
   } else {
@@ -1026,6 +1070,8 @@ static void check_rows(void) {
        seen & model->target.mask);
   struct wr_commit_snapshot view = wr_commit_snapshot_view(com.machine);
   uint64_t last = view.last_committed;
+  bool waits_for_commit = view.epoch_count > 0 && view.epochs[0].checkpoint_id <= model->heard;
+  MUST(wr_commit_is_settled(com.machine) == !waits_for_commit, "settled is %d", waits_for_commit);
   for (uint32_t i = 0; i < view.epoch_count; i++) {
     const struct wr_epoch *epoch = &view.epochs[i];
     rows mask = rows_of_epoch(epoch);
@@ -1048,6 +1094,9 @@ static void check_commit(uint32_t depth) {
   MUST((model->target.mask & ~rows_between(0, offset)) == 0, "rows above the newest checkpoint are out: %x",
        model->target.mask);
   if (model->alive) check_rows();
+  static const uint8_t another[WR_INCARNATION_BYTES] = {8};
+  MUST(model->faulty || wr_commit_compare(&model->target.marker, another, 9, 0, NULL) == WR_COMPARE_FOREIGN,
+       "a start of another incarnation is let in");
   for (int index = (int)model->stored_count - 1; index >= -1 && !test_failed; index--)
     if (!model->faulty || index + 1 == (int)model->stored_count) check_restart(depth, index);
 }
@@ -1079,21 +1128,20 @@ static const char *const step_words[] = {"row",   "trigger", "part",  "barrier",
 
 static bool can_step(enum step step) {
   const struct commit_model *model = &com.model;
-  bool settled = model->alive && wr_commit_is_settled(com.machine);
   bool runs = model->alive && !model->settling;
   switch (step) {
-  case ROW: return runs && model->next_row < ROWS_MAX;
+  case ROW: return runs && model->next_row < com.rows_max;
   case TRIGGER: return runs && model->flight == 0 && model->part_count < PARTS_MAX;
   case PART: return model->part_count > 0;
   case BARRIER: return model->flight != 0 && model->taken.id != model->flight && model->part_count == 0;
   case FAIL: return model->flight != 0;
   case PUBLISH: return model->flight != 0 && model->taken.id == model->flight;
   case NOTIFY: return model->notice != 0;
-  case BEGIN: return model->alive && model->running.id == 0 && !settled;
+  case BEGIN: return model->alive && model->running.id == 0 && wr_commit_pending_epochs(com.machine) > 0;
   case APPLY: return model->running.id != 0 && !model->running.applied;
   case ANSWER: return model->running.id != 0 && model->running.applied;
   case RETRY: return model->running.id != 0;
-  case CRASH: return model->alive && model->crashes < 2;
+  case CRASH: return model->alive && model->crashes < com.crashes_max;
   case ZOMBIE: return model->zombie.id != 0;
   case RECOVER: return !model->alive;
   case RECOVER_OLDER: return !model->alive && !model->faulty && model->stored_count > 0;
@@ -1221,13 +1269,17 @@ static void walk_commit(uint32_t depth, uint32_t left) {
   }
 }
 
-static void play_commit(const enum step *first, uint32_t first_count, uint32_t depth) {
+static void begin_sink(void) {
   arena_reset();
   memset(&com.model, 0, sizeof com.model);
   com.model.next_id = 1;
   path_cut(0);
   if (!recover(-1)) abort();
   com.model.settling = false; /* nothing to settle */
+}
+
+static void play_commit(const enum step *first, uint32_t first_count, uint32_t depth) {
+  begin_sink();
   for (uint32_t i = 0; i < first_count && !test_failed; i++) {
     path_add(" %s", step_words[first[i]]);
     if (!can_step(first[i]) || !take_step(first[i])) abort();
@@ -1240,18 +1292,51 @@ static void play_commit(const enum step *first, uint32_t first_count, uint32_t d
 
 TEST(commit_all_orders) {
   memset(&com, 0, sizeof com);
+  com.rows_max = 5;
+  com.crashes_max = 2;
   play_commit(STEPS_FIRST(ROW), 11);
   CHECK_PASSED();
   play_commit(STEPS_FIRST(ROW, TRIGGER, PART, BARRIER, PUBLISH, ROW), 10);
   CHECK_PASSED();
   play_commit(STEPS_FIRST(ROW, TRIGGER, PART, BARRIER, FAIL, ROW, TRIGGER, PART, BARRIER, PUBLISH), 10);
   CHECK_PASSED();
-  play_commit(STEPS_FIRST(ROW, TRIGGER, PART, BARRIER, PUBLISH, ROW, TRIGGER, PART, BARRIER, PUBLISH, NOTIFY, BEGIN), 10);
+  play_commit(STEPS_FIRST(ROW, TRIGGER, PART, BARRIER, PUBLISH, ROW, TRIGGER, PART, BARRIER, PUBLISH, NOTIFY, BEGIN),
+              10);
   CHECK_PASSED();
   CHECK(com.recoveries > 0 && com.refusals > 0 && com.commits > 0);
   print_count("commit", com.interleavings, com.events);
   printf("commit: %" PRIu64 " restarts, %" PRIu64 " refused\n", com.recoveries + com.refusals, com.refusals);
 }
 
+/* Long ones, with crashes and above all damage made rare. */
+TEST(commit_random_walks) {
+  memset(&com, 0, sizeof com);
+  com.rows_max = 30;
+  com.crashes_max = UINT32_MAX;
+  struct wr_random random = wr_random_of(test_seed());
+  uint64_t crashes = 0, most_epochs = 0;
+  for (uint32_t walk = 0; walk < 10000; walk++) {
+    begin_sink();
+    uint64_t commit_one_in = 1 + wr_random_below(&random, 6); /* a slow target lets epochs pile up */
+    for (uint32_t i = 0; i < 600; i++) {
+      enum step step = (enum step)wr_random_below(&random, STEPS);
+      if (!can_step(step) || (step == CRASH && !wr_random_one_in(&random, 8))) continue;
+      if (step > RECOVER && !wr_random_one_in(&random, 20)) continue;
+      if (step == BEGIN && !wr_random_one_in(&random, commit_one_in)) continue;
+      com.events++;
+      path_add(" %s", step_words[step]);
+      if (!take_step(step)) break;
+      if (!test_failed) check_commit(0);
+      CHECK_PASSED();
+      if (com.model.alive && wr_commit_pending_epochs(com.machine) > most_epochs)
+        most_epochs = wr_commit_pending_epochs(com.machine);
+    }
+    crashes += com.model.crashes;
+  }
+  CHECK(crashes > 1000 && most_epochs > 4);
+  printf("commit: %" PRIu64 " random steps, %" PRIu64 " crashes, up to %" PRIu64 " epochs pending\n", com.events,
+         crashes, most_epochs);
+}
+
 TEST_MAIN(TEST_CASE(barriers_two_channels), TEST_CASE(barriers_three_channels), TEST_CASE(coordinator_all_orders),
-          TEST_CASE(commit_all_orders))
+          TEST_CASE(coordinator_random_walks), TEST_CASE(commit_all_orders), TEST_CASE(commit_random_walks))
