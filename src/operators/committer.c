@@ -91,6 +91,7 @@ static void run_commit(struct wr_call *call) {
   if (committer->reconnect) {
     target->vtable->close(target);
     committer->code = target->vtable->connect(target, &committer->call_error);
+    committer->reconnect = committer->code != WEIR_OK;
   }
   if (committer->code == WEIR_OK)
     committer->code =
@@ -120,8 +121,9 @@ static void try_again_later(struct committer *committer) {
     wr_log_write(context->seams->log, WR_LOG_WARN,
                  "sink %s: epoch %" PRIu64 " could not be committed, it is tried again (failure %u in a row): %s",
                  context->uid, committer->epoch->checkpoint_id, committer->failures, committer->call_error.message);
-  /* Busy and full are answers of a connection that works; after anything else it may be broken. */
-  committer->reconnect = committer->code != WEIR_BUSY && committer->code != WEIR_NO_SPACE;
+  /* Busy and full are answers of a connection that works; after anything else it may be broken. One that could not be
+   * opened is opened again in any case. */
+  if (committer->code != WEIR_BUSY && committer->code != WEIR_NO_SPACE) committer->reconnect = true;
   wr_commit_retry(committer->commit, committer->epoch->checkpoint_id);
   committer->retry_at_ns = context->now_ns + committer->delay_ns;
   committer->delay_ns = committer->delay_ns * 2 < DELAY_MAX_NS ? committer->delay_ns * 2 : DELAY_MAX_NS;

@@ -54,6 +54,7 @@ void wr_job_fail(struct wr_job *job, const struct weir_error *error, uint64_t no
   if (transient && !atomic_load(&job->stop_requested)) {
     wr_job_log(job, WR_LOG_WARN, "%s; the job restarts in %" PRIu64 " ms", error->message, job->delay_ms);
     job->restart = true;
+    job->last_failure = *error;
   } else {
     job->restart = false;
     if (job->result.code == WEIR_OK) job->result = *error;
@@ -207,7 +208,12 @@ static enum weir_code check_stop(struct wr_job *job, uint64_t now_ns, uint64_t *
   if (!atomic_load(&job->stop_requested)) return WEIR_OK;
   switch (job->phase) {
   case WR_JOB_DELAY:
-    wr_job_enter(job, WR_JOB_OVER, now_ns);
+    job->restart = false;
+    WR_FAIL(&job->result, WEIR_CHECKPOINT_FAILED,
+            "stopped while it waited to restart, without a last checkpoint; nothing is lost: the next start goes on from "
+            "the last completed one (the failure was: %.600s)",
+            job->last_failure.message);
+    begin_teardown(job, now_ns);
     return WEIR_OK;
   case WR_JOB_RUN:
     WR_TRY(wr_attempt_post_all(&job->attempt, true, WR_TASK_STOP_READING, 0, &job->error));

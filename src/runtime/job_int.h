@@ -46,6 +46,7 @@ struct wr_job {
   enum wr_job_phase phase;
   uint64_t phase_since_ns;
   struct weir_error result;     /* code OK while nothing went wrong for good */
+  struct weir_error last_failure; /* the transient one that led to the last restart */
   bool already_finished;
   bool restart;                 /* TEARDOWN leads to DELAY, not to OVER */
   bool folder_marked;           /* FINISH, STOP: the last record of the folder was written */

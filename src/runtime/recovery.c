@@ -261,7 +261,12 @@ static enum weir_code publish_identity(struct wr_recovery *recovery, struct weir
   WR_TRY(next_identity(recovery, &next, error));
   if (recovery->fresh && recovery->has_identity) {
     char *moved_to = NULL;
-    WR_TRY(wr_folder_move_aside(recovery->folder, &moved_to, error));
+    enum weir_code code = wr_folder_move_aside(recovery->folder, &moved_to, error);
+    if (code != WEIR_OK) { /* It may stand under either name now: the next start opens it anew. */
+      wr_folder_close(recovery->folder);
+      recovery->folder = NULL;
+      return code;
+    }
     wr_log_write(recovery->seams->log, WR_LOG_INFO, "the old folder was moved to %s", moved_to);
     wr_free(recovery->seams->memory, moved_to);
     recovery->has_identity = false;
