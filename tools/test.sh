@@ -30,6 +30,7 @@ test=(
   "install          | 2 | tools/install.sh test"
   "tidy             | 1 | python3 tools/tidy.py"
   "tests of tidy    | 1 | python3 tools/test_tidy.py"
+  "doc examples     | 1 | python3 tools/check_examples.py"
   "format           | 1 | $self format"
   "build release    | 3 | $self build release"
   "build asan       | 3 | $self build asan"

@@ -61,19 +61,26 @@ struct weir_files_options {
   int64_t out_of_orderness_ms;      /* how much later than others a record may come, in event time */
   int64_t idle_timeout_ms;          /* a file without records for so long holds back no watermark; 0: never */
   bool skip_bad_records;            /* a bad record goes to the dead-letter file; false: it fails the job */
-  const char *dead_letter;          /* that file; NULL: dead-letter.ndjson in the job's folder */
+  const char *dead_letter;          /* that file, one for all sources of a job (its uid is "dead-letter"); NULL:
+                                       dead-letter.ndjson in the job's folder */
 };
 struct weir_stream *weir_files_source(struct weir_job_builder *builder, const char *uid,
                                       const struct weir_files_options *options);
 
-/* Rows made in process, for tests and figures: BIGINT `sequence` 0, 1, 2, ... in each subtask, and BIGINT `key`, drawn
- * from `key_count`. */
+/* Rows made in process, for tests and figures; a restored job makes the same rows again. Field 0 of the schema is the
+ * key: BIGINT 0 to key_count - 1, or STRING "app0" to "app<key_count - 1>". Field 1, if there is one, is the event
+ * time, a TIMESTAMP or a BIGINT of milliseconds; watermarks follow it. Zero what is not needed. */
 struct weir_generator_options {
-  size_t size;              /* sizeof(struct weir_generator_options) */
-  uint64_t row_count;       /* of all subtasks together; 0: no end */
-  uint64_t rows_per_second; /* of all subtasks together; 0: as fast as it goes */
-  uint64_t key_count;       /* at least 1 */
+  size_t size; /* sizeof(struct weir_generator_options) */
+  const struct weir_schema *schema;
+  uint64_t key_count; /* at least 1 */
+  bool is_skewed;     /* a few keys get most rows; false: all as many */
   uint64_t seed;
+  uint64_t row_count;       /* of all splits together; 0: no end */
+  uint64_t rows_per_second; /* of all splits together; 0: as fast as it goes */
+  uint32_t split_count;     /* streams that are made side by side; 0: one. It stays what it was at the first start */
+  int64_t start_time_ms;    /* event time of the first row of each split */
+  uint64_t time_step_ns;    /* event time between two rows of a split */
 };
 struct weir_stream *weir_generator_source(struct weir_job_builder *builder, const char *uid,
                                           const struct weir_generator_options *options);

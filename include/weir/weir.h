@@ -9,8 +9,11 @@
  *
  * ```c
  * static void build(struct weir_job_builder *job, const struct weir_options *options) {
- *   const struct weir_generator_options rows = {.size = sizeof rows, .row_count = 1000, .key_count = 10};
- *   weir_sink_of_options(weir_generator_source(job, "rows", &rows), "out", "rows", NULL, 0, options);
+ *   static const struct weir_field fields[] = {{"app_id", WEIR_TYPE_STRING, false}};
+ *   static const struct weir_schema schema = {fields, 1};
+ *   const struct weir_files_options files = {.size = sizeof files, .schema = &schema};
+ *   struct weir_stream *views = weir_source_of_options(job, "views", &files, options);
+ *   weir_sink_of_options(weir_count(weir_key_by(views, "app_id"), "count", "pv"), "pv", "pv", NULL, 0, options);
  * }
  *
  * int main(int argc, char **argv) {

@@ -2,7 +2,7 @@
  * interface: a builder in memory of their own, and the graph that it made. Nobody else includes it.
  *
  * A simulated run of a program's job: wr_builder_new in the world's memory, the program's own build function, then
- * wr_builder_finish, and wr_job_new with the graph and wr_job_options_of. */
+ * wr_builder_finish, wr_builder_set_folder, and wr_job_new with the graph and wr_job_options_of. */
 #ifndef WR_API_API_INT_H
 #define WR_API_API_INT_H
 
@@ -43,8 +43,9 @@ struct weir_job_builder {
   struct weir_error error;      /* the first one */
   bool is_owned;                /* made by weir_job_builder_new */
   bool needs_folder;            /* a sink keeps what it is given */
-  bool has_default_dead_letter; /* skipped records go to the job's folder */
-  bool has_print;
+  bool has_default_dead_letter; /* skipped records go to the job's folder: see wr_builder_set_folder */
+  char *dead_letter_path;       /* of the job's one dead-letter file; NULL: no source skips */
+  uint32_t dead_letter_writer;  /* the node that it is led to */
 };
 
 struct weir_stream {
@@ -62,6 +63,8 @@ void wr_builder_deinit(struct weir_job_builder *builder);
 /* The checked graph, as long as the builder. */
 enum weir_code wr_builder_finish(struct weir_job_builder *builder, const struct wr_graph **out_graph,
                                  struct weir_error *error);
+/* Says where the job's folder is, before the graph runs; for the dead-letter file's default place. */
+enum weir_code wr_builder_set_folder(struct weir_job_builder *builder, const char *folder, struct weir_error *error);
 /* Zeroed, freed with the builder; NULL, and the builder's error is set: no memory. */
 void *wr_builder_alloc(struct weir_job_builder *builder, size_t bytes);
 /* Takes a block over, to free it with the builder. NULL in, or no memory (then it is freed): NULL. */

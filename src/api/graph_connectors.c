@@ -2,11 +2,17 @@
 #include "api/api_int.h"
 
 #include "base/limits.h"
+#include "connectors/blackhole/blackhole.h"
+#include "connectors/deadletter/deadletter.h"
 #include "connectors/files/files.h"
+#include "connectors/generator/generator.h"
+#include "connectors/print/print.h"
 #include "connectors/sqlite/sqlite_target.h"
 
 #include <stdio.h>
 #include <string.h>
+
+static const char dead_letter_name[] = "dead-letter.ndjson";
 
 static bool check_uid(struct weir_job_builder *builder, const char *uid) {
   if (uid != NULL && uid[0] != 0 && strlen(uid) <= WR_UID_BYTES_MAX - 8) return true;
@@ -64,6 +70,59 @@ static struct wr_files_config *files_config(struct weir_job_builder *builder, co
   return found ? config : NULL;
 }
 
+/* Adds the node of a source that `code` says is made, and returns its stream. */
+static struct weir_stream *source_stream(struct weir_job_builder *builder, enum weir_code code,
+                                         const struct wr_node *node, const struct weir_error *error) {
+  uint32_t index = 0;
+  if (code != WEIR_OK) wr_builder_fail(builder, error);
+  return code == WEIR_OK && add_node(builder, node, &index) ? wr_stream_new(builder, index, 0) : NULL;
+}
+
+/* The job's one dead-letter sink, for the first source that skips. `path` NULL: its place comes with the folder. */
+static bool make_dead_letter(struct weir_job_builder *builder, const char *path) {
+  struct wr_dead_letter_config *config = wr_builder_alloc(builder, sizeof *config);
+  struct wr_sink_config *sink = wr_builder_alloc(builder, sizeof *sink);
+  char *own = wr_builder_alloc(builder, WR_PATH_BYTES_MAX);
+  struct weir_error error;
+  if (config == NULL || sink == NULL || own == NULL) return false;
+  snprintf(own, WR_PATH_BYTES_MAX, "%s", path == NULL ? dead_letter_name : path);
+  config->path = own;
+  if (wr_dead_letter_add(&builder->graph, "dead-letter", config, sink, &builder->dead_letter_writer, &error) !=
+      WEIR_OK) {
+    wr_builder_fail(builder, &error);
+    return false;
+  }
+  builder->dead_letter_path = own;
+  builder->has_default_dead_letter = path == NULL;
+  return true;
+}
+
+/* Leads the bad records of a source to the dead-letter file. */
+static void connect_dead_letter(const struct weir_stream *records, const char *uid, const char *path) {
+  struct weir_job_builder *builder = records->builder;
+  if (path != NULL && strlen(path) >= WR_PATH_BYTES_MAX) {
+    wr_builder_invalid(builder, uid, "the path of the dead-letter file is longer than %d bytes", WR_PATH_BYTES_MAX - 1);
+    return;
+  }
+  if (builder->dead_letter_path == NULL && !make_dead_letter(builder, path)) return;
+  if (strcmp(builder->dead_letter_path, path == NULL ? dead_letter_name : path) != 0) {
+    wr_builder_invalid(builder, uid, "a job has one dead-letter file; another source writes to %s",
+                       builder->dead_letter_path);
+    return;
+  }
+  struct weir_stream *bad = wr_stream_new(builder, records->node, 1);
+  if (bad == NULL) return;
+  bad->exchange = WR_EXCHANGE_GATHER;
+  wr_stream_connect(bad, builder->dead_letter_writer);
+}
+
+enum weir_code wr_builder_set_folder(struct weir_job_builder *builder, const char *folder, struct weir_error *error) {
+  if (!builder->has_default_dead_letter) return WEIR_OK;
+  int length = snprintf(builder->dead_letter_path, WR_PATH_BYTES_MAX, "%s/%s", folder, dead_letter_name);
+  if (length >= 0 && length < WR_PATH_BYTES_MAX) return WEIR_OK;
+  return WR_FAIL(error, WEIR_INVALID, "the path of the job's folder is too long");
+}
+
 struct weir_stream *weir_files_source(struct weir_job_builder *builder, const char *uid,
                                       const struct weir_files_options *options) {
   if (!check_uid(builder, uid) || !check_size(builder, uid, options->size, sizeof *options, "weir_files_options"))
@@ -72,13 +131,10 @@ struct weir_stream *weir_files_source(struct weir_job_builder *builder, const ch
   if (config == NULL) return NULL;
   struct weir_error error;
   struct wr_node node;
-  uint32_t index = 0;
-  if (wr_files_source_node(config, uid, 0, &node, &error) != WEIR_OK) {
-    wr_builder_fail(builder, &error);
-    return NULL;
-  }
-  if (!add_node(builder, &node, &index)) return NULL;
-  return wr_stream_new(builder, index, 0);
+  struct weir_stream *records =
+      source_stream(builder, wr_files_source_node(config, uid, 0, &node, &error), &node, &error);
+  if (records != NULL && options->skip_bad_records) connect_dead_letter(records, uid, options->dead_letter);
+  return records;
 }
 
 struct weir_stream *weir_source_of_options(struct weir_job_builder *builder, const char *uid,
@@ -93,6 +149,33 @@ struct weir_stream *weir_source_of_options(struct weir_job_builder *builder, con
     return NULL;
   }
   return weir_files_source(builder, uid, &own);
+}
+
+/* ---- the generator ---- */
+
+struct weir_stream *weir_generator_source(struct weir_job_builder *builder, const char *uid,
+                                          const struct weir_generator_options *options) {
+  if (!check_uid(builder, uid) || !check_size(builder, uid, options->size, sizeof *options, "weir_generator_options"))
+    return NULL;
+  if (options->schema == NULL) {
+    wr_builder_invalid(builder, uid, "a generator needs a schema");
+    return NULL;
+  }
+  struct wr_generator_config *config = wr_builder_alloc(builder, sizeof *config);
+  if (config == NULL) return NULL;
+  *config = (struct wr_generator_config){.seed = options->seed,
+                                         .key_count = options->key_count,
+                                         .is_skewed = options->is_skewed,
+                                         .row_count = options->row_count,
+                                         .rows_per_second = options->rows_per_second,
+                                         .split_count = options->split_count == 0 ? 1 : options->split_count,
+                                         .start_time_ms = options->start_time_ms,
+                                         .time_step_ns = options->time_step_ns};
+  config->schema = wr_builder_keep(builder, wr_schema_copy(builder->memory, options->schema));
+  if (config->schema == NULL) return NULL;
+  struct weir_error error;
+  struct wr_node node;
+  return source_stream(builder, wr_generator_node(config, uid, 0, &node, &error), &node, &error);
 }
 
 /* ---- SQLite ---- */
@@ -141,6 +224,32 @@ void weir_sqlite_sink(struct weir_stream *stream, const char *uid, const struct 
   }
   builder->needs_folder = true;
   wr_stream_connect(stream, writer);
+}
+
+/* ---- sinks without a target ---- */
+
+/* Adds the node of a sink that `code` says is made. */
+static void sink_node(struct weir_stream *stream, enum weir_code code, const struct wr_node *node,
+                      const struct weir_error *error) {
+  uint32_t index = 0;
+  if (code != WEIR_OK)
+    wr_builder_fail(stream->builder, error);
+  else if (add_node(stream->builder, node, &index))
+    wr_stream_connect(stream, index);
+}
+
+void weir_print_sink(struct weir_stream *stream, const char *uid) {
+  struct weir_error error;
+  struct wr_node node;
+  if (!check_stream(stream, uid)) return;
+  sink_node(stream, wr_print_node(uid, stream->schema, 0, wr_print_stdout(), &node, &error), &node, &error);
+}
+
+void weir_blackhole_sink(struct weir_stream *stream, const char *uid) {
+  struct weir_error error;
+  struct wr_node node;
+  if (!check_stream(stream, uid)) return;
+  sink_node(stream, wr_blackhole_node(uid, stream->schema, 0, &node, &error), &node, &error);
 }
 
 /* ---- by the options ---- */

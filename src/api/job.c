@@ -93,16 +93,16 @@ static enum weir_code start(struct weir_job *job, struct weir_job_builder *build
   WR_TRY(wr_builder_finish(builder, &graph, error));
   WR_TRY(check_options(builder, options, error));
   WR_TRY(choose_folder(job, builder, options, error));
+  WR_TRY(wr_builder_set_folder(builder, job->folder, error));
   struct wr_job_options job_options;
   wr_job_options_of(options, builder->name, &job_options);
   uint32_t cores = (uint32_t)wr_core_count();
   if (job_options.parallelism == 0) job_options.parallelism = cores < WR_PARALLELISM_MAX ? cores : WR_PARALLELISM_MAX;
   job_options.folder = job->folder;
+  /* A job without a folder of its own is always new, also to a dead-letter file that an earlier run wrote to. */
+  if (job->folder_is_temporary) job_options.fresh = true;
   WR_TRY(wr_threads_new(&job->posix.seams, cores, &job->threads, &job->host, error));
   WR_TRY(wr_job_new(graph, &job_options, &job->posix.seams, &job->host, &job->job, error));
-  if (builder->has_print)
-    wr_log_write(job->posix.seams.log, WR_LOG_INFO,
-                 "what is printed is at-least-once: after a restart rows can be printed again");
   wr_job_start(job->job);
   return WEIR_OK;
 }

@@ -1,5 +1,5 @@
-/* operators/test_count.c: the keyed count against a naive one: keys of all kinds, selections, changelogs, WAIT, and every
- * allocation failing once. */
+/* operators/test_count.c: the keyed count against a naive one: keys of all kinds, selections, changelogs, WAIT, and
+ * every allocation failing once. */
 #include "operators/count.h"
 
 #include "base/random.h"
@@ -40,10 +40,14 @@ static void set_key(struct wr_batch_builder *builder, uint32_t k) {
   int length = key_text(k, text, sizeof text);
   for (uint32_t f = 0; f < 2; f++) {
     const struct weir_field *field = &builder->schema->fields[f];
-    if (field->type == WEIR_TYPE_INT) wr_batch_builder_set_int(builder, f, -1);
-    else if (field->type == WEIR_TYPE_STRING) wr_batch_builder_set_bytes(builder, f, text, (size_t)length, &error);
-    else if (field->nullable && k == 0) wr_batch_builder_set_null(builder, f, &error);
-    else wr_batch_builder_set_bigint(builder, f, (int64_t)k * 1000003 - 7);
+    if (field->type == WEIR_TYPE_INT)
+      wr_batch_builder_set_int(builder, f, -1);
+    else if (field->type == WEIR_TYPE_STRING)
+      wr_batch_builder_set_bytes(builder, f, text, (size_t)length, &error);
+    else if (field->nullable && k == 0)
+      wr_batch_builder_set_null(builder, f, &error);
+    else
+      wr_batch_builder_set_bigint(builder, f, (int64_t)k * 1000003 - 7);
   }
 }
 
@@ -58,7 +62,8 @@ static uint32_t key_of(const struct wr_batch *batch, uint32_t row) {
       if (batch->schema->fields[f].type == WEIR_TYPE_STRING) {
         int length = key_text(k, text, sizeof text);
         const struct wr_view *view = &wr_column_views(column)[row];
-        same = same && !is_null && view->length == length && memcmp(wr_view_bytes(batch, view), text, (size_t)length) == 0;
+        same =
+            same && !is_null && view->length == length && memcmp(wr_view_bytes(batch, view), text, (size_t)length) == 0;
       } else if (batch->schema->fields[f].nullable && k == 0) {
         same = same && is_null;
       } else {
@@ -82,13 +87,16 @@ static struct wr_batch *make_batch(struct run *run, uint32_t rows, uint32_t key_
     if (wr_batch_builder_begin(&builder, &error) != WEIR_OK) abort();
     set_key(&builder, k);
     bool back = changelog && wr_random_below(&run->random, 2) == 0;
-    wr_batch_builder_end_row(&builder, back ? WEIR_DELETE : wr_random_below(&run->random, 2) == 0 && changelog
-                                                               ? WEIR_UPDATE_AFTER : WEIR_INSERT);
+    wr_batch_builder_end_row(&builder, back                                                 ? WEIR_DELETE
+                                       : wr_random_below(&run->random, 2) == 0 && changelog ? WEIR_UPDATE_AFTER
+                                                                                            : WEIR_INSERT);
     drop[i] = drops && wr_random_below(&run->random, 4) == 0;
     kept += drop[i] == 0;
     if (drop[i] != 0) continue;
-    if (!back) run->counts[k]++;
-    else if (run->counts[k] > 0) run->counts[k]--;
+    if (!back)
+      run->counts[k]++;
+    else if (run->counts[k] > 0)
+      run->counts[k]--;
   }
   struct wr_batch *batch = wr_batch_builder_take(&builder);
   if (drops) {
@@ -101,7 +109,8 @@ static struct wr_batch *make_batch(struct run *run, uint32_t rows, uint32_t key_
   return batch;
 }
 
-/* Applies what came out, checking that each row is one that can follow what is shown, and each key comes once a batch. */
+/* Applies what came out, checking that each row is one that can follow what is shown, and each key comes once a batch.
+ */
 static void apply_output(struct run *run) {
   for (struct wr_batch *batch; (batch = test_operator_take(&run->test)) != NULL; wr_batch_unref(batch)) {
     uint8_t met[KEYS] = {0};
