@@ -242,7 +242,8 @@ static enum weir_code read_id(struct loader *loader, const struct row_list *list
   return WEIR_OK;
 }
 
-enum weir_code wr_load_deletions(struct loader *loader, const uint8_t *data, uint64_t length, struct weir_error *error) {
+enum weir_code wr_load_deletions(struct loader *loader, const uint8_t *data, uint64_t length,
+                                 struct weir_error *error) {
   struct row_list list;
   WR_TRY(read_list(loader, data, length, 0, &list, error));
   if (length != RECORD_ROWS_HEAD_BYTES + (uint64_t)list.count * 4 || loader->stream.is_base)

@@ -1,7 +1,7 @@
 /* state/backend.c: the backend: its states, their namespaces, memory, and what is dropped. The task's thread.
  *
- * A dropped table leaves its state at once. Where the running snapshot still needs it, it stays until that is over; then
- * it is garbage, and every later call frees a few blocks of it, so that dropping never stalls.
+ * A dropped table leaves its state at once. Where the running snapshot still needs it, it stays until that is over;
+ * then it is garbage, and every later call frees a few blocks of it, so that dropping never stalls.
  */
 #include "state/internal.h"
 
@@ -11,7 +11,7 @@
 
 void *wr_state_alloc(struct wr_backend *backend, size_t bytes, enum wr_memory_tag tag) {
   void *block = wr_alloc(backend->memory, bytes, tag);
-  if (block == NULL && backend->garbage != NULL) {
+  if (block == NULL && (backend->garbage != NULL || backend->spare_chunks != NULL)) {
     wr_backend_sweep(backend, UINT32_MAX);
     block = wr_alloc(backend->memory, bytes, tag);
   }
@@ -56,6 +56,11 @@ void wr_backend_sweep(struct wr_backend *backend, uint32_t blocks) {
     if (!wr_table_free_some(table, &blocks)) continue;
     backend->garbage = table->next_garbage;
     wr_state_release(backend, table, sizeof *table);
+  }
+  for (; backend->spare_chunks != NULL && blocks > 0; blocks--) {
+    struct saved_chunk *chunk = backend->spare_chunks;
+    backend->spare_chunks = chunk->next;
+    wr_state_release(backend, chunk, chunk->bytes);
   }
 }
 
@@ -127,8 +132,9 @@ static enum weir_code fill_state(struct wr_state *state, const struct wr_state_d
   state->value = wr_schema_copy(memory, descriptor->value);
   if (state->name == NULL || state->key == NULL || state->value == NULL)
     return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for state \"%s\"", descriptor->name);
-  if (wr_layout_init(&state->layout, memory, state->key, state->value, error) != WEIR_OK)
-    return wr_error_prefix(error, "state \"%s\": ", descriptor->name);
+  enum weir_code code = wr_layout_init(&state->layout, memory, state->key, state->value, error);
+  if (code != WEIR_OK && error != NULL) wr_error_prefix(error, "state \"%s\"", descriptor->name);
+  WR_TRY(code);
   state->time_to_live_ms = descriptor->time_to_live_ms;
   set_geometry(state);
   return WEIR_OK;
@@ -193,8 +199,7 @@ struct wr_table *wr_state_table(struct wr_state *state, int64_t name_space) {
     return NULL;
   struct wr_table *table = wr_table_new(state, name_space);
   if (table == NULL) return NULL;
-  memmove(state->tables + place + 1, state->tables + place,
-          (state->table_count - place) * sizeof(struct wr_table *));
+  memmove(state->tables + place + 1, state->tables + place, (state->table_count - place) * sizeof(struct wr_table *));
   state->tables[place] = table;
   state->table_count++;
   return table;
@@ -217,8 +222,7 @@ enum weir_code wr_state_drop(struct wr_state *state, int64_t name_space, struct 
   if (table->is_known) {
     struct drop_record *record = wr_state_alloc(backend, sizeof *record, WR_MEMORY_STATE);
     if (record == NULL) return wr_state_no_memory(state, error);
-    *record =
-        (struct drop_record){.state = state->number, .name_space = name_space, .generation = table->generation};
+    *record = (struct drop_record){.state = state->number, .name_space = name_space, .generation = table->generation};
     if (backend->drops.last != NULL) backend->drops.last->next = record;
     if (backend->drops.first == NULL) backend->drops.first = record;
     backend->drops.last = record;

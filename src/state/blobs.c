@@ -145,7 +145,7 @@ void wr_blobs_give(struct blob_pool *pool, struct blob *blob, uint32_t length, b
 void wr_blobs_release_held(struct blob_pool *pool) {
   struct blob_lists *lists = pool->lists;
   if (lists == NULL) return;
-  for (uint32_t class = 0; class < BLOB_CLASSES; class++) {
+  for (uint32_t class = 0; class < BLOB_CLASSES; class ++) {
     struct blob_list *held = &lists->held[class];
     if (held->first == NULL) continue;
     held->last->next = lists->unused[class];

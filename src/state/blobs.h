@@ -1,10 +1,10 @@
 /* state/blobs.h: the bytes of a table's long keys and long STRING and BYTES values.
  *
- * A row holds a *bytes reference* of 16 bytes: up to 12 bytes lie in it (the rest of it zero), more lie in a blob. A blob
- * is immutable; setting a value makes a new one. Blobs come from the table's pool in size classes (16 bytes apart up to
- * 128, then four to a doubling, up to 4 KiB; above that each is a block of its own), so that dropping a table frees a few
- * chunks and never walks rows. Each blob has a link of 8 bytes in front: for the list of free ones, and for those that
- * were freed while a running snapshot can still read them (held), whose content must stay.
+ * A row holds a *bytes reference* of 16 bytes: up to 12 bytes lie in it (the rest of it zero), more lie in a blob. A
+ * blob is immutable; setting a value makes a new one. Blobs come from the table's pool in size classes (16 bytes apart
+ * up to 128, then four to a doubling, up to 4 KiB; above that each is a block of its own), so that dropping a table
+ * frees a few chunks and never walks rows. Each blob has a link of 8 bytes in front: for the list of free ones, and for
+ * those that were freed while a running snapshot can still read them (held), whose content must stay.
  */
 #ifndef WR_STATE_BLOBS_H
 #define WR_STATE_BLOBS_H

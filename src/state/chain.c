@@ -34,7 +34,6 @@ void wr_backend_unite(struct wr_backend *backend) {
     backend->drops.first = backend->frozen_drops.first;
     backend->frozen_drops = (struct drop_list){0};
   }
-  backend->set_tag[1 - backend->set] = backend->next_tag++;
   if (backend->uploaded && !backend->frozen_is_empty) {
     /* The lists keep their room: a freeze that calls this has just made it. */
     struct handle_list *list = backend->frozen_is_base ? &backend->base : &backend->chain;
@@ -84,7 +83,6 @@ void wr_backend_completed(struct wr_backend *backend, uint64_t checkpoint_id) {
     }
     backend->chain_checkpoint = checkpoint_id;
   }
-  backend->set_tag[1 - backend->set] = backend->next_tag++;
   wr_drops_free(backend, &backend->frozen_drops);
   backend->uploaded = false;
   backend->outcome_open = false;

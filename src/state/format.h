@@ -9,16 +9,14 @@
  *            u32 first, u32 end of the subtask's key groups | u32 maximum parallelism | u32 number of states
  *   then records, each: u8 kind | u64 length of what follows
  *
- *   1 state      string name | u16 row format (1) | u8 key group rule (enum group_rule) | u64 time to live, ms (0: none)
- *                schema of the key | schema of the value; a schema: u32 fields, each: string name | u8 type | u8 nullable
- *                States come first and are numbered from 0.
- *   2 drop       u32 state | i64 namespace | u64 generation. The table is gone. Delta only; before the tables.
- *   3 table      u32 state | i64 namespace | u64 generation. What follows, up to the next table, is its.
- *   4 rows       u32 first row id | u32 n | n x u16 row id less the first | n x u16 key group
- *                n x row (as it lies in memory: layout.c; a reference to more than 12 bytes: u32 length, 12 zeros)
- *                then those bytes, row by row, in each row in the order of its references
- *   5 deletions  u32 first row id | u32 n | n x u16 row id less the first | n x u16 key group
- *   6 end        u64 rows, u64 deletions, u64 drops in this snapshot | u64 rows that live after it
+ *   1 state      string name | u16 row format (1) | u8 key group rule (enum group_rule) | u64 time to live, ms (0:
+ * none) schema of the key | schema of the value; a schema: u32 fields, each: string name | u8 type | u8 nullable States
+ * come first and are numbered from 0. 2 drop       u32 state | i64 namespace | u64 generation. The table is gone. Delta
+ * only; before the tables. 3 table      u32 state | i64 namespace | u64 generation. What follows, up to the next table,
+ * is its. 4 rows       u32 first row id | u32 n | n x u16 row id less the first | n x u16 key group n x row (as it lies
+ * in memory: layout.c; a reference to more than 12 bytes: u32 length, 12 zeros) then those bytes, row by row, in each
+ * row in the order of its references 5 deletions  u32 first row id | u32 n | n x u16 row id less the first | n x u16
+ * key group 6 end        u64 rows, u64 deletions, u64 drops in this snapshot | u64 rows that live after it
  *
  * A row replaces the one with its row id. A table made again after its namespace was dropped has a new generation.
  */

@@ -5,9 +5,13 @@ static size_t segment_bytes(uint32_t slots) {
   return sizeof(struct index_segment) + (size_t)slots * sizeof(struct index_slot);
 }
 
-/* Linear probing slows down fast above 13/16. */
-static uint32_t segment_limit(uint32_t slots) {
-  return slots / 16 * 13;
+/* Rows in a segment before it grows. Linear probing slows down fast above 13/16. Segments fill at the same pace, so
+ * each full-sized one has a limit of its own, from 10/16 on, or all would be split within a few batches. */
+static uint32_t segment_limit(uint32_t slots, uint32_t tag, uint32_t depth) {
+  uint32_t lowest = slots / 16 * 10, spread = slots / 16 * 3;
+  if (slots < SEGMENT_SLOTS) return lowest + spread;
+  uint32_t number = (uint32_t)((uint64_t)tag >> (32 - depth));
+  return lowest + (uint32_t)((uint64_t)((number + 1) * 0x9e3779b1u) * spread >> 32);
 }
 
 static struct index_segment *segment_new(struct wr_backend *backend, uint32_t slots, uint32_t depth) {
@@ -49,10 +53,9 @@ static bool index_start(struct index *index, struct wr_backend *backend, uint32_
 bool wr_index_presize(struct index *index, struct wr_backend *backend, uint64_t rows) {
   if (index->directory != NULL) return true;
   uint32_t slots = SEGMENT_SLOTS_FIRST, depth = 0;
-  while (slots < SEGMENT_SLOTS && segment_limit(slots) < rows)
+  while (slots < SEGMENT_SLOTS && slots / 16 * 13 < rows)
     slots *= 2;
-  /* Segments fill unevenly, by a few parts in a hundred: a bit below the limit few of them have to be split. */
-  while (depth < 20 && ((uint64_t)segment_limit(slots) * 15 / 16) << depth < rows && slots == SEGMENT_SLOTS)
+  while (depth < 20 && (uint64_t)(SEGMENT_SLOTS / 16 * 11) << depth < rows) /* few have a lower limit */
     depth++;
   return index_start(index, backend, depth, slots);
 }
@@ -109,9 +112,10 @@ static bool split(struct index *index, struct wr_backend *backend, uint32_t tag)
 bool wr_index_reserve(struct index *index, struct wr_backend *backend, uint32_t tag) {
   if (index->directory == NULL) return index_start(index, backend, 0, SEGMENT_SLOTS_FIRST);
   for (;;) {
-    if (index_segment_of(index, tag)->count < segment_limit(index->slot_mask + 1)) return true;
-    bool grown = index->slot_mask + 1 < SEGMENT_SLOTS ? double_only_segment(index, backend)
-                                                      : split(index, backend, tag);
+    const struct index_segment *segment = index_segment_of(index, tag);
+    if (segment->count < segment_limit(index->slot_mask + 1, tag, segment->depth)) return true;
+    bool grown =
+        index->slot_mask + 1 < SEGMENT_SLOTS ? double_only_segment(index, backend) : split(index, backend, tag);
     if (!grown) return false;
   }
 }

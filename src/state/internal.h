@@ -39,12 +39,12 @@ enum {
 
 /* How a row lies in memory, from the schemas alone. */
 struct row_layout {
-  bool is_bigint;         /* the key is one BIGINT without NULL */
-  bool has_null_key;      /* the key is one nullable field */
-  uint32_t value_offset;  /* in the row; the bytes before it are the key */
+  bool is_bigint;        /* the key is one BIGINT without NULL */
+  bool has_null_key;     /* the key is one nullable field */
+  uint32_t value_offset; /* in the row; the bytes before it are the key */
   uint32_t value_size;
   uint32_t row_size;
-  uint32_t field_count;   /* of the value */
+  uint32_t field_count;    /* of the value */
   uint32_t *field_offsets; /* in the value; one block with the three below */
   uint32_t *null_offsets;  /* in the value; UINT32_MAX: the field is not nullable */
   uint32_t *blob_offsets;  /* in the row: where bytes references lie, the key's first */
@@ -52,7 +52,7 @@ struct row_layout {
   uint32_t gap_count;
   struct row_gap {
     uint32_t offset, length;
-  } *gaps; /* in the row: bytes of no field, stored as zeros whatever the owner left in them */
+  } * gaps; /* in the row: bytes of no field, stored as zeros whatever the owner left in them */
   size_t block_bytes;
 };
 
@@ -78,7 +78,7 @@ struct saved_chunk {
 };
 
 struct page {
-  uint8_t *data; /* NULL: a hole, all slots free (after a restore) */
+  uint8_t *data;           /* NULL: a hole, all slots free (after a restore) */
   struct saved_row *saved; /* of snapshot `saved_serial` */
   uint32_t marks_tag[2];
   uint32_t saved_serial;
@@ -98,10 +98,10 @@ struct wr_table {
   struct page_group **groups;
   uint32_t group_count;
   uint32_t group_capacity;
-  uint32_t page_count; /* pages from here on do not exist */
-  uint32_t next_hole;  /* no hole is below */
+  uint32_t page_count;           /* pages from here on do not exist */
+  uint32_t next_hole;            /* no hole is below */
   uint32_t fresh_row, fresh_end; /* slots of the newest page that were never used */
-  uint32_t free_row;   /* head of the deleted slots, linked through their first four bytes; NO_ROW: none */
+  uint32_t free_row;             /* head of the deleted slots, linked through their first four bytes; NO_ROW: none */
   uint64_t row_count;
   struct index index;
   struct blob_pool blobs;
@@ -116,13 +116,13 @@ struct wr_table {
   /* snapshots */
   uint64_t changed_count[2]; /* marks per set, valid with the tag */
   uint32_t changed_tag[2];
-  bool is_known;        /* some snapshot may hold it: its drop must be recorded */
-  bool snapshot_needs;  /* the running snapshot has rows of it yet to write */
-  bool is_dropped;      /* while the running snapshot needs it */
+  bool is_known;         /* some snapshot may hold it: its drop must be recorded */
+  bool snapshot_needs;   /* the running snapshot has rows of it yet to write */
+  bool is_dropped;       /* while the running snapshot needs it */
   uint32_t frozen_pages; /* page_count at the freeze */
   uint64_t frozen_rows;  /* row_count at the freeze */
   uint64_t cursor;       /* next row id that the snapshot looks at */
-  struct saved_chunk *saved_chunks;
+  struct saved_chunk *saved_chunks, *last_saved_chunk;
 
   struct wr_table *next_garbage;
 };
@@ -139,7 +139,7 @@ struct wr_state {
   uint32_t page_shift; /* slots of a page, as a power of two */
   uint32_t page_slots;
   uint32_t mark_words;
-  uint32_t rows_offset; /* of the first row in a page */
+  uint32_t rows_offset;     /* of the first row in a page */
   struct wr_table **tables; /* ascending by namespace */
   uint32_t table_count;
   uint32_t table_capacity;
@@ -164,7 +164,7 @@ struct handle_list {
 struct snapshot {
   bool is_running;
   bool is_base;
-  bool is_empty; /* says nothing that its chain does not say already */
+  bool is_empty;  /* says nothing that its chain does not say already */
   uint32_t phase; /* see snapshot.c */
   uint64_t checkpoint_id;
   uint32_t serial;
@@ -188,25 +188,26 @@ struct wr_backend {
   uint32_t state_count;
   uint64_t next_generation;
 
-  uint32_t set;        /* the set of marks that takes changes; 1 - set is F(N) */
+  uint32_t set; /* the set of marks that takes changes; 1 - set is F(N) */
   uint32_t set_tag[2];
   uint32_t next_tag;
-  uint32_t epoch;      /* grows at every freeze */
+  uint32_t epoch;                /* grows at every freeze */
   struct drop_list drops;        /* since the last freeze */
   struct drop_list frozen_drops; /* of F(N) */
 
-  bool outcome_open;   /* F(N) exists */
+  bool outcome_open; /* F(N) exists */
   uint64_t frozen_checkpoint;
   bool frozen_is_base;
-  bool uploaded;       /* the handle of `frozen_checkpoint` is there */
+  bool uploaded; /* the handle of `frozen_checkpoint` is there */
   bool frozen_is_empty;
-  uint64_t chain_checkpoint;  /* the checkpoint that `chain` stands for */
-  struct handle_list chain;   /* of the last completed checkpoint; with an uploaded delta one more behind `count` */
-  struct handle_list base;    /* of an uploaded base whose outcome is open */
+  uint64_t chain_checkpoint; /* the checkpoint that `chain` stands for */
+  struct handle_list chain;  /* of the last completed checkpoint; with an uploaded delta one more behind `count` */
+  struct handle_list base;   /* of an uploaded base whose outcome is open */
 
   struct snapshot snapshot;
-  struct wr_table *garbage;   /* dropped tables, freed a few blocks at a time */
-  uint64_t waited[WAITED_MAX]; /* prepares that were told to wait; a ring */
+  struct wr_table *garbage;         /* dropped tables, freed a few blocks at a time */
+  struct saved_chunk *spare_chunks; /* of ended snapshots; used again, or freed a few at a time */
+  uint64_t waited[WAITED_MAX];      /* prepares that were told to wait; a ring */
   uint32_t waited_next;
   uint32_t tags[WR_BATCH_ROWS_MAX];
 };
@@ -221,7 +222,7 @@ bool wr_state_grow(struct wr_backend *backend, void *array_pointer, uint32_t *ca
 enum weir_code wr_state_no_memory(const struct wr_state *state, struct weir_error *error);
 enum weir_code wr_backend_register_rule(struct wr_backend *backend, const struct wr_state_descriptor *descriptor,
                                         enum group_rule rule, struct wr_state **out_state, struct weir_error *error);
-/* Frees up to `blocks` blocks of dropped tables. */
+/* Frees up to `blocks` blocks of dropped tables and ended snapshots. */
 void wr_backend_sweep(struct wr_backend *backend, uint32_t blocks);
 
 /* ---- layout.c ---- */
@@ -251,7 +252,8 @@ bool wr_table_mark_slow(struct wr_table *table, uint32_t row_id);
 void wr_table_unite_marks(struct wr_table *table);
 /* Ends what the running snapshot holds of it. */
 void wr_table_end_snapshot(struct wr_table *table);
-/* The row is gone from index and page; its blobs are freed or left to the snapshot. It must be marked (or need none). */
+/* The row is gone from index and page; its blobs are freed or left to the snapshot. It must be marked (or need none).
+ */
 void wr_table_remove_row(struct wr_table *table, uint32_t row_id);
 /* As wr_table_prepare, never WAIT. */
 enum wr_prepare wr_table_prepare_now(struct wr_table *table, const struct wr_key *keys, uint32_t n,

@@ -8,9 +8,12 @@
 
 static uint32_t alignment_of(enum weir_type type) {
   switch (type) {
-  case WEIR_TYPE_BOOLEAN: return 1;
-  case WEIR_TYPE_INT: return 4;
-  default: return 8;
+  case WEIR_TYPE_BOOLEAN:
+    return 1;
+  case WEIR_TYPE_INT:
+    return 4;
+  default:
+    return 8;
   }
 }
 
@@ -24,12 +27,16 @@ static bool is_bytes(enum weir_type type) {
 
 static enum weir_code check_schemas(const struct weir_schema *key, const struct weir_schema *value,
                                     struct weir_error *error) {
-  if (wr_schema_check(key, error) != WEIR_OK) return wr_error_prefix(error, "the key: ");
-  if (value->field_count != 0 && wr_schema_check(value, error) != WEIR_OK) return wr_error_prefix(error, "the value: ");
-  return WEIR_OK;
+  enum weir_code code = wr_schema_check(key, error);
+  if (code != WEIR_OK && error != NULL) wr_error_prefix(error, "the key");
+  if (code != WEIR_OK || value->field_count == 0) return code; /* a value may have no field at all */
+  code = wr_schema_check(value, error);
+  if (code != WEIR_OK && error != NULL) wr_error_prefix(error, "the value");
+  return code;
 }
 
-/* One block for all arrays: offsets, null offsets, blob offsets (key and fields), gaps (before each field, and last). */
+/* One block for all arrays: offsets, null offsets, blob offsets (key and fields), gaps (before each field, and last).
+ */
 static bool allocate_arrays(struct row_layout *layout, struct wr_memory *memory, uint32_t fields) {
   layout->block_bytes = (size_t)(fields * 3 + 1) * sizeof(uint32_t) + (size_t)(fields + 1) * sizeof(struct row_gap);
   layout->field_offsets = wr_alloc(memory, layout->block_bytes, WR_MEMORY_STATE);

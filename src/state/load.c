@@ -177,9 +177,10 @@ static enum weir_code schema_differs(const struct loader *loader, const struct l
   wr_bytes_put(&text, "), now (", 8);
   wr_layout_put_schema(&text, now);
   wr_bytes_put(&text, ")", 2);
-  enum weir_code code =
-      WR_FAIL(error, WEIR_INVALID, "the %s of state \"%s\" is not what was stored: %s; restore it with the job that "
-              "wrote it, or give the state another name", part, state->name, text.failed ? "" : (char *)text.data);
+  enum weir_code code = WR_FAIL(error, WEIR_INVALID,
+                                "the %s of state \"%s\" is not what was stored: %s; restore it with the job that "
+                                "wrote it, or give the state another name",
+                                part, state->name, text.failed ? "" : (char *)text.data);
   wr_bytes_deinit(&text);
   return code;
 }
@@ -320,12 +321,18 @@ static enum weir_code read_record(struct loader *loader, struct weir_error *erro
   if ((kind == RECORD_ROWS || kind == RECORD_DELETIONS) && stream->table == NULL)
     return STREAM_DAMAGED(stream, error, "rows come before their table");
   switch (kind) {
-  case RECORD_DROP: return table_record(loader, true, data, length, error);
-  case RECORD_TABLE: return table_record(loader, false, data, length, error);
-  case RECORD_ROWS: return wr_load_rows(loader, data, length, error);
-  case RECORD_DELETIONS: return wr_load_deletions(loader, data, length, error);
-  case RECORD_END: return end_record(loader, data, length, error);
-  default: return STREAM_DAMAGED(stream, error, "a record of an unknown kind stands");
+  case RECORD_DROP:
+    return table_record(loader, true, data, length, error);
+  case RECORD_TABLE:
+    return table_record(loader, false, data, length, error);
+  case RECORD_ROWS:
+    return wr_load_rows(loader, data, length, error);
+  case RECORD_DELETIONS:
+    return wr_load_deletions(loader, data, length, error);
+  case RECORD_END:
+    return end_record(loader, data, length, error);
+  default:
+    return STREAM_DAMAGED(stream, error, "a record of an unknown kind stands");
   }
 }
 

@@ -54,7 +54,8 @@ static enum weir_code build_index(struct wr_table *table, struct weir_error *err
   struct wr_key key;
   const void *value;
   if (table->row_count == 0) return WEIR_OK;
-  if (!wr_index_presize(&table->index, table->backend, table->row_count)) return wr_state_no_memory(table->state, error);
+  if (!wr_index_presize(&table->index, table->backend, table->row_count))
+    return wr_state_no_memory(table->state, error);
   while (wr_table_next(table, &cursor, &row_id, &key, &value)) {
     row_ids[count++] = row_id;
     if (count < INDEX_ROWS) continue;

@@ -1,9 +1,9 @@
 /* state/snapshot.c: freezing, and writing a snapshot in slices. The task's thread.
  *
  * Freeze gives both sets of marks their new part by number alone, notes the tables, and makes room for what comes later
- * and must not fail. A step then writes tables in order, each by ascending row id, as the rows were at the freeze: a row
- * that changed since lies saved at its page (table.c), every other is still what it was. What is encoded goes to the
- * upload at once, as a copy, so a table that was written is free of the snapshot.
+ * and must not fail. A step then writes tables in order, each by ascending row id, as the rows were at the freeze: a
+ * row that changed since lies saved at its page (table.c), every other is still what it was. What is encoded goes to
+ * the upload at once, as a copy, so a table that was written is free of the snapshot.
  */
 #include "state/format.h"
 #include "state/internal.h"
@@ -74,8 +74,8 @@ enum weir_code wr_backend_freeze(struct wr_backend *backend, uint64_t checkpoint
   wr_backend_unite(backend); /* an outcome that is still unknown: as if aborted */
   uint64_t changed = changed_in(backend, backend->set);
   bool is_base = full || wants_base(backend, changed);
-  bool is_empty = is_base ? backend->chain.count == 0 && backend->row_count == 0
-                          : changed == 0 && backend->drops.first == NULL;
+  bool is_empty =
+      is_base ? backend->chain.count == 0 && backend->row_count == 0 : changed == 0 && backend->drops.first == NULL;
   backend->set = 1 - backend->set;
   backend->set_tag[backend->set] = backend->next_tag++;
   backend->epoch++;
@@ -167,7 +167,7 @@ static void put_end(const struct snapshot *snapshot, struct wr_bytes *out) {
 struct page_part {
   struct wr_table *table;
   uint8_t *data;
-  uint32_t first_row; /* row id of slot 0 */
+  uint32_t first_row;                /* row id of slot 0 */
   uint32_t row_count, deleted_count; /* of snapshot.row_slots, deleted_slots */
   size_t blob_bytes;
   uint32_t end_slot; /* the slots before it are done */
@@ -301,7 +301,8 @@ static size_t write_page(struct wr_table *table, struct wr_bytes *out, size_t bu
   const struct page_group *group = table->groups[page_number >> GROUP_PAGES_SHIFT];
   const struct page *page = group == NULL ? NULL : page_of(table, page_number);
   bool is_wanted = page != NULL && page->data != NULL;
-  if (is_wanted && !snapshot->is_base) is_wanted = page->marks_tag[1 - backend->set] == backend->set_tag[1 - backend->set];
+  if (is_wanted && !snapshot->is_base)
+    is_wanted = page->marks_tag[1 - backend->set] == backend->set_tag[1 - backend->set];
   if (!is_wanted) {
     table->cursor = next_page;
     return PAGE_COST;
@@ -388,8 +389,7 @@ enum wr_snapshot_progress wr_backend_snapshot_step(struct wr_backend *backend, s
   wr_bytes_clear(&snapshot->out);
   bool is_done = write_slice(backend, budget_bytes == 0 ? 1 : budget_bytes);
   if (wr_bytes_check(&snapshot->out, error) != WEIR_OK) return WR_SNAPSHOT_FAILED;
-  if (snapshot->out.length != 0 &&
-      wr_upload_append(upload, snapshot->out.data, snapshot->out.length, error) != WEIR_OK)
+  if (snapshot->out.length != 0 && wr_upload_append(upload, snapshot->out.data, snapshot->out.length, error) != WEIR_OK)
     return WR_SNAPSHOT_FAILED;
   if (!is_done) return WR_SNAPSHOT_MORE;
   end_snapshot(backend);

@@ -1,19 +1,20 @@
 /* state/state.h: keyed state: the state backend of one operator subtask, in memory, paged and copy-on-write.
  *
  * A *backend* holds the states of one operator subtask; a *state* is one declared kind of state (name, key, value
- * schema); a *table* is one namespace of a state (windows use one per slice; without windows it is namespace 0); a *row*
- * is one key's value. A row's id is page number and slot; it holds until the row is deleted or restored.
+ * schema); a *table* is one namespace of a state (windows use one per slice; without windows it is namespace 0); a
+ * *row* is one key's value. A row's id is page number and slot; it holds until the row is deleted or restored.
  *
  * Access is by batch and can say "not yet": prepare() answers READY or WAIT; after READY, rows() cannot fail and its
  * pointers hold until the operator returns to the task. WRITE finds or inserts and has done all copying before it hands
  * out a pointer; READ finds. What a WRITE handed out counts as changed.
  *
  * Snapshots are incremental. freeze(N) is the synchronous part: O(tables), it moves the marks of changed and deleted
- * rows aside as F(N). snapshot_step() then writes base or delta in slices, between which rows may change: a write to a
- * page that the snapshot still needs copies the page first and the old page is the snapshot's. F(N) lives until N's
- * outcome is known: completed(N) drops it, aborted(N) unites it with the new marks; freeze(N+1) with N's outcome unknown
- * does as aborted(N), and the delta then stands on the last completed checkpoint. A base is written when there is none
- * or when the deltas' bytes exceed half of its.
+ * rows aside as F(N). snapshot_step() then writes base or delta in slices, between which rows may change: the first
+ * write to a row that the snapshot still needs copies that row first, and the copy is the snapshot's. F(N) lives until
+ * N's outcome is known: completed(N) drops it, aborted(N) unites it with the new marks; freeze(N+1) with N's outcome
+ * unknown does as aborted(N), and the delta then stands on the last completed checkpoint. A base is written when there
+ * is none, when the deltas' bytes exceed half of its, when more than half of the rows changed, and when the chain has 64
+ * handles. Where nothing changed nothing is written, and the chain stays as it is.
  *
  * One thread (the task's), except restore, which runs inside a call before the task starts.
  */
@@ -32,15 +33,15 @@ struct wr_backend_options {
   struct wr_key_group_range range; /* key groups of this subtask */
   uint32_t max_parallelism;
   uint64_t index_seed;
-  uint32_t wait_one_in;            /* 0: prepare is always READY; n: answers WAIT first, at random, once in n (simulator) */
+  uint32_t wait_one_in;            /* 0: prepare is always READY; n: one in n answers WAIT first (simulator) */
   uint64_t wait_seed;
 };
 
 struct wr_state_descriptor {
   const char *name;                 /* unique within the operator; borrowed until registered */
   const struct weir_schema *key;    /* key fields' types; a single BIGINT key has the fast path */
-  const struct weir_schema *value;  /* fields of the value */
-  uint64_t time_to_live_ms;         /* 0: none; recorded, expired lazily */
+  const struct weir_schema *value;  /* fields of the value; there may be none */
+  uint64_t time_to_live_ms;         /* 0: none; recorded with the state; the backend itself expires nothing */
 };
 
 enum weir_code wr_backend_new(const struct wr_backend_options *options, struct wr_backend **out_backend,
@@ -67,7 +68,7 @@ void wr_value_set_null(struct wr_table *table, void *value, uint32_t field, bool
 
 /* ---- tables ---- */
 
-/* The table of a namespace, made where missing. NULL: no memory. */
+/* The table of a namespace (not INT64_MIN), made where missing. NULL: no memory. */
 struct wr_table *wr_state_table(struct wr_state *state, int64_t name_space);
 /* Forgets a namespace with all its rows: O(1) in rows as far as the allocator allows. A table made again is new. */
 enum weir_code wr_state_drop(struct wr_state *state, int64_t name_space, struct weir_error *error);
@@ -92,7 +93,7 @@ const uint32_t *wr_table_row_ids(const struct wr_table *table);
 const uint8_t *wr_table_row_is_new(const struct wr_table *table);
 /* Deletes the row of key i of the last prepare (WRITE). Twice is fine. */
 void wr_table_delete(struct wr_table *table, uint32_t i);
-/* Deletes by row id, outside of a prepare. Cannot fail. */
+/* Deletes by row id, outside of a prepare. NO_MEMORY only where a running snapshot needs a copy; nothing changed then. */
 enum weir_code wr_table_delete_row(struct wr_table *table, uint32_t row_id, struct weir_error *error);
 
 /* Walks the rows in id order, read only: *cursor starts at 0; false at the end. */
@@ -110,9 +111,12 @@ uint64_t wr_backend_row_count(const struct wr_backend *backend);
 
 enum wr_snapshot_progress { WR_SNAPSHOT_MORE, WR_SNAPSHOT_WRITTEN, WR_SNAPSHOT_FAILED };
 
-/* The synchronous part at barrier N. `full` asks for a base. No snapshot may be running. On NO_MEMORY nothing changed. */
-enum weir_code wr_backend_freeze(struct wr_backend *backend, uint64_t checkpoint_id, bool full, struct weir_error *error);
-/* Writes the next slice, about `budget_bytes`, into `upload` (which must be OPEN). WRITTEN: all of it; finish the upload. */
+/* The synchronous part at barrier N. `full` asks for a base. No snapshot may be running. On NO_MEMORY nothing
+ * changed. */
+enum weir_code wr_backend_freeze(struct wr_backend *backend, uint64_t checkpoint_id, bool full,
+                                 struct weir_error *error);
+/* Writes the next slice, about `budget_bytes`, into `upload` (which must be OPEN). WRITTEN: all of it (which may be no
+ * byte at all); finish the upload. After FAILED only wr_backend_snapshot_cancel or wr_backend_aborted. */
 enum wr_snapshot_progress wr_backend_snapshot_step(struct wr_backend *backend, struct wr_upload *upload,
                                                    size_t budget_bytes, struct weir_error *error);
 /* The upload's handle, taken over: the chain of checkpoint N is now known. */
@@ -134,16 +138,16 @@ struct wr_backend_chain {
   struct wr_key_group_range range;
 };
 /* Fills an empty backend, all states registered, with the rows of its key groups. One chain of exactly its range keeps
- * its row ids, and the next snapshot is a delta on it; otherwise rows get new ids and the next snapshot is a base. CORRUPT,
- * or INVALID naming the state when a stored schema differs from the registered one or nobody registered it (unless
+ * its row ids, and the next snapshot is a delta on it; otherwise rows get new ids and the next snapshot is a base.
+ * CORRUPT, or INVALID naming the state when a stored schema differs from the registered one or nobody registered it (unless
  * `allow_non_restored`: then *out_dropped_rows counts). */
 enum weir_code wr_backend_restore(struct wr_backend *backend, struct wr_store *store,
                                   const struct wr_backend_chain *chains, uint32_t chain_count, bool allow_non_restored,
                                   uint64_t *out_dropped_rows, struct weir_error *error);
 
 /* For `weir check`: one line of text per state of a chain (name, key, value, rows, bytes), through `line`. */
-enum weir_code wr_backend_describe(struct wr_store *store, const struct wr_backend_chain *chain, struct wr_memory *memory,
-                                   void (*line)(void *argument, const char *text), void *argument,
-                                   struct weir_error *error);
+enum weir_code wr_backend_describe(struct wr_store *store, const struct wr_backend_chain *chain,
+                                   struct wr_memory *memory, void (*line)(void *argument, const char *text),
+                                   void *argument, struct weir_error *error);
 
 #endif

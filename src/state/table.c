@@ -34,11 +34,10 @@ static void free_results(struct wr_table *table) {
 }
 
 static void free_saved(struct wr_table *table) {
-  while (table->saved_chunks != NULL) {
-    struct saved_chunk *chunk = table->saved_chunks;
-    table->saved_chunks = chunk->next;
-    wr_state_release(table->backend, chunk, chunk->bytes);
-  }
+  if (table->saved_chunks == NULL) return;
+  table->last_saved_chunk->next = table->backend->spare_chunks;
+  table->backend->spare_chunks = table->saved_chunks;
+  table->saved_chunks = table->last_saved_chunk = NULL;
 }
 
 static bool free_pages(struct wr_table *table, uint32_t *blocks) {
@@ -146,17 +145,30 @@ void wr_table_give_slot(struct wr_table *table, uint32_t row_id) {
 
 /* ---- marks ---- */
 
+static struct saved_chunk *take_chunk(struct wr_table *table, size_t row_bytes) {
+  struct wr_backend *backend = table->backend;
+  struct saved_chunk *chunk = backend->spare_chunks;
+  size_t bytes = table->saved_chunks == NULL ? SAVED_CHUNK_BYTES / 16 : SAVED_CHUNK_BYTES;
+  if (chunk != NULL && chunk->bytes - sizeof *chunk >= row_bytes) {
+    backend->spare_chunks = chunk->next;
+  } else {
+    if (bytes < sizeof *chunk + row_bytes) bytes = sizeof *chunk + row_bytes;
+    chunk = wr_state_alloc(backend, bytes, WR_MEMORY_SNAPSHOT);
+    if (chunk == NULL) return NULL;
+    chunk->bytes = bytes;
+  }
+  chunk->used = 0;
+  chunk->next = table->saved_chunks;
+  table->saved_chunks = chunk;
+  if (table->last_saved_chunk == NULL) table->last_saved_chunk = chunk;
+  return chunk;
+}
+
 static struct saved_row *take_saved(struct wr_table *table) {
   size_t bytes = sizeof(struct saved_row) + table->state->layout.row_size;
   struct saved_chunk *chunk = table->saved_chunks;
-  if (chunk == NULL || chunk->bytes - sizeof *chunk - chunk->used < bytes) {
-    size_t block = chunk == NULL ? SAVED_CHUNK_BYTES / 16 : SAVED_CHUNK_BYTES;
-    if (block < sizeof *chunk + bytes) block = sizeof *chunk + bytes;
-    chunk = wr_state_alloc(table->backend, block, WR_MEMORY_SNAPSHOT);
-    if (chunk == NULL) return NULL;
-    *chunk = (struct saved_chunk){.next = table->saved_chunks, .bytes = block};
-    table->saved_chunks = chunk;
-  }
+  if (chunk == NULL || chunk->bytes - sizeof *chunk - chunk->used < bytes) chunk = take_chunk(table, bytes);
+  if (chunk == NULL) return NULL;
   struct saved_row *saved = (struct saved_row *)(void *)(chunk->data + chunk->used);
   chunk->used += bytes;
   return saved;

@@ -77,8 +77,8 @@ static inline enum weir_code test_world_sync(struct wr_files *files, struct wr_f
   (void)files, (void)file, (void)error;
   return WEIR_OK;
 }
-static inline enum weir_code test_world_info(struct wr_files *files, struct wr_file *file, struct wr_file_info *out_info,
-                                             struct weir_error *error) {
+static inline enum weir_code test_world_info(struct wr_files *files, struct wr_file *file,
+                                             struct wr_file_info *out_info, struct weir_error *error) {
   (void)files, (void)error;
   *out_info = (struct wr_file_info){.size_bytes = file->length};
   return WEIR_OK;
@@ -166,8 +166,11 @@ static inline bool test_upload_end(struct wr_upload *upload, struct wr_handle *o
 static inline enum wr_snapshot_progress test_slice(struct wr_backend *backend, struct wr_upload *upload, size_t budget,
                                                    struct weir_error *error) {
   uint64_t wake = UINT64_MAX;
-  while (wr_upload_step(upload, 0, &wake) == WR_UPLOAD_FULL) {
-  }
+  enum wr_upload_state state;
+  do {
+    state = wr_upload_step(upload, 0, &wake);
+  } while (state == WR_UPLOAD_FULL);
+  if (state == WR_UPLOAD_FAILED) return WR_SNAPSHOT_FAILED;
   return wr_backend_snapshot_step(backend, upload, budget, error);
 }
 
@@ -178,11 +181,14 @@ static inline bool test_snapshot(struct test_world *world, struct wr_backend *ba
   struct wr_handle handle;
   if (wr_backend_freeze(backend, id, full, &error) != WEIR_OK) return false;
   struct wr_upload *upload = test_upload_new(world, &error);
-  enum wr_snapshot_progress progress;
-  do {
+  enum wr_snapshot_progress progress = upload == NULL ? WR_SNAPSHOT_FAILED : WR_SNAPSHOT_MORE;
+  while (progress == WR_SNAPSHOT_MORE)
     progress = test_slice(backend, upload, 256 * 1024, &error);
-  } while (progress == WR_SNAPSHOT_MORE);
-  if (progress != WR_SNAPSHOT_WRITTEN || !test_upload_end(upload, &handle)) return false;
+  if (progress != WR_SNAPSHOT_WRITTEN) {
+    wr_upload_free(upload);
+    return false;
+  }
+  if (!test_upload_end(upload, &handle)) return false;
   if (out_bytes != NULL) *out_bytes = handle.length;
   wr_backend_snapshot_uploaded(backend, id, &handle);
   return true;

@@ -1,9 +1,10 @@
 /* state/test_state_model.c: keyed state against a naive model, at random.
  *
  * A job of one to four subtasks keeps three states in four namespaces. Random changes go to the backends and to the
- * model, an array of every key that can be. Checkpoints freeze all subtasks and copy the model; their slices are written
- * between further changes. A checkpoint is completed, aborted or left open, with notices that get lost, and the job is
- * thrown away now and then and restored, at the same or another parallelism: what it then holds must be the copy.
+ * model, an array of every key that can be. Checkpoints freeze all subtasks and copy the model; their slices are
+ * written between further changes. A checkpoint is completed, aborted or left open, with notices that get lost, and the
+ * job is thrown away now and then and restored, at the same or another parallelism: what it then holds must be the
+ * copy.
  */
 #include "state/test_state.h"
 
@@ -39,7 +40,7 @@ struct job {
   struct wr_backend *backends[SUBTASKS_MAX];
   struct wr_state *states[SUBTASKS_MAX][STATES];
   struct wr_upload *uploads[SUBTASKS_MAX]; /* NULL: written */
-  bool is_running; /* a checkpoint */
+  bool is_running;                         /* a checkpoint */
   uint64_t checkpoint_id;
   model_rows rows;
   struct checkpoint pending, completed;
@@ -134,7 +135,10 @@ static bool change_row(struct job *job, struct wr_table *table, uint32_t state, 
   if (text_field[state] == NO_TEXT || !wr_random_one_in(&job->random, 2)) return true;
   static const uint32_t limits[] = {8, 14, 40, 200, 3000, 70000};
   uint32_t pick = (uint32_t)wr_random_below(&job->random, 60);
-  row->text_length = (uint32_t)wr_random_below(&job->random, limits[pick < 12 ? pick % 4 : pick < 14 ? 4 : pick == 14 ? 5 : pick % 3]);
+  row->text_length = (uint32_t)wr_random_below(&job->random, limits[pick < 12    ? pick % 4
+                                                                    : pick < 14  ? 4
+                                                                    : pick == 14 ? 5
+                                                                                 : pick % 3]);
   row->text_seed = (uint32_t)wr_random_next(&job->random);
   make_text(row, text_buffer);
   if (wr_value_set_bytes(table, value, text_field[state], text_buffer, row->text_length, &error) != WEIR_OK)
@@ -151,7 +155,8 @@ static bool access_rows(struct job *job) {
   uint32_t state = (uint32_t)wr_random_below(&job->random, STATES);
   uint32_t space = (uint32_t)wr_random_below(&job->random, SPACES);
   uint32_t subtask = (uint32_t)wr_random_below(&job->random, job->parallelism);
-  uint32_t n = 0, want = 1 + (uint32_t)wr_random_below(&job->random, 40), what = (uint32_t)wr_random_below(&job->random, 4);
+  uint32_t n = 0, want = 1 + (uint32_t)wr_random_below(&job->random, 40),
+           what = (uint32_t)wr_random_below(&job->random, 4);
   static struct key_buffer buffers[40];
   struct wr_key list[40];
   uint32_t numbers[40];
@@ -398,8 +403,10 @@ static bool step_checkpoint(struct job *job) {
 
 static bool one_step(struct job *job) {
   if (job->is_running) {
-    if (wr_random_one_in(&job->random, 600)) abort_checkpoint(job);
-    else if (wr_random_one_in(&job->random, 3)) return step_checkpoint(job);
+    if (wr_random_one_in(&job->random, 600))
+      abort_checkpoint(job);
+    else if (wr_random_one_in(&job->random, 3))
+      return step_checkpoint(job);
   } else if (wr_random_one_in(&job->random, 10)) {
     return begin_checkpoint(job);
   }

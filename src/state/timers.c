@@ -26,7 +26,7 @@ struct wr_timers {
   uint64_t count, capacity;
   uint32_t *places; /* by row id: place in the heap */
   uint64_t place_capacity;
-  struct wr_bytes key;  /* canonical bytes of (time, key) */
+  struct wr_bytes key;   /* canonical bytes of (time, key) */
   struct wr_bytes taken; /* keys of the timers that were handed out */
 };
 
@@ -163,7 +163,7 @@ static enum weir_code register_state(struct wr_timers *timers, struct wr_backend
       text.length--; /* not within a character */
     wr_bytes_put_u8(&text, '~');
     for (int shift = 60; shift >= 0; shift -= 4)
-      wr_bytes_put_u8(&text, (uint8_t)"0123456789abcdef"[hash >> shift & 15]);
+      wr_bytes_put_u8(&text, (uint8_t) "0123456789abcdef"[hash >> shift & 15]);
   }
   wr_bytes_put(&text, ")", 2);
   enum weir_code code = wr_bytes_check(&text, error);

@@ -1,0 +1,389 @@
+/* state/test_state_restore.c: incremental snapshots by size; what a restore refuses; damaged bytes; no memory. */
+#include "state/test_state.h"
+
+static bool write_keys(struct wr_table *table, int64_t first, int64_t count, int64_t step, int64_t number) {
+  for (int64_t done = 0; done < count;) {
+    int64_t keys[WR_BATCH_ROWS_MAX];
+    uint32_t n = 0;
+    for (; n < WR_BATCH_ROWS_MAX && done < count; n++, done++)
+      keys[n] = first + done * step;
+    if (wr_table_prepare_bigints(table, keys, n, WR_ACCESS_WRITE, NULL) != WR_PREPARE_READY) return false;
+    for (uint32_t i = 0; i < n; i++)
+      *(int64_t *)wr_table_rows(table)[i] = number;
+  }
+  return true;
+}
+
+static bool delete_keys(struct wr_table *table, int64_t first, int64_t count) {
+  for (int64_t done = 0; done < count;) {
+    int64_t keys[WR_BATCH_ROWS_MAX];
+    uint32_t n = 0;
+    for (; n < WR_BATCH_ROWS_MAX && done < count; n++, done++)
+      keys[n] = first + done;
+    if (wr_table_prepare_bigints(table, keys, n, WR_ACCESS_WRITE, NULL) != WR_PREPARE_READY) return false;
+    for (uint32_t i = 0; i < n; i++)
+      wr_table_delete(table, i);
+  }
+  return true;
+}
+
+static struct wr_backend *restored(struct test_world *world, const struct wr_backend *from,
+                                   struct wr_state **out_state) {
+  struct wr_backend_chain chain = {.range = {0, 128}};
+  chain.handles = wr_backend_chain(from, &chain.count);
+  struct wr_backend *backend = test_count_backend(world, 0, 1, out_state);
+  struct weir_error error;
+  uint64_t dropped;
+  if (wr_backend_restore(backend, &world->store, &chain, 1, false, &dropped, &error) == WEIR_OK) return backend;
+  fprintf(stderr, "%s\n", error.message);
+  wr_backend_free(backend);
+  return NULL;
+}
+
+static uint32_t chain_count(const struct wr_backend *backend) {
+  uint32_t count;
+  wr_backend_chain(backend, &count);
+  return count;
+}
+
+/* 1 M rows, 1 % changed: the delta is under 3 % of a base. */
+TEST(incremental) {
+  enum { ROWS = 1000000 };
+  struct test_world *world = test_world_new();
+  test_world_use_heap(world);
+  struct wr_state *state;
+  struct wr_backend *backend = test_count_backend(world, 0, 1, &state), *other;
+  struct wr_table *table = wr_state_table(state, 0);
+  uint64_t base = 0, delta = 0;
+  CHECK(write_keys(table, 0, ROWS, 1, 1));
+  CHECK(test_snapshot(world, backend, 1, false, &base));
+  wr_backend_completed(backend, 1);
+  CHECK(write_keys(table, 7, ROWS / 100, 97, 2));
+  CHECK(test_snapshot(world, backend, 2, false, &delta));
+  wr_backend_completed(backend, 2);
+  printf("base %" PRIu64 " bytes, delta of 1 %% of the rows %" PRIu64 " bytes: %.2f %%\n", base, delta,
+         100.0 * (double)delta / (double)base);
+  CHECK(delta * 100 < base * 3);
+  CHECK_INT(chain_count(backend), 2);
+  other = restored(world, backend, &state);
+  CHECK(other != NULL);
+  CHECK_INT(wr_backend_row_count(other), ROWS);
+  table = wr_state_table(state, 0);
+  int64_t keys[] = {7, 8, 7 + 97, 7 + 97 * (ROWS / 100), ROWS - 1, ROWS};
+  const int64_t expected[] = {2, 1, 2, 1, 1, 0};
+  CHECK_INT(wr_table_prepare_bigints(table, keys, 6, WR_ACCESS_READ, NULL), WR_PREPARE_READY);
+  for (int i = 0; i < 5; i++)
+    CHECK_INT(*(int64_t *)wr_table_rows(table)[i], expected[i]);
+  CHECK(wr_table_rows(table)[5] == NULL);
+  /* The restored one goes on with deltas; nothing changed is nothing written. */
+  CHECK(test_snapshot(world, other, 3, false, &delta));
+  CHECK_INT(delta, 0);
+  CHECK_INT(chain_count(other), 2);
+  wr_backend_completed(other, 3);
+  CHECK(write_keys(table, 0, 10, 1, 3));
+  CHECK(test_snapshot(world, other, 4, false, &delta));
+  CHECK(delta < 1000);
+  CHECK_INT(chain_count(other), 3);
+  wr_backend_free(other);
+  wr_backend_free(backend);
+  CHECK_INT(world->beyond.total_bytes, 0);
+  test_world_free(world);
+}
+
+/* Everything deleted, in deltas: restored empty. */
+TEST(all_deleted) {
+  enum { ROWS = 20000 };
+  struct test_world *world = test_world_new();
+  struct wr_state *state;
+  struct wr_backend *backend = test_count_backend(world, 0, 1, &state), *other;
+  struct wr_table *table = wr_state_table(state, 0);
+  uint64_t id = 1, most = 0;
+  CHECK(test_snapshot(world, backend, id, false, NULL));
+  wr_backend_completed(backend, id++);
+  CHECK_INT(chain_count(backend), 0); /* there never was a row */
+  CHECK(write_keys(table, 0, ROWS, 1, 1));
+  CHECK(test_snapshot(world, backend, id, false, NULL));
+  wr_backend_completed(backend, id++);
+  for (int64_t left = ROWS; left > 0; id++) {
+    int64_t count = left < 100 ? left : left / 3;
+    CHECK(delete_keys(table, ROWS - left, count));
+    left -= count;
+    CHECK(test_snapshot(world, backend, id, false, NULL));
+    wr_backend_completed(backend, id);
+    if (chain_count(backend) > most) most = chain_count(backend);
+    other = restored(world, backend, &state);
+    CHECK(other != NULL);
+    CHECK_INT(wr_backend_row_count(other), left);
+    /* Freed places are used again before memory grows. */
+    uint64_t before = wr_backend_bytes(other);
+    CHECK(left < ROWS / 2 || write_keys(wr_state_table(state, 0), -ROWS, ROWS - left, 1, 1));
+    CHECK(left < ROWS / 2 || wr_backend_bytes(other) < before + ROWS * 10);
+    wr_backend_free(other);
+  }
+  CHECK(most > 1);
+  wr_backend_free(backend);
+  CHECK_INT(world->memory.living_count, 0);
+  test_world_free(world);
+}
+
+/* Deltas add up to half of a base, then comes a base; a chain is never endless. */
+TEST(base_again) {
+  struct test_world *world = test_world_new();
+  struct wr_state *state;
+  struct wr_backend *backend = test_count_backend(world, 0, 1, &state);
+  struct wr_table *table = wr_state_table(state, 0);
+  uint32_t longest = 0, bases = 0;
+  CHECK(write_keys(table, 0, 100000, 1, 1));
+  for (uint64_t id = 1; id < 200; id++) {
+    CHECK(write_keys(table, (int64_t)id, id < 100 ? 10 : 5000, 1, (int64_t)id));
+    CHECK(test_snapshot(world, backend, id, false, NULL));
+    wr_backend_completed(backend, id);
+    uint32_t count;
+    const struct wr_handle *chain = wr_backend_chain(backend, &count);
+    uint64_t deltas = 0;
+    for (uint32_t i = 1; i + 1 < count; i++)
+      deltas += chain[i].length;
+    CHECK(deltas <= chain[0].length / 2);
+    if (count > longest) longest = count;
+    bases += count == 1;
+  }
+  CHECK_INT(longest, 64);
+  CHECK(bases > 5);
+  wr_backend_free(backend);
+  CHECK_INT(world->memory.living_count, 0);
+  test_world_free(world);
+}
+
+/* ---- what does not fit ---- */
+
+static const struct weir_field int_value[] = {{.name = "n", .type = WEIR_TYPE_INT}};
+static const struct weir_schema int_value_schema = {.fields = int_value, .field_count = 1};
+
+static struct wr_backend *other_backend(struct test_world *world, const char *name, const struct weir_schema *value,
+                                        uint32_t max_parallelism) {
+  const struct wr_backend_options options = test_options(world, 0, 1, max_parallelism);
+  const struct wr_state_descriptor descriptor = {.name = name, .key = &test_bigint_key_schema, .value = value};
+  struct wr_backend *backend;
+  struct wr_state *state;
+  if (wr_backend_new(&options, &backend, NULL) != WEIR_OK) return NULL;
+  return wr_backend_register(backend, &descriptor, &state, NULL) == WEIR_OK ? backend : NULL;
+}
+
+static void copy_line(void *argument, const char *text) {
+  snprintf(argument, 512, "%s", text);
+}
+
+TEST(refusals) {
+  struct test_world *world = test_world_new();
+  struct wr_state *state;
+  struct weir_error error;
+  struct wr_backend *backend = test_count_backend(world, 0, 1, &state), *other;
+  CHECK(write_keys(wr_state_table(state, 0), 0, 5000, 1, 1));
+  CHECK(write_keys(wr_state_table(state, 9), 0, 10, 1, 1));
+  CHECK(test_snapshot(world, backend, 1, false, NULL));
+  wr_backend_completed(backend, 1);
+  CHECK(delete_keys(wr_state_table(state, 0), 0, 1000));
+  CHECK(test_snapshot(world, backend, 2, false, NULL));
+  struct wr_backend_chain chain = {.range = {0, 128}};
+  chain.handles = wr_backend_chain(backend, &chain.count);
+  CHECK_INT(chain.count, 2);
+  uint64_t dropped = 0;
+
+  other = other_backend(world, "count", &int_value_schema, 128);
+  CHECK_INT(wr_backend_restore(other, &world->store, &chain, 1, true, &dropped, &error), WEIR_INVALID);
+  CHECK(strstr(error.message, "the value of state \"count\"") &&
+        strstr(error.message, "stored (n BIGINT NOT NULL), now (n INT NOT NULL)"));
+  wr_backend_free(other);
+  other = other_backend(world, "sum", &test_count_value_schema, 128);
+  CHECK_INT(wr_backend_restore(other, &world->store, &chain, 1, false, &dropped, &error), WEIR_INVALID);
+  CHECK(strstr(error.message, "\"count\"") && strstr(error.message, "--allow-non-restored-state"));
+  wr_backend_free(other);
+  other = other_backend(world, "sum", &test_count_value_schema, 128);
+  CHECK_INT(wr_backend_restore(other, &world->store, &chain, 1, true, &dropped, &error), WEIR_OK);
+  CHECK_INT(dropped, 4010);
+  CHECK_INT(chain_count(other), 0); /* what was dropped must not come back with the next checkpoint */
+  wr_backend_free(other);
+  other = other_backend(world, "count", &test_count_value_schema, 64);
+  chain.range.end = 64;
+  CHECK_INT(wr_backend_restore(other, &world->store, &chain, 1, true, &dropped, &error), WEIR_CORRUPT);
+  wr_backend_free(other);
+  other = other_backend(world, "count", &test_count_value_schema, 64);
+  chain.range.end = 128;
+  CHECK_INT(wr_backend_restore(other, &world->store, &chain, 1, true, &dropped, &error), WEIR_INVALID);
+  CHECK(strstr(error.message, "maximum parallelism of 128") != NULL);
+  wr_backend_free(other);
+  /* A chain without its base, and one with a gap. */
+  struct wr_backend_chain part = {.handles = chain.handles + 1, .count = 1, .range = {0, 128}};
+  other = other_backend(world, "count", &test_count_value_schema, 128);
+  CHECK_INT(wr_backend_restore(other, &world->store, &part, 1, true, &dropped, &error), WEIR_CORRUPT);
+  wr_backend_free(other);
+
+  char line[512];
+  CHECK_INT(wr_backend_describe(&world->store, &chain, world->used, copy_line, line, &error), WEIR_OK);
+  CHECK(strstr(line, "state \"count\": key (id BIGINT NOT NULL), value (n BIGINT NOT NULL), 4010 rows, ") == line);
+  wr_backend_free(backend);
+  CHECK_INT(world->memory.living_count, 0);
+  test_world_free(world);
+}
+
+/* ---- damage behind the checksums ---- */
+
+static const struct weir_field text_value[] = {{.name = "n", .type = WEIR_TYPE_INT, .nullable = true},
+                                               {.name = "text", .type = WEIR_TYPE_STRING}};
+static const struct weir_schema text_value_schema = {.fields = text_value, .field_count = 2};
+static const struct weir_field text_key[] = {{.name = "name", .type = WEIR_TYPE_STRING}};
+static const struct weir_schema text_key_schema = {.fields = text_key, .field_count = 1};
+
+static struct wr_backend *text_backend(struct test_world *world, uint32_t subtask, uint32_t parallelism,
+                                       struct wr_state **out_state) {
+  const struct wr_backend_options options = test_options(world, subtask, parallelism, 16);
+  const struct wr_state_descriptor descriptor = {.name = "texts", .key = &text_key_schema, .value = &text_value_schema};
+  struct wr_backend *backend;
+  if (wr_backend_new(&options, &backend, NULL) != WEIR_OK) return NULL;
+  if (wr_backend_register(backend, &descriptor, out_state, NULL) == WEIR_OK) return backend;
+  wr_backend_free(backend);
+  return NULL;
+}
+
+static bool write_texts(struct wr_table *table, uint32_t first, uint32_t count, bool deletes) {
+  if (table == NULL) return false;
+  for (uint32_t i = first; i < first + count; i++) {
+    char text[80];
+    int length = snprintf(text, sizeof text, i % 2 ? "%u" : "a key of many bytes, number %u", i);
+    struct wr_key key = {.bytes = (const uint8_t *)text, .length = (uint32_t)length};
+    if (wr_table_prepare(table, &key, 1, WR_ACCESS_WRITE, NULL) != WR_PREPARE_READY) return false;
+    if (deletes) {
+      wr_table_delete(table, 0);
+    } else if (wr_value_set_bytes(table, wr_table_rows(table)[0], 1, text, (size_t)length - 1 + i % 2, NULL) !=
+               WEIR_OK) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/* A chain of a base and two deltas, small enough to be inline. */
+static bool make_chain(struct test_world *world, struct wr_backend *backend, struct wr_state *state) {
+  if (!write_texts(wr_state_table(state, 1), 0, 120, false) || !write_texts(wr_state_table(state, 2), 0, 8, false))
+    return false;
+  if (!test_snapshot(world, backend, 1, false, NULL)) return false;
+  wr_backend_completed(backend, 1);
+  if (!write_texts(wr_state_table(state, 1), 10, 6, true) || wr_state_drop(state, 2, NULL) != WEIR_OK) return false;
+  if (!test_snapshot(world, backend, 2, false, NULL)) return false;
+  wr_backend_completed(backend, 2);
+  if (!write_texts(wr_state_table(state, 1), 115, 8, false) || !write_texts(wr_state_table(state, 2), 3, 3, false))
+    return false;
+  return test_snapshot(world, backend, 3, false, NULL);
+}
+
+/* Restores it in one of several ways; what matters is that nothing breaks. */
+static enum weir_code restore_texts(struct test_world *world, const struct wr_backend_chain *chain, uint32_t way,
+                                    uint64_t *out_rows) {
+  struct weir_error error = {0};
+  uint64_t dropped = 0;
+  struct wr_state *state;
+  if (way == 2) {
+    char line[512];
+    return wr_backend_describe(&world->store, chain, world->used, copy_line, line, &error);
+  }
+  struct wr_backend *backend = text_backend(world, 0, way == 0 ? 1 : 2, &state);
+  if (backend == NULL) return WEIR_NO_MEMORY;
+  enum weir_code code = wr_backend_restore(backend, &world->store, chain, 1, true, &dropped, &error);
+  *out_rows = wr_backend_row_count(backend);
+  if (code == WEIR_OK &&
+      (!write_texts(wr_state_table(state, 1), 0, 0, false) || wr_state_drop(state, 1, NULL) != WEIR_OK))
+    code = WEIR_INTERNAL;
+  wr_backend_free(backend);
+  return code;
+}
+
+TEST(damage_behind_the_checksums) {
+  struct test_world *world = test_world_new();
+  struct wr_random random = wr_random_of(test_seed());
+  struct wr_state *state;
+  struct wr_backend *backend = text_backend(world, 0, 1, &state);
+  CHECK(make_chain(world, backend, state));
+  struct wr_backend_chain chain = {.range = {0, 16}};
+  chain.handles = wr_backend_chain(backend, &chain.count);
+  CHECK_INT(chain.count, 3);
+  uint64_t rows, refused = 0, tries = 0;
+  CHECK_INT(restore_texts(world, &chain, 0, &rows), WEIR_OK);
+  CHECK_INT(rows, 120 - 6 + 3 + 3);
+  uint64_t blocks = world->memory.living_count;
+  for (uint32_t h = 0; h < 3; h++) {
+    struct wr_handle handles[3];
+    memcpy(handles, chain.handles, sizeof handles);
+    CHECK(handles[h].file[0] == 0);
+    size_t length = (size_t)handles[h].length;
+    uint8_t *bytes = malloc(length);
+    struct wr_backend_chain damaged = {.handles = handles, .count = 3, .range = {0, 16}};
+    for (size_t place = 0; place < length; place++)
+      for (uint32_t kind = 0; kind < 5; kind++) {
+        memcpy(bytes, chain.handles[h].inline_bytes, length);
+        handles[h].inline_bytes = bytes;
+        handles[h].length = length;
+        if (kind == 0) bytes[place] ^= (uint8_t)(1u << wr_random_below(&random, 8));
+        if (kind == 1) bytes[place] = (uint8_t)wr_random_next(&random);
+        if (kind == 2) bytes[place] = 0xff;
+        if (kind == 3) memset(bytes + place, 0xff, length - place < 4 ? length - place : 4);
+        if (kind == 4) handles[h].length = place;
+        enum weir_code code = restore_texts(world, &damaged, (uint32_t)(place + kind) % 3, &rows);
+        CHECK(code == WEIR_OK || code == WEIR_CORRUPT || code == WEIR_INVALID || code == WEIR_NEWER);
+        CHECK(kind != 4 || code == WEIR_CORRUPT);
+        refused += code != WEIR_OK;
+        tries++;
+      }
+    free(bytes);
+  }
+  CHECK_INT(world->memory.living_count, blocks);
+  printf("%" PRIu64 " damaged chains, %" PRIu64 " refused, the others differ in a value only\n", tries, refused);
+  CHECK(refused * 3 > tries);
+  wr_backend_free(backend);
+  CHECK_INT(world->memory.living_count, 0);
+  test_world_free(world);
+}
+
+/* ---- no memory ---- */
+
+/* A whole life: changes, three snapshots, an abort, a restore at two parallelisms. */
+static bool scenario(struct test_world *world) {
+  struct wr_state *state;
+  struct wr_backend *backend = text_backend(world, 0, 1, &state);
+  if (backend == NULL) return false;
+  bool is_done = make_chain(world, backend, state);
+  struct wr_backend_chain chain = {.range = {0, 16}};
+  chain.handles = wr_backend_chain(backend, &chain.count);
+  uint64_t rows = 0;
+  for (uint32_t way = 0; is_done && way < 3; way++)
+    is_done = restore_texts(world, &chain, way, &rows) == WEIR_OK;
+  if (is_done) {
+    wr_backend_aborted(backend, 3);
+    is_done = write_texts(wr_state_table(state, 1), 0, 50, true) &&
+              wr_backend_freeze(backend, 4, true, NULL) == WEIR_OK &&
+              write_texts(wr_state_table(state, 1), 0, 100, false);
+  }
+  wr_backend_free(backend);
+  return is_done;
+}
+
+TEST(every_allocation_fails) {
+  struct test_world *world = test_world_new();
+  CHECK(scenario(world));
+  uint64_t failures = 0;
+  bool is_done = false;
+  for (uint64_t fail = 1; !is_done; fail++) {
+    for (int for_ever = 0; for_ever < 2; for_ever++) {
+      test_memory_fail_after(&world->memory, fail, for_ever == 1);
+      is_done = scenario(world);
+      test_memory_fail_after(&world->memory, 0, false);
+      failures += !is_done;
+      CHECK_INT(world->memory.living_count, 0);
+    }
+  }
+  printf("%" PRIu64 " times without memory\n", failures);
+  CHECK(failures > 300);
+  test_world_free(world);
+}
+
+TEST_MAIN(TEST_CASE(incremental), TEST_CASE(all_deleted), TEST_CASE(base_again), TEST_CASE(refusals),
+          TEST_CASE(damage_behind_the_checksums), TEST_CASE(every_allocation_fails))
