@@ -3,19 +3,28 @@
  *   sim --seeds N [--seed FIRST] [--processes P] [--minimum-of-each-kind M]     N seeds from FIRST (default: the clock)
  *   sim --seed S [--trace] [--verbose]                                     one seed
  *
- * One seed in a hundred is run twice: its trace must be the same. Ends with "N passed, N failed". */
+ * One seed in a hundred is run twice: its trace must be the same. With --stop-at-first all processes end at the first
+ * seed that fails in any of them. Ends with "N passed, N failed". */
 #include "sim/sim_run.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 struct arguments {
   uint64_t seed, seeds, processes, minimum;
-  bool has_seed, trace, verbose, keep_going;
+  bool has_seed, trace, verbose, stop_at_first;
+};
+
+/* What the processes of one run share. */
+struct shared {
+  _Atomic uint64_t begun; /* seeds */
+  atomic_bool failed;     /* a seed of any process */
 };
 
 struct totals {
@@ -56,27 +65,45 @@ static void run_seed(const struct arguments *arguments, uint64_t seed, struct to
             report.violation, seed);
 }
 
-static struct totals run_share(const struct arguments *arguments, uint64_t share) {
+static struct totals run_share(const struct arguments *arguments, struct shared *shared, uint64_t share) {
   struct totals totals = {0};
-  for (uint64_t i = share; i < arguments->seeds && totals.failed < FAILURES_MAX; i += arguments->processes)
+  for (uint64_t i = share; i < arguments->seeds && totals.failed < FAILURES_MAX; i += arguments->processes) {
+    if (arguments->stop_at_first && atomic_load(&shared->failed)) break;
+    atomic_fetch_add(&shared->begun, 1);
     run_seed(arguments, arguments->seed + i, &totals);
+    if (totals.failed != 0) atomic_store(&shared->failed, true);
+  }
   return totals;
 }
 
+static struct shared *make_shared(void) {
+  void *memory = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) abort();
+  return memory;
+}
+
+/* Until all have ended; what they wrote waits in their pipes. */
+static void wait_for_all(struct shared *shared) {
+  int status;
+  while (wait(&status) > 0)
+    if (status != 0) atomic_store(&shared->failed, true);
+}
+
 /* Each share in a process of its own; a process that crashes counts as one failure. */
-static struct totals run_processes(const struct arguments *arguments) {
+static struct totals run_processes(const struct arguments *arguments, struct shared *shared) {
   struct totals sum = {0};
   int pipes[64][2];
   for (uint64_t p = 0; p < arguments->processes; p++) {
     if (pipe(pipes[p]) != 0) abort();
     pid_t pid = fork();
     if (pid == 0) {
-      struct totals totals = run_share(arguments, p);
+      struct totals totals = run_share(arguments, shared, p);
       ssize_t written = write(pipes[p][1], &totals, sizeof totals);
       _exit(written == (ssize_t)sizeof totals ? 0 : 1);
     }
     close(pipes[p][1]);
   }
+  wait_for_all(shared);
   for (uint64_t p = 0; p < arguments->processes; p++) {
     struct totals totals = {0};
     if (read(pipes[p][0], &totals, sizeof totals) != (ssize_t)sizeof totals) {
@@ -94,8 +121,6 @@ static struct totals run_processes(const struct arguments *arguments) {
     sum.records += totals.records;
     sum.file_operations += totals.file_operations;
     sum.steps += totals.steps;
-  }
-  while (wait(NULL) > 0) {
   }
   return sum;
 }
@@ -122,6 +147,7 @@ static bool parse(int argc, char **argv, struct arguments *out) {
     const char *value = i + 1 < argc ? argv[i + 1] : NULL;
     if (strcmp(argv[i], "--trace") == 0) out->trace = true;
     else if (strcmp(argv[i], "--verbose") == 0) out->verbose = true;
+    else if (strcmp(argv[i], "--stop-at-first") == 0) out->stop_at_first = true;
     else if (value == NULL) return false;
     else if (strcmp(argv[i], "--seed") == 0) out->seed = strtoull(argv[++i], NULL, 0), out->has_seed = true;
     else if (strcmp(argv[i], "--seeds") == 0) out->seeds = strtoull(argv[++i], NULL, 0);
@@ -135,8 +161,8 @@ static bool parse(int argc, char **argv, struct arguments *out) {
 int main(int argc, char **argv) {
   struct arguments arguments;
   if (!parse(argc, argv, &arguments)) {
-    fprintf(stderr, "usage: sim [--seeds N] [--seed FIRST] [--processes P] [--minimum-of-each-kind M] [--trace] "
-                    "[--verbose]\n");
+    fprintf(stderr, "usage: sim [--seeds N] [--seed FIRST] [--processes P] [--minimum-of-each-kind M] "
+                    "[--stop-at-first] [--trace] [--verbose]\n");
     return 2;
   }
   if (!arguments.has_seed) {
@@ -144,8 +170,11 @@ int main(int argc, char **argv) {
     clock_gettime(CLOCK_REALTIME, &now);
     arguments.seed = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
   }
-  struct totals totals = arguments.processes > 1 ? run_processes(&arguments) : run_share(&arguments, 0);
-  if (!arguments.trace) print_totals(&arguments, &totals);
+  struct shared *shared = make_shared();
+  struct totals totals =
+      arguments.processes > 1 ? run_processes(&arguments, shared) : run_share(&arguments, shared, 0);
+  if (arguments.stop_at_first) printf("%" PRIu64 " seeds were begun\n", atomic_load(&shared->begun));
+  else if (!arguments.trace) print_totals(&arguments, &totals);
   printf("%" PRIu64 " passed, %" PRIu64 " failed\n", totals.passed, totals.failed);
   return totals.failed != 0;
 }
