@@ -56,7 +56,8 @@ static inline void test_operator_deinit(struct test_operator *test) {
   wr_output_deinit(&test->output);
 }
 
-/* The call of a result that came with WAIT or MORE comes again. WAIT after output in one call is what a task refuses. */
+/* The call of a result that came with WAIT or MORE comes again. WAIT after output in one call is what a task refuses.
+ */
 static inline bool test_operator_again(struct test_operator *test, enum wr_result result) {
   if (result == WR_RESULT_WAIT) {
     test->waits++;

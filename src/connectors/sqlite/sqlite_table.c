@@ -2,12 +2,12 @@
 #include "connectors/sqlite/sqlite_table.h"
 
 #include "base/bytes.h"
+#include "connectors/civil_time.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 
-enum { TIMESTAMP_TEXT_BYTES = 48 };
+enum { TIMESTAMP_TEXT_BYTES = 96 };
 
 /* ---- SQL texts ---- */
 
@@ -201,29 +201,10 @@ void wr_sqlite_table_forget(struct wr_sqlite_table *table) {
 
 /* ---- rows ---- */
 
-/* Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar (400 years have 146,097 days; years
- * are counted from March, so that the leap day is a year's last). */
-static void civil_of_days(int64_t days, int64_t *out_year, unsigned *out_month, unsigned *out_day) {
-  days += 719468; /* from 0000-03-01 */
-  int64_t era = (days >= 0 ? days : days - 146096) / 146097;
-  unsigned day_of_era = (unsigned)(days - era * 146097);
-  unsigned year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-  unsigned day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-  unsigned month = (5 * day_of_year + 2) / 153;
-  *out_day = day_of_year - (153 * month + 2) / 5 + 1;
-  *out_month = month < 10 ? month + 3 : month - 9;
-  *out_year = (int64_t)year_of_era + era * 400 + (*out_month <= 2);
-}
-
 static int timestamp_text(struct weir_timestamp time, char *out) {
-  enum { DAY_MS = 86400000 };
-  int64_t days = time.milliseconds / DAY_MS;
-  if (time.milliseconds % DAY_MS < 0) days--;
-  unsigned in_day = (unsigned)(time.milliseconds - days * DAY_MS), month, day;
-  int64_t year;
-  civil_of_days(days, &year, &month, &day);
-  return snprintf(out, TIMESTAMP_TEXT_BYTES, "%04" PRId64 "-%02u-%02u %02u:%02u:%02u.%03u%06d", year, month, day,
-                  in_day / 3600000, in_day / 60000 % 60, in_day / 1000 % 60, in_day % 1000, time.nanoseconds);
+  struct wr_civil_time civil = wr_civil_time_of(time);
+  return snprintf(out, TIMESTAMP_TEXT_BYTES, "%04" PRId64 "-%02u-%02u %02u:%02u:%02u.%09u", civil.year, civil.month,
+                  civil.day, civil.hour, civil.minute, civil.second, civil.nanosecond);
 }
 
 static int bind_field(sqlite3_stmt *statement, int parameter, const struct wr_batch *batch, uint32_t field,

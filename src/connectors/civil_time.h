@@ -1,0 +1,16 @@
+/* connectors/civil_time.h: a TIMESTAMP as year, month, day and time of day, for connectors that write it as text. Pure. */
+#ifndef WR_CONNECTORS_CIVIL_TIME_H
+#define WR_CONNECTORS_CIVIL_TIME_H
+
+#include "weir/types.h"
+
+struct wr_civil_time {
+  int64_t year;
+  unsigned month, day; /* from 1 */
+  unsigned hour, minute, second, nanosecond;
+};
+
+/* In the Gregorian calendar, also before it was begun, as Flink's LocalDateTime. */
+struct wr_civil_time wr_civil_time_of(struct weir_timestamp time);
+
+#endif
