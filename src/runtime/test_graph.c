@@ -319,7 +319,8 @@ TEST(chains) {
   CHECK_INT(plan.vertices[2].parallelism, 1);
   CHECK_INT(plan.task_count, 7);
   wr_plan_deinit(&plan);
-  CHECK_INVALID(f, wr_plan_new(&f.graph, f.graph.memory, 0, &plan, &f.error), "the job's parallelism is 0; it must be 1 to 256");
+  CHECK_INVALID(f, wr_plan_new(&f.graph, f.graph.memory, 0, &plan, &f.error),
+                "the job's parallelism is 0; it must be 1 to 256");
   f.graph.nodes[3].chain = false;
   CHECK_INT(wr_plan_new(&f.graph, f.graph.memory, 3, &plan, &f.error), WEIR_OK);
   describe(&f.graph, &plan, text, sizeof text);
