@@ -46,7 +46,7 @@ static void draw_log(struct sim_run *run) {
                                 .partitions = 1 + (uint32_t)below(run, SIM_LOG_PARTITIONS_MAX),
                                 .apps = 1 + (uint32_t)below(run, 40),
                                 .lines = (uint32_t)below(run, one_in(run, 4) ? 6000 : 800),
-                                .bad_lines = false && one_in(run, 3),
+                                .bad_lines = one_in(run, 3),
                                 .all_at_once = one_in(run, 4),
                                 .duration_ns = (50 + below(run, 1500)) * ms_ns};
   run->dead_letter = log.bad_lines;

@@ -89,11 +89,10 @@ static enum weir_code handle_ack(struct wr_job *job, struct wr_task_event *event
   if (pending != NULL && event->attempt == job->store.start_number) WR_TRY(keep_entries(job, pending, event));
   enum wr_ack_result result =
       wr_coordinator_acknowledge(job->coordinator, event->attempt, event->id, event->task, now_ns);
-  WR_ASSERT(result != WR_ACK_DUPLICATE);
-  if (event->entry_count != 0) {
-    discard_entries(job, event->entries, event->entry_count);
-    event->entry_count = 0;
-  }
+  /* What a duplicate names may be in use: only what comes for a checkpoint that is over is removed. */
+  if (result == WR_ACK_DUPLICATE) free_entries(job, event->entries, event->entry_count);
+  else discard_entries(job, event->entries, event->entry_count);
+  event->entry_count = 0;
   return WEIR_OK;
 }
 
