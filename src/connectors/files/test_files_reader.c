@@ -546,6 +546,32 @@ TEST(a_copy_is_the_same_file) {
   }
 }
 
+/* A copy whose first 4 KiB are right, but not what was read last. */
+TEST(a_copy_with_another_tail) {
+  struct job job;
+  char path[256], other[256], line[64];
+  for (int right = 0; right < 2; right++) {
+    job_init(&job);
+    for (int i = 0; i < 1000; i++) {
+      snprintf(line, sizeof line, "{\"app_id\":\"a%03d\"}\n", i);
+      append(&job, "p0.ndjson", line);
+      if (i == 800 && !right) snprintf(line, sizeof line, "{\"app_id\":\"b%03d\"}\n", i);
+      append(&job, "copy", line);
+    }
+    CHECK_INT(job_start(&job, 1, false), WEIR_OK);
+    CHECK_INT(job_run_for(&job, 50), WEIR_OK);
+    job_snapshot(&job);
+    job_kill(&job);
+    path_of(&job, "p0.ndjson", path, sizeof path);
+    path_of(&job, "copy", other, sizeof other);
+    CHECK_INT(rename(other, path), 0);
+    CHECK_INT(job_start(&job, 1, false), WEIR_OK);
+    CHECK_INT(job_run_for(&job, 50), right ? WEIR_OK : WEIR_GONE);
+    if (!right) CHECK(strstr(job.error.message, "the 4096 bytes before byte ") != NULL);
+    job_deinit(&job);
+  }
+}
+
 TEST(bad_folders) {
   struct job job;
   char path[256];
@@ -637,7 +663,7 @@ static void model_append(struct job *job, struct model_file *file, struct wr_ran
 /* Every line of the model came exactly once, in the order of its file. */
 static void model_check(const struct job *job, const struct model_file *file) {
   uint32_t line = 0;
-  char app[64];
+  char app[256];
   for (size_t i = 0; i < job->output.count; i++) {
     const struct place *place = &job->output.places[i];
     if (strcmp(place->partition, file->name) != 0 || place->bad) continue;
@@ -741,5 +767,6 @@ TEST(failures) {
 }
 
 TEST_MAIN(TEST_CASE(reads_and_follows), TEST_CASE(stops), TEST_CASE(bad_records_fail), TEST_CASE(long_records),
-          TEST_CASE(files_that_change), TEST_CASE(a_copy_is_the_same_file), TEST_CASE(bad_folders),
+          TEST_CASE(files_that_change), TEST_CASE(a_copy_is_the_same_file),
+          TEST_CASE(a_copy_with_another_tail), TEST_CASE(bad_folders),
           TEST_CASE(stored_splits), TEST_CASE(model), TEST_CASE(failures))
