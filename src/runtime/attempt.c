@@ -222,6 +222,11 @@ enum weir_code wr_attempt_post_all(struct wr_attempt *attempt, bool only_sources
   return WEIR_OK;
 }
 
+void wr_attempt_cancel(struct wr_attempt *attempt) {
+  for (uint32_t i = 0; i < attempt->task_count; i++)
+    wr_task_cancel(attempt->tasks[i]);
+}
+
 const struct wr_node *wr_attempt_head(const struct wr_attempt *attempt, uint32_t task, uint32_t *out_subtask) {
   uint32_t vertex = 0;
   uint32_t first = 0;

@@ -39,6 +39,8 @@ enum weir_code wr_attempt_post(struct wr_attempt *attempt, uint32_t task, enum w
 /* To all tasks, or only to sources. */
 enum weir_code wr_attempt_post_all(struct wr_attempt *attempt, bool only_sources, enum wr_task_message_kind kind,
                                    uint64_t id, struct weir_error *error);
+/* Ends all tasks, also when there is no memory left. Once. */
+void wr_attempt_cancel(struct wr_attempt *attempt);
 /* The node at the head of the vertex of a task, and the task's subtask. */
 const struct wr_node *wr_attempt_head(const struct wr_attempt *attempt, uint32_t task, uint32_t *out_subtask);
 

@@ -261,8 +261,7 @@ static bool step_teardown(struct wr_job *job, uint64_t now_ns) {
     if (job->call.run == run_reset) job->reset_done = true;
   }
   if (job->has_attempt && job->attempt.attached && !job->cancel_sent) {
-    /* Without memory for the messages the next step tries again. */
-    if (wr_attempt_post_all(&job->attempt, false, WR_TASK_CANCEL, 0, &job->error) != WEIR_OK) return true;
+    wr_attempt_cancel(&job->attempt);
     job->cancel_sent = true;
   }
   if (job->has_attempt && !wr_attempt_is_detached(&job->attempt)) return false;

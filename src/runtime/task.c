@@ -200,6 +200,8 @@ static enum wr_step handle_messages(struct wr_task *task) {
     struct wr_message *next = message->next;
     struct wr_task_message *mine = (struct wr_task_message *)message;
     bool running = task->state == WR_TASK_RUNNING || task->state == WR_TASK_DEPLOYING;
+  if (message->question != NULL) message->question->answer(message->question, NULL);
+  if (message == &task->cancel_message) return;
     if (mine->kind == WR_TASK_CANCEL || (running && code == WEIR_OK)) {
       enum weir_code handled = handle_message(task, mine);
       if (code == WEIR_OK) code = handled;
@@ -227,6 +229,11 @@ static enum wr_step poll_source(struct wr_task *task, uint64_t *wake_at_ns) {
     task->source_done = true;
     link->input_ended = true;
     if (wr_chain_end_output(task, 0) != WEIR_OK) return WR_STEP_FAILED;
+void wr_task_cancel(struct wr_task *task) {
+  task->cancel_message.kind = WR_TASK_CANCEL;
+  wr_task_post(task, &task->cancel_message);
+}
+
   }
   return wr_chain_result(task, link, result);
 }

@@ -119,3 +119,5 @@ const struct wr_task_metrics *wr_task_metrics(const struct wr_task *task);
 const char *wr_task_name(const struct wr_task *task);
 
 #endif
+/* Posts CANCEL; needs no memory. Once. Any thread. */
+void wr_task_cancel(struct wr_task *task);

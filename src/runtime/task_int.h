@@ -72,6 +72,7 @@ struct wr_task {
   uint64_t alignment_started_ns; /* 0: not aligning */
   struct wr_upload *retired[4];  /* uploads of cancelled snapshots whose calls still run */
 
+  struct wr_task_message cancel_message; /* always there, so that a task can be ended without memory */
   struct wr_task_event failed_event; /* always there, so that even "out of memory" can be told */
   struct weir_error error;           /* scratch of the step */
 };
