@@ -39,12 +39,14 @@ test=(
   "tests release    | 1 | $self programs release 1"
   "tests asan       | 2 | $self programs asan 1"
   "tests tsan       | 2 | $self programs tsan 1 \$($self threads)"
+  "kills            | 5 | python3 tests/kills.py --cycles 60"
 )
 deep_minutes=600
 deep=(
   "${test[@]}"
   "tests asan x 20  | 30 | $self programs asan 20"
   "tests tsan x 20  | 30 | $self programs tsan 20 \$($self threads)"
+  "kills x 30       | 30 | python3 tests/kills.py --cycles 1800"
 )
 
 test_sources() {
