@@ -188,6 +188,8 @@ static enum weir_code handle_message(struct wr_task *task, struct wr_task_messag
 }
 
 static void free_message(struct wr_task *task, struct wr_task_message *message) {
+  if (message->question != NULL) message->question->answer(message->question, NULL);
+  if (message == &task->cancel_message) return;
   wr_free(task->memory, message->split.bytes);
   wr_free(task->memory, message);
 }
@@ -200,8 +202,6 @@ static enum wr_step handle_messages(struct wr_task *task) {
     struct wr_message *next = message->next;
     struct wr_task_message *mine = (struct wr_task_message *)message;
     bool running = task->state == WR_TASK_RUNNING || task->state == WR_TASK_DEPLOYING;
-  if (message->question != NULL) message->question->answer(message->question, NULL);
-  if (message == &task->cancel_message) return;
     if (mine->kind == WR_TASK_CANCEL || (running && code == WEIR_OK)) {
       enum weir_code handled = handle_message(task, mine);
       if (code == WEIR_OK) code = handled;
@@ -217,6 +217,11 @@ void wr_task_post(struct wr_task *task, struct wr_task_message *message) {
   task->options.waker->wake(task->options.waker);
 }
 
+void wr_task_cancel(struct wr_task *task) {
+  task->cancel_message.kind = WR_TASK_CANCEL;
+  wr_task_post(task, &task->cancel_message);
+}
+
 /* ---- input ---- */
 
 static enum wr_step poll_source(struct wr_task *task, uint64_t *wake_at_ns) {
@@ -229,11 +234,6 @@ static enum wr_step poll_source(struct wr_task *task, uint64_t *wake_at_ns) {
     task->source_done = true;
     link->input_ended = true;
     if (wr_chain_end_output(task, 0) != WEIR_OK) return WR_STEP_FAILED;
-void wr_task_cancel(struct wr_task *task) {
-  task->cancel_message.kind = WR_TASK_CANCEL;
-  wr_task_post(task, &task->cancel_message);
-}
-
   }
   return wr_chain_result(task, link, result);
 }

@@ -115,9 +115,9 @@ struct wr_steppable *wr_task_steppable(struct wr_task *task);
 void wr_task_free(struct wr_task *task);
 /* Posts a message (moved) and wakes the task. Any thread. */
 void wr_task_post(struct wr_task *task, struct wr_task_message *message);
+/* Posts CANCEL; needs no memory. Once. Any thread. */
+void wr_task_cancel(struct wr_task *task);
 const struct wr_task_metrics *wr_task_metrics(const struct wr_task *task);
 const char *wr_task_name(const struct wr_task *task);
 
 #endif
-/* Posts CANCEL; needs no memory. Once. Any thread. */
-void wr_task_cancel(struct wr_task *task);
