@@ -111,6 +111,7 @@ struct wr_table {
   uint32_t *row_ids;
   uint8_t *row_is_new;
   uint32_t result_count;
+  uint32_t write_epoch; /* of the backend when it was a WRITE; 0: it was a READ */
   uint32_t result_capacity;
 
   /* snapshots */

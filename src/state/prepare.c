@@ -228,6 +228,7 @@ static enum wr_prepare prepare(struct wr_table *table, const struct key_list *li
   WR_ASSERT(n <= WR_BATCH_ROWS_MAX);
   wr_backend_sweep(table->backend, SWEEP_PER_CALL);
   table->result_count = 0;
+  table->write_epoch = access == WR_ACCESS_WRITE ? table->backend->epoch : 0;
   if (!reserve_results(table, n)) goto no_memory;
   memset(table->row_is_new, 0, n);
   uint32_t missing = find_all(table, list, n);
@@ -309,7 +310,8 @@ const uint8_t *wr_table_row_is_new(const struct wr_table *table) {
 /* ---- changing ---- */
 
 void wr_table_delete(struct wr_table *table, uint32_t i) {
-  WR_ASSERT(i < table->result_count);
+  /* Only what a WRITE marked since the last freeze may change, or the next delta would not say so. */
+  WR_ASSERT(i < table->result_count && table->write_epoch == table->backend->epoch);
   uint32_t row_id = table->row_ids[i];
   if (row_id == NO_ROW || !(*header_of(table, row_id) & ROW_LIVE)) return;
   wr_table_remove_row(table, row_id);

@@ -37,7 +37,9 @@ static enum weir_code index_rows(struct wr_table *table, const uint32_t *row_ids
   uint32_t tags[INDEX_ROWS];
   for (uint32_t i = 0; i < count; i++) {
     tags[i] = wr_table_tag_of_row(table, row_ids[i]);
-    __builtin_prefetch(&index_segment_of(&table->index, tags[i])->slots[tags[i] & table->index.slot_mask], 1);
+    const struct index_segment *segment = index_segment_of(&table->index, tags[i]);
+    __builtin_prefetch(segment, 1); /* its count */
+    __builtin_prefetch(&segment->slots[tags[i] & table->index.slot_mask], 1);
   }
   for (uint32_t i = 0; i < count; i++) {
     if (has_equal_key(table, tags[i], row_ids[i]))

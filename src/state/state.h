@@ -13,8 +13,8 @@
  * write to a row that the snapshot still needs copies that row first, and the copy is the snapshot's. F(N) lives until
  * N's outcome is known: completed(N) drops it, aborted(N) unites it with the new marks; freeze(N+1) with N's outcome
  * unknown does as aborted(N), and the delta then stands on the last completed checkpoint. A base is written when there
- * is none, when the deltas' bytes exceed half of its, when more than half of the rows changed, and when the chain has 64
- * handles. Where nothing changed nothing is written, and the chain stays as it is.
+ * is none, when the deltas' bytes exceed half of its, when more than half of the rows changed, and when the chain has
+ * 64 handles. Where nothing changed nothing is written, and the chain stays as it is.
  *
  * One thread (the task's), except restore, which runs inside a call before the task starts.
  */
@@ -50,6 +50,11 @@ void wr_backend_free(struct wr_backend *backend); /* NULL is fine */
 /* Before restore and before the first use. INVALID when the name is taken. */
 enum weir_code wr_backend_register(struct wr_backend *backend, const struct wr_state_descriptor *descriptor,
                                    struct wr_state **out_state, struct weir_error *error);
+
+/* The registered state of this name; NULL: there is none. */
+struct wr_state *wr_backend_find(const struct wr_backend *backend, const char *name);
+/* As it was registered; the state's own. */
+const struct weir_schema *wr_state_value_schema(const struct wr_state *state);
 
 /* ---- values ---- */
 
@@ -93,7 +98,7 @@ const uint32_t *wr_table_row_ids(const struct wr_table *table);
 const uint8_t *wr_table_row_is_new(const struct wr_table *table);
 /* Deletes the row of key i of the last prepare (WRITE). Twice is fine. */
 void wr_table_delete(struct wr_table *table, uint32_t i);
-/* Deletes by row id, outside of a prepare. NO_MEMORY only where a running snapshot needs a copy; nothing changed then. */
+/* Deletes by row id, without a prepare. NO_MEMORY only where a running snapshot needs a copy; then nothing changed. */
 enum weir_code wr_table_delete_row(struct wr_table *table, uint32_t row_id, struct weir_error *error);
 
 /* Walks the rows in id order, read only: *cursor starts at 0; false at the end. */
@@ -139,8 +144,8 @@ struct wr_backend_chain {
 };
 /* Fills an empty backend, all states registered, with the rows of its key groups. One chain of exactly its range keeps
  * its row ids, and the next snapshot is a delta on it; otherwise rows get new ids and the next snapshot is a base.
- * CORRUPT, or INVALID naming the state when a stored schema differs from the registered one or nobody registered it (unless
- * `allow_non_restored`: then *out_dropped_rows counts). */
+ * CORRUPT, or INVALID naming the state when a stored schema differs from the registered one or nobody registered it
+ * (unless `allow_non_restored`: then *out_dropped_rows counts). After a failure the backend can only be freed. */
 enum weir_code wr_backend_restore(struct wr_backend *backend, struct wr_store *store,
                                   const struct wr_backend_chain *chains, uint32_t chain_count, bool allow_non_restored,
                                   uint64_t *out_dropped_rows, struct weir_error *error);
