@@ -188,7 +188,6 @@ static enum weir_code handle_message(struct wr_task *task, struct wr_task_messag
 }
 
 static void free_message(struct wr_task *task, struct wr_task_message *message) {
-  if (message->question != NULL) message->question->answer(message->question, NULL);
   if (message == &task->cancel_message) return;
   wr_free(task->memory, message->split.bytes);
   wr_free(task->memory, message);
