@@ -86,6 +86,7 @@ static void draw_job(struct sim_run *run) {
   options->name = sim_job_name(run->kind);
   options->folder = run->kind == SIM_JOB_PV ? "/state/pv" : "/state/seen";
   options->mode = one_in(run, 8) ? WR_AT_LEAST_ONCE : WR_EXACTLY_ONCE;
+  if (run->options->mode != NULL) options->mode = *run->options->mode;
   options->checkpoint_interval_ms = 2 + below(run, one_in(run, 3) ? 300 : 40);
   options->checkpoint_min_pause_ms = one_in(run, 4) ? below(run, 20) : 0;
   options->checkpoint_timeout_ms = one_in(run, 3) ? 5 + below(run, 200) : 60000;

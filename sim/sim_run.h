@@ -18,6 +18,7 @@
 #ifndef WR_SIM_RUN_H
 #define WR_SIM_RUN_H
 
+#include "checkpoint/barriers.h"
 #include "sim/sim_world.h"
 
 /* Things that the runs must have met, counted like faults. */
@@ -39,7 +40,8 @@
   X(HELD, "slow or stuck task")                                                                                        \
   X(LIMIT_ONE, "run with a backlog limit of 1")                                                                        \
   X(STATE_WAIT, "run in which state answers WAIT")                                                                     \
-  X(BAD_RECORD, "bad record to the dead-letter file")
+  X(BAD_RECORD, "bad record to the dead-letter file")                                                                  \
+  X(TOO_HIGH, "count too high after an unaligned checkpoint")
 
 enum sim_event {
 #define SIM_EVENT_ENUM(name, text) SIM_EVENT_##name,
@@ -59,6 +61,7 @@ struct sim_run_report {
 
 struct sim_run_options {
   uint64_t seed;
+  const enum wr_mode *mode; /* NULL: drawn; else this one, everything else as the seed has it */
   FILE *trace;   /* the world's trace; NULL: none */
   bool verbose;  /* what is drawn, and each life, on standard error */
 };

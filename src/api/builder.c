@@ -147,7 +147,9 @@ void wr_stream_connect(const struct weir_stream *stream, uint32_t node) {
                                .from_port = stream->port,
                                .to_node = node,
                                .exchange = stream->exchange,
-                               .key = stream->key};
+                               .key = stream->key,
+                               /* What all subtasks send to one writer is exact in both modes, as to a committer. */
+                               .always_aligned = stream->exchange == WR_EXCHANGE_GATHER};
   if (wr_graph_add_edge(&stream->builder->graph, &edge, &error) != WEIR_OK) wr_builder_fail(stream->builder, &error);
 }
 
