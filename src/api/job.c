@@ -91,6 +91,7 @@ static enum weir_code start(struct weir_job *job, struct weir_job_builder *build
                             struct weir_error *error) {
   const struct wr_graph *graph = NULL;
   WR_TRY(wr_builder_finish(builder, &graph, error));
+  job->graph = graph;
   WR_TRY(check_options(builder, options, error));
   WR_TRY(choose_folder(job, builder, options, error));
   WR_TRY(wr_builder_set_folder(builder, job->folder, error));

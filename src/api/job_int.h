@@ -13,7 +13,8 @@ struct weir_job {
   struct wr_threads *threads;
   struct wr_host host;
   struct wr_job *job;
-  const char *name; /* the builder's */
+  const char *name;             /* the builder's */
+  const struct wr_graph *graph; /* the builder's */
   char folder[WR_PATH_BYTES_MAX];
   bool folder_is_temporary; /* removed at the end */
 };

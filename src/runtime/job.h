@@ -100,6 +100,13 @@ void wr_job_read_status(struct wr_job *job, struct wr_job_status *out_status);
 /* Any thread: calls for each task of the present attempt, in order; the metrics may be read while `each` runs. */
 void wr_job_each_task(struct wr_job *job, void (*each)(void *argument, const char *name,
                                                        const struct wr_task_metrics *metrics), void *argument);
+/* Any thread: asks the task of subtask `subtask` of the operator `uid`, when it next steps. NOT_FOUND: there is no such
+ * operator or subtask; BUSY: no attempt runs; NO_MEMORY: then the question is not asked. */
+enum weir_code wr_job_ask(struct wr_job *job, const char *uid, uint32_t subtask, struct wr_task_question *question,
+                          struct weir_error *error);
+/* Any thread: how many subtasks an operator has, and how many key groups there are, in the present attempt. As above. */
+enum weir_code wr_job_operator_shape(struct wr_job *job, const char *uid, uint32_t *out_parallelism,
+                                     uint32_t *out_max_parallelism, struct weir_error *error);
 /* Over (or never started). NULL is fine. */
 void wr_job_free(struct wr_job *job);
 

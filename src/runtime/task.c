@@ -154,6 +154,15 @@ static void handle_complete(struct wr_task *task, uint64_t id) {
   }
 }
 
+static void answer(struct wr_task *task, struct wr_task_message *message) {
+  struct wr_task_question *question = message->question;
+  struct wr_backend *backend = NULL;
+  message->question = NULL;
+  for (uint32_t i = 0; i < task->link_count && task->state == WR_TASK_RUNNING; i++)
+    if (strcmp(task->links[i].definition->uid, question->uid) == 0) backend = task->links[i].backend;
+  question->answer(question, backend);
+}
+
 static enum weir_code handle_message(struct wr_task *task, struct wr_task_message *message) {
   struct wr_link *source = source_of(task);
   switch (message->kind) {
@@ -180,6 +189,9 @@ static enum weir_code handle_message(struct wr_task *task, struct wr_task_messag
   case WR_TASK_STOP_READING:
     task->may_read = false;
     return WEIR_OK;
+  case WR_TASK_ASK:
+    answer(task, message);
+    return WEIR_OK;
   case WR_TASK_CANCEL:
     task->state = WR_TASK_STOPPING;
     return WEIR_OK;
@@ -188,6 +200,7 @@ static enum weir_code handle_message(struct wr_task *task, struct wr_task_messag
 }
 
 static void free_message(struct wr_task *task, struct wr_task_message *message) {
+  if (message->question != NULL) message->question->answer(message->question, NULL);
   if (message == &task->cancel_message) return;
   wr_free(task->memory, message->split.bytes);
   wr_free(task->memory, message);

@@ -29,13 +29,23 @@ enum wr_task_message_kind {
   WR_TASK_NO_MORE_SPLITS, /* sources */
   WR_TASK_READ,           /* sources: reading may begin */
   WR_TASK_STOP_READING,   /* sources: no more reading; not an end of input */
+  WR_TASK_ASK,            /* `question` */
   WR_TASK_CANCEL          /* end as soon as nothing runs; the step then answers DONE */
+};
+/* What somebody outside wants to know of the state of one operator of the task. It is answered exactly once, and is the
+ * asker's again with the last touch of `answer`. */
+struct wr_task_question {
+  const char *uid; /* of the operator */
+  /* In the task's thread, between two calls of operators; about a millisecond. `backend` NULL: the task does not run now,
+   * or has no such operator with keyed state. */
+  void (*answer)(struct wr_task_question *question, struct wr_backend *backend);
 };
 struct wr_task_message {
   struct wr_message link; /* first */
   enum wr_task_message_kind kind;
   uint64_t id;
   struct wr_split split;
+  struct wr_task_question *question;
 };
 
 /* ---- task -> job ---- */

@@ -1,0 +1,153 @@
+/* api/test_options.c: texts of options, the command line, the help. */
+#include "api/option_values.h"
+
+#include "base/test.h"
+#include "weir/options.h"
+
+TEST(durations) {
+  static const struct {
+    const char *text;
+    int64_t ms; /* -1: refused */
+  } cases[] = {{"200ms", 200},
+               {"1s", 1000},
+               {"5min", 300000},
+               {"5 min", 300000},
+               {"2h", 7200000},
+               {"1d", 86400000},
+               {"365000d", 31536000000000},
+               {"0s", -1},
+               {"", -1},
+               {"s", -1},
+               {"5", -1},
+               {"-1s", -1},
+               {"1.5s", -1},
+               {"1 s ", -1},
+               {"5m", -1},
+               {"1S", -1},
+               {"365001d", -1},
+               {"99999999999999999999ms", -1}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    int64_t ms = -1;
+    bool good = wr_parse_duration(cases[i].text, &ms);
+    if (good != (cases[i].ms != -1)) TEST_FAIL("\"%s\" is%s a duration", cases[i].text, good ? "" : " not");
+    CHECK_INT(ms, cases[i].ms);
+  }
+}
+
+TEST(numbers_and_words) {
+  int64_t number = 0;
+  CHECK(wr_parse_number("256", 256, &number) && number == 256);
+  CHECK(!wr_parse_number("257", 256, &number) && !wr_parse_number("0", 256, &number));
+  CHECK(!wr_parse_number("", 256, &number) && !wr_parse_number("1x", 256, &number));
+  CHECK(wr_parse_number("9223372036854775807", INT64_MAX, &number) && number == INT64_MAX);
+  CHECK(!wr_parse_number("9223372036854775808", INT64_MAX, &number));
+  CHECK(wr_is_choice("fail|skip", "skip") && wr_is_choice("fail|skip", "fail"));
+  CHECK(!wr_is_choice("fail|skip", "ski") && !wr_is_choice("fail|skip", "") && !wr_is_choice("fail|skip", "fail|skip"));
+  CHECK_INT(wr_text_distance("bounded", "bounded"), 0);
+  CHECK_INT(wr_text_distance("bonuded", "bounded"), 1);
+  CHECK_INT(wr_text_distance("kitten", "sitting"), 3);
+  CHECK_INT(wr_text_distance("", "abc"), 3);
+}
+
+static enum weir_code parse(struct weir_options *options, const char *first, const char *second, bool *help,
+                            struct weir_error *error) {
+  char *argv[] = {"pv", (char *)first, (char *)second};
+  return weir_options_parse(options, second == NULL ? 2 : 3, argv, help, error);
+}
+
+TEST(command_line) {
+  struct weir_options *options = NULL;
+  struct weir_error error;
+  bool help = false;
+  CHECK_INT(weir_options_new(&options, &error), WEIR_OK);
+  CHECK_STRING(weir_options_text(options, "mode"), "exactly-once");
+  CHECK_INT(weir_options_number(options, "checkpoint-interval"), 1000);
+  CHECK(weir_options_text(options, "source") == NULL);
+  CHECK_INT(parse(options, "--source", "a b", &help, &error), WEIR_OK);
+  CHECK_STRING(weir_options_text(options, "source"), "a b");
+  CHECK_INT(parse(options, "--checkpoint-interval=200ms", "--bounded", &help, &error), WEIR_OK);
+  CHECK_INT(weir_options_number(options, "checkpoint-interval"), 200);
+  CHECK(weir_options_flag(options, "bounded") && !weir_options_flag(options, "fresh"));
+  CHECK_INT(parse(options, "--parallelism", "7", &help, &error), WEIR_OK);
+  CHECK_INT(weir_options_number(options, "parallelism"), 7);
+  CHECK(!help);
+  CHECK_INT(parse(options, "--nonsense", "--help", &help, &error), WEIR_OK);
+  CHECK(help);
+  weir_options_free(&options);
+  CHECK(options == NULL);
+  weir_options_free(&options);
+}
+
+TEST(mistakes_on_the_command_line) {
+  static const struct {
+    const char *first, *second, *says;
+  } cases[] = {
+      {"--bonded", NULL, "did you mean --bounded"},
+      {"--checkpoint-intreval", "1s", "did you mean --checkpoint-interval"},
+      {"--zzzzzzzzzzzz", NULL, "--help lists all"},
+      {"views", NULL, "is no option"},
+      {"--", NULL, "is no option"},
+      {"--source", NULL, "needs a value"},
+      {"--source", "--bounded", "needs a value"},
+      {"--source=", NULL, "needs a value"},
+      {"--parallelism", "0", "from 1 to 256"},
+      {"--parallelism", "many", "from 1 to 256"},
+      {"--mode", "twice", "exactly-once|at-least-once"},
+      {"--checkpoint-interval", "200", "a unit"},
+      {"--bounded=yes", NULL, "takes no value"},
+      {"--on-error", "ignore", "fail|skip"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    struct weir_options *options = NULL;
+    struct weir_error error = {.code = WEIR_OK};
+    bool help = false;
+    CHECK_INT(weir_options_new(&options, &error), WEIR_OK);
+    enum weir_code code = parse(options, cases[i].first, cases[i].second, &help, &error);
+    weir_options_free(&options);
+    CHECK_INT(code, WEIR_INVALID);
+    CHECK_INT(weir_code_exit(code), 2);
+    if (strstr(error.message, cases[i].says) == NULL)
+      TEST_FAIL("%s: \"%s\" does not say \"%s\"", cases[i].first, error.message, cases[i].says);
+  }
+}
+
+TEST(own_options_and_help) {
+  static const struct weir_option own = {
+      "idle-after", WEIR_OPTION_DURATION, "TIME", NULL, "30s", "an app without views for so long is quiet", 0};
+  static const struct weir_option bad = {"bad",  WEIR_OPTION_DURATION,     "TIME", NULL,
+                                         "soon", "a default that is none", 0};
+  struct weir_options *options = NULL;
+  struct weir_error error;
+  char text[8192], cut[64];
+  CHECK_INT(weir_options_new(&options, &error), WEIR_OK);
+  CHECK_INT(weir_options_add(options, &own, &error), WEIR_OK);
+  CHECK_INT(weir_options_number(options, "idle-after"), 30000);
+  CHECK_INT(weir_options_add(options, &own, &error), WEIR_INVALID);
+  CHECK_INT(weir_options_add(options, &bad, &error), WEIR_INVALID);
+  size_t length = weir_options_help(options, "pv", "counts views", text, sizeof text);
+  CHECK_INT(length, strlen(text));
+  CHECK(strstr(text, "pv counts views") == text);
+  CHECK(strstr(text, "--idle-after TIME") != NULL && strstr(text, "(default: 30s)") != NULL);
+  static const char *const names[] = {"source",
+                                      "sink",
+                                      "mode exactly-once|at-least-once",
+                                      "parallelism",
+                                      "state",
+                                      "checkpoint-interval",
+                                      "bounded",
+                                      "on-error fail|skip",
+                                      "dead-letter",
+                                      "fresh",
+                                      "accept-duplicates",
+                                      "accept-loss",
+                                      "help"};
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    if (strstr(text, names[i]) == NULL) TEST_FAIL("the help does not name --%s", names[i]);
+  CHECK_INT(weir_options_help(options, "pv", "counts views", cut, sizeof cut), length);
+  CHECK(memcmp(cut, text, sizeof cut - 1) == 0 && cut[sizeof cut - 1] == 0);
+  CHECK_INT(weir_options_help(options, "pv", "counts views", NULL, 0), length);
+  weir_options_free(&options);
+}
+
+TEST_MAIN(TEST_CASE(durations), TEST_CASE(numbers_and_words), TEST_CASE(command_line),
+          TEST_CASE(mistakes_on_the_command_line), TEST_CASE(own_options_and_help))
