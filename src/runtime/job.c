@@ -125,6 +125,7 @@ static enum weir_code step_open(struct wr_job *job, uint64_t now_ns) {
 static enum weir_code step_claim(struct wr_job *job, uint64_t now_ns) {
   enum weir_code code;
   if (!call_step(job, run_claim, &code)) return code;
+  job->status.start_number = job->store.start_number;
   wr_job_enter(job, WR_JOB_DEPLOY, now_ns);
   return wr_job_deploy(job, now_ns);
 }

@@ -259,7 +259,6 @@ void wr_job_free_attempt(struct wr_job *job) {
 void wr_job_update_status(struct wr_job *job) {
   struct wr_job_status next = job->status;
   next.phase = job->phase;
-  next.start_number = job->store.start_number;
   next.waiting_epochs = wr_job_waiting_epochs(job);
   if (job->has_attempt) {
     next.source_records = next.records_skipped = next.snapshot_stall_max_ns = next.state_rows = next.state_bytes = 0;

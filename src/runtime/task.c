@@ -168,8 +168,8 @@ static enum weir_code handle_message(struct wr_task *task, struct wr_task_messag
   switch (message->kind) {
   case WR_TASK_TRIGGER:
     WR_ASSERT(source != NULL);
-    if (message->id > task->last_barrier_id && task->barrier_stage == WR_BARRIER_NONE)
-      wr_task_begin_barrier(task, message->id);
+    if (task->barrier_stage != WR_BARRIER_NONE) task->next_trigger_id = message->id;
+    else if (message->id > task->last_barrier_id) wr_task_begin_barrier(task, message->id);
     return WEIR_OK;
   case WR_TASK_COMPLETE:
     handle_complete(task, message->id);
@@ -206,7 +206,7 @@ static void free_message(struct wr_task *task, struct wr_task_message *message) 
   wr_free(task->memory, message);
 }
 
-static enum wr_step handle_messages(struct wr_task *task) {
+enum wr_step wr_task_handle_messages(struct wr_task *task) {
   struct wr_message *message = wr_mailbox_take(&task->mailbox);
   if (message == NULL) return WR_STEP_NOTHING;
   enum weir_code code = WEIR_OK;
@@ -432,7 +432,7 @@ static void measure_step(struct wr_task *task, enum wr_step step, uint64_t now_n
 static enum wr_progress task_step(struct wr_steppable *steppable, uint64_t now_ns, uint64_t *wake_at_ns) {
   struct wr_task *task = (struct wr_task *)steppable;
   begin_step(task, now_ns);
-  enum wr_step messages = handle_messages(task);
+  enum wr_step messages = wr_task_handle_messages(task);
   if (messages == WR_STEP_FAILED && task->state != WR_TASK_STOPPING) {
     fail(task);
     return WR_PROGRESS_MADE;

@@ -63,6 +63,7 @@ struct wr_task {
   enum wr_barrier_stage barrier_stage;
   uint64_t barrier_id;
   uint32_t barrier_link;         /* FLUSH: the operator that flushes */
+  uint64_t next_trigger_id;      /* sources: triggered while a barrier was being handled; 0: none */
   uint64_t last_aborted_id;
   uint64_t last_barrier_id;      /* handled (taken or given up) */
 
@@ -107,6 +108,9 @@ bool wr_task_uploads_idle(struct wr_task *task);
 void wr_task_snapshot_deinit(struct wr_task *task);
 
 /* task.c */
+/* Everything in the mailbox. Called at each step, and again in front of a snapshot: what the job said before it triggered
+ * the barrier at hand (above all that an older checkpoint completed) must count for it. */
+enum wr_step wr_task_handle_messages(struct wr_task *task);
 struct wr_task_event *wr_task_event_new(struct wr_task *task, enum wr_task_event_kind kind);
 void wr_task_send(struct wr_task *task, struct wr_task_event *event);
 

@@ -142,6 +142,8 @@ static enum weir_code pass_barrier(struct wr_task *task) {
       atomic_store_explicit(&task->metrics.snapshot_stall_max_ns, after_ns - before_ns, memory_order_relaxed);
   }
   if (task->has_gate) wr_gate_snapshot_taken(&task->gate, id);
+  if (task->next_trigger_id > id) wr_task_begin_barrier(task, task->next_trigger_id);
+  task->next_trigger_id = 0;
   return WEIR_OK;
 }
 
@@ -153,6 +155,8 @@ enum wr_step wr_task_barrier_step(struct wr_task *task, uint64_t *wake_at_ns) {
     wr_task_snapshot_cancel(task); /* An older one still being written: its checkpoint is over. */
     for (uint32_t i = 0; i < task->link_count; i++)
       if (task->links[i].upload != NULL) return WR_STEP_BLOCKED;
+    if (wr_task_handle_messages(task) == WR_STEP_FAILED) return WR_STEP_FAILED;
+    if (task->state != WR_TASK_RUNNING) return WR_STEP_BLOCKED;
     return pass_barrier(task) == WEIR_OK ? WR_STEP_PROGRESS : WR_STEP_FAILED;
   }
   struct wr_link *link = &task->links[task->barrier_link];
