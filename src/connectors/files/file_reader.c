@@ -172,6 +172,7 @@ static enum weir_code add_split(struct wr_operator *op, const uint8_t *bytes, si
     return code;
   }
   reader->files[reader->file_count++] = file;
+  atomic_fetch_add_explicit(&op->context->metrics->source_records, file->split.record, memory_order_relaxed);
   if (file->split.has_stop && file->split.position >= file->split.stop) file->split.ended = true;
   if (file->split.ended) {
     file->state = WR_FILE_ENDED;

@@ -49,6 +49,7 @@ static void advance(struct wr_files_reader *reader, struct wr_reader_slot *slot,
   slot->file->split.position += bytes;
   slot->file->split.record += lines;
   atomic_fetch_add_explicit(&reader->op.context->metrics->bytes_in, bytes, memory_order_relaxed);
+  atomic_fetch_add_explicit(&reader->op.context->metrics->source_records, lines, memory_order_relaxed);
 }
 
 /* ---- bad records ---- */
@@ -156,6 +157,7 @@ static enum weir_code end_skipping(struct wr_files_reader *reader, struct wr_rea
   file->tail_count = file->skipped_tail_count;
   file->split.position += file->skipped_bytes + bytes;
   file->split.record++;
+  atomic_fetch_add_explicit(&reader->op.context->metrics->source_records, 1, memory_order_relaxed);
   file->skipped_bytes = 0;
   wr_free(memory, file->skipped_tail);
   wr_free(memory, file->skipped_start);

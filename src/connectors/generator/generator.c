@@ -291,6 +291,7 @@ static enum weir_code make_rows(struct generator *generator, struct generator_sp
     if (batch->columns[i].validity != NULL) memset(batch->columns[i].validity, 0xff, (count + 63) / 64 * 8);
   batch->row_count = batch->selected_count = count;
   split->position += count;
+  atomic_fetch_add_explicit(&generator->op.context->metrics->source_records, count, memory_order_relaxed);
   return wr_output_emit(generator->op.context->output, 0, wr_batch_builder_take(builder), error);
 }
 
@@ -380,6 +381,7 @@ static enum weir_code add_split(struct wr_operator *op, const uint8_t *bytes, si
   split.end = wr_generator_split_rows(generator->config, split.number, split.of);
   split.from = split.position;
   generator->splits[generator->count++] = split;
+  atomic_fetch_add_explicit(&op->context->metrics->source_records, split.position, memory_order_relaxed);
   return WEIR_OK;
 }
 
