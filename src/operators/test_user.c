@@ -1,6 +1,6 @@
 /* operators/test_user.c: a user's operator with two states and timers, against a naive model; states that answer WAIT;
  * errors; rows passed on as they are; every allocation failing once. */
-#include "operators/user.h"
+#include "operators/user_int.h"
 
 #include "base/random.h"
 #include "operators/test_operator.h"
@@ -306,6 +306,101 @@ TEST(timers_of_processing_time) {
   CHECK_INT(heap.total_bytes, 0);
 }
 
+/* Rows per key, kept in two states, and a timer for each that tells of both. */
+static enum weir_code open_counts(struct weir_operator *op, struct weir_error *error) {
+  enum weir_code code = weir_operator_declare_state(op, "total", &total_schema, NULL, error);
+  return code != WEIR_OK ? code : weir_operator_declare_state(op, "again", &total_schema, NULL, error);
+}
+
+static enum weir_code count_rows(struct weir_operator *op, const struct weir_batch *batch, struct weir_error *error) {
+  struct weir_state *totals = weir_operator_state(op, "total"), *again = weir_operator_state(op, "again");
+  for (uint32_t row = 0; row < weir_batch_row_count(batch); row++) {
+    ((struct total *)weir_state_put(totals, row))->rows++;
+    ((struct total *)weir_state_put(again, row))->rows++;
+    enum weir_code code = weir_timer_register(op, WEIR_PROCESSING_TIME, weir_operator_now_ms(op) + 1, row, error);
+    if (code != WEIR_OK) return code;
+  }
+  return WEIR_OK;
+}
+
+/* Sends what was counted since the last time, and forgets it. */
+static enum weir_code tell_counts(struct weir_operator *op, enum weir_time time, const struct weir_batch *keys,
+                                  const int64_t *times_ms, struct weir_error *error) {
+  struct weir_state *totals = weir_operator_state(op, "total"), *again = weir_operator_state(op, "again");
+  (void)times_ms;
+  for (uint32_t row = 0; row < weir_batch_row_count(keys); row++) {
+    const struct total *total = weir_state_get(totals, row), *other = weir_state_get(again, row);
+    if (time != WEIR_PROCESSING_TIME || (total == NULL) != (other == NULL) ||
+        (total != NULL && total->rows != other->rows))
+      return weir_fail(error, WEIR_OPERATOR, "the two states differ");
+    if (total == NULL) continue;
+    weir_set_bigint(op, 1, total->rows);
+    enum weir_code code = weir_emit(op, WEIR_INSERT, error);
+    if (code != WEIR_OK) return code;
+    weir_state_clear(totals, row);
+    weir_state_clear(again, row);
+  }
+  return WEIR_OK;
+}
+
+static const struct weir_operator_definition counts_definition = {.size = sizeof(struct weir_operator_definition),
+                                                                  .output = &output_schema,
+                                                                  .open = open_counts,
+                                                                  .process = count_rows,
+                                                                  .timers = tell_counts};
+
+static int64_t take_sum(struct test_operator *test) {
+  int64_t sum = 0;
+  for (struct wr_batch *out; (out = test_operator_take(test)) != NULL; wr_batch_unref(out))
+    for (uint32_t row = 0; row < out->row_count; row++)
+      sum += wr_column_bigints(&out->columns[1])[row];
+  return sum;
+}
+
+/* Timers fall due in the middle of calls that must wait, and a barrier comes: nothing is told twice or late. */
+TEST(timers_between_calls_that_wait) {
+  struct wr_heap_memory heap;
+  struct test_operator test;
+  uint64_t seed = test_seed(), wake_at_ns = UINT64_MAX;
+  struct wr_random random = wr_random_of(seed);
+  int64_t rows = 0, told = 0;
+  wr_heap_memory_init(&heap, 0);
+  CHECK(begin(&test, &heap.memory, &counts_definition, true, 2, seed));
+  for (uint32_t round = 0; round < 500; round++) {
+    uint32_t count = 1 + (uint32_t)wr_random_below(&random, 20);
+    struct wr_batch *batch = make_batch(&heap.memory, &random, count);
+    enum wr_result result;
+    rows += count;
+    do {
+      test.context.now_ms += (int64_t)wr_random_below(&random, 2);
+      if (wr_random_below(&random, 2) == 0) CHECK(test.op->vtable->poll(test.op, &wake_at_ns) != WR_RESULT_ERROR);
+      test.output.emitted_in_call = 0;
+      result = test.op->vtable->process(test.op, 0, batch, &wake_at_ns);
+    } while (test_operator_again(&test, result));
+    CHECK_INT(result, WR_RESULT_OK);
+    wr_batch_unref(batch);
+    CHECK(test.op->vtable->poll(test.op, &wake_at_ns) != WR_RESULT_ERROR);
+    do {
+      test.output.emitted_in_call = 0;
+      result = test.op->vtable->before_barrier(test.op, round, &wake_at_ns);
+    } while (test_operator_again(&test, result));
+    CHECK_INT(result, WR_RESULT_OK);
+    CHECK_INT(((struct weir_operator *)test.op)->due.count, 0); /* else the snapshot would miss them */
+    told += take_sum(&test);
+    CHECK(told <= rows);
+  }
+  test.context.now_ms += 2;
+  while (told < rows) {
+    CHECK(test.op->vtable->poll(test.op, &wake_at_ns) != WR_RESULT_ERROR);
+    told += take_sum(&test);
+  }
+  CHECK_INT(told, rows);
+  CHECK_INT(wr_backend_row_count(test.backend), 0);
+  CHECK(test.waits != 0);
+  test_operator_deinit(&test);
+  CHECK_INT(heap.total_bytes, 0);
+}
+
 /* ---- rows as they are ---- */
 
 static enum weir_code keep_odd(struct weir_operator *op, const struct weir_batch *batch, struct weir_error *error) {
@@ -404,4 +499,5 @@ TEST(every_allocation_fails) {
 }
 
 TEST_MAIN(TEST_CASE(states_and_timers), TEST_CASE(states_that_must_wait), TEST_CASE(timers_of_processing_time),
-          TEST_CASE(rows_passed_on), TEST_CASE(errors_name_the_operator), TEST_CASE(every_allocation_fails))
+          TEST_CASE(timers_between_calls_that_wait), TEST_CASE(rows_passed_on), TEST_CASE(errors_name_the_operator),
+          TEST_CASE(every_allocation_fails))
