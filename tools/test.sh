@@ -23,6 +23,7 @@ quick=(
   "install          | 1 | tools/install.sh test"
   "build asan       | 3 | $self build asan"
   "tests asan       | 1 | $self programs asan 1"
+  "simulator asan   | 2 | build/asan/sim --seeds 200 --processes 2"
   "tidy             | 1 | python3 tools/tidy.py"
 )
 test_minutes=39
@@ -39,6 +40,8 @@ test=(
   "tests release    | 1 | $self programs release 1"
   "tests asan       | 2 | $self programs asan 1"
   "tests tsan       | 2 | $self programs tsan 1 \$($self threads)"
+  "simulator        | 4 | build/release/sim --seeds 2400 --processes 2 --minimum-of-each-kind 50"
+  "simulator asan   | 2 | build/asan/sim --seeds 300 --processes 2"
   "kills            | 5 | python3 tests/kills.py --cycles 60"
 )
 deep_minutes=600
@@ -46,6 +49,7 @@ deep=(
   "${test[@]}"
   "tests asan x 20  | 30 | $self programs asan 20"
   "tests tsan x 20  | 30 | $self programs tsan 20 \$($self threads)"
+  "simulator deep   | 60 | build/release/sim --seeds 60000 --processes 2 --minimum-of-each-kind 500"
   "kills x 30       | 30 | python3 tests/kills.py --cycles 1800"
 )
 
