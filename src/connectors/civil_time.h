@@ -1,4 +1,5 @@
-/* connectors/civil_time.h: a TIMESTAMP as year, month, day and time of day, for connectors that write it as text. Pure. */
+/* connectors/civil_time.h: a TIMESTAMP as year, month, day and time of day, for connectors that write it as text. Pure.
+ */
 #ifndef WR_CONNECTORS_CIVIL_TIME_H
 #define WR_CONNECTORS_CIVIL_TIME_H
 

@@ -18,7 +18,8 @@ struct wr_output {
   char last_key[32];
   int64_t last_time_ms, watermark_ms;
 };
-enum weir_code wr_output_emit(struct wr_output *output, uint32_t port, struct wr_batch *batch, struct weir_error *error) {
+enum weir_code wr_output_emit(struct wr_output *output, uint32_t port, struct wr_batch *batch,
+                              struct weir_error *error) {
   (void)port;
   (void)error;
   output->batches++;
@@ -54,8 +55,8 @@ bool wr_output_is_full(const struct wr_output *output) {
 
 /* ---- generator ---- */
 
-static const struct weir_schema bigint_schema = {
-    .fields = (const struct weir_field[]){{"key", WEIR_TYPE_BIGINT, true}}, .field_count = 1};
+static const struct weir_schema bigint_schema = {.fields = (const struct weir_field[]){{"key", WEIR_TYPE_BIGINT, true}},
+                                                 .field_count = 1};
 static const struct weir_schema string_schema = {
     .fields = (const struct weir_field[]){{"key", WEIR_TYPE_STRING, false}, {"at", WEIR_TYPE_TIMESTAMP, true}},
     .field_count = 2};
@@ -140,8 +141,8 @@ static uint64_t expected_sum(const struct wr_generator_config *config) {
 }
 
 TEST(generator_restores_exactly) {
-  const struct wr_generator_config config = {.schema = &bigint_schema, .seed = 3, .key_count = 1000, .is_skewed = true,
-                                             .row_count = 100003, .split_count = 3};
+  const struct wr_generator_config config = {
+      .schema = &bigint_schema, .seed = 3, .key_count = 1000, .is_skewed = true, .row_count = 100003, .split_count = 3};
   struct job job;
   struct wr_random random = wr_random_of(test_seed());
   job_init(&job, &config);
@@ -176,8 +177,13 @@ TEST(generator_restores_exactly) {
 }
 
 TEST(generator_rate_and_time) {
-  const struct wr_generator_config config = {.schema = &string_schema, .seed = 3, .key_count = 12, .rows_per_second = 1000,
-                                             .split_count = 2, .start_time_ms = 1000, .time_step_ns = 1500000};
+  const struct wr_generator_config config = {.schema = &string_schema,
+                                             .seed = 3,
+                                             .key_count = 12,
+                                             .rows_per_second = 1000,
+                                             .split_count = 2,
+                                             .start_time_ms = 1000,
+                                             .time_step_ns = 1500000};
   struct job job;
   job_init(&job, &config);
   CHECK_INT(job_start(&job), WEIR_OK);
@@ -216,12 +222,14 @@ TEST(generator_configs) {
 
 /* ---- print ---- */
 
-static const struct weir_schema all_schema = {
-    .fields = (const struct weir_field[]){{"o", WEIR_TYPE_BOOLEAN, true}, {"i", WEIR_TYPE_INT, true},
-                                          {"b", WEIR_TYPE_BIGINT, true}, {"d", WEIR_TYPE_DOUBLE, true},
-                                          {"s", WEIR_TYPE_STRING, true}, {"y", WEIR_TYPE_BYTES, true},
-                                          {"t", WEIR_TYPE_TIMESTAMP, true}},
-    .field_count = 7};
+static const struct weir_schema all_schema = {.fields = (const struct weir_field[]){{"o", WEIR_TYPE_BOOLEAN, true},
+                                                                                    {"i", WEIR_TYPE_INT, true},
+                                                                                    {"b", WEIR_TYPE_BIGINT, true},
+                                                                                    {"d", WEIR_TYPE_DOUBLE, true},
+                                                                                    {"s", WEIR_TYPE_STRING, true},
+                                                                                    {"y", WEIR_TYPE_BYTES, true},
+                                                                                    {"t", WEIR_TYPE_TIMESTAMP, true}},
+                                              .field_count = 7};
 
 struct catcher {
   struct wr_print_stream stream;
@@ -288,13 +296,14 @@ TEST(prints) {
   test_files_run_calls(&files);
   CHECK_INT(op->vtable->before_barrier(op, 1, &wake), WR_RESULT_OK);
   CHECK_INT(catcher.writes, 1);
-  CHECK_STRING(catcher.text, "+I[true, -7, null, 1.5, h\xc3\xa9, [97, -1], 1970-01-01T00:00]\n"
-                             "-U[true, -7, null, 1.0E7, h\xc3\xa9, [97, -1], 1970-01-01T00:00:01.500]\n"
-                             "+U[true, -7, null, 0.30000000000000004, h\xc3\xa9, [97, -1], 1970-01-01T00:01:01.000001]\n"
-                             "-D[true, -7, null, -0.0, h\xc3\xa9, [97, -1], 1969-12-31T23:59:59.999999999]\n"
-                             "-D[true, -7, null, 1.25E-5, h\xc3\xa9, [97, -1], 1970-01-01T00:01:01]\n"
-                             "-D[true, -7, null, NaN, h\xc3\xa9, [97, -1], 1970-01-01T00:01:01]\n"
-                             "-D[true, -7, null, 9999999.0, h\xc3\xa9, [97, -1], 1970-01-01T00:01:01]\n");
+  CHECK_STRING(catcher.text,
+               "+I[true, -7, null, 1.5, h\xc3\xa9, [97, -1], 1970-01-01T00:00]\n"
+               "-U[true, -7, null, 1.0E7, h\xc3\xa9, [97, -1], 1970-01-01T00:00:01.500]\n"
+               "+U[true, -7, null, 0.30000000000000004, h\xc3\xa9, [97, -1], 1970-01-01T00:01:01.000001]\n"
+               "-D[true, -7, null, -0.0, h\xc3\xa9, [97, -1], 1969-12-31T23:59:59.999999999]\n"
+               "-D[true, -7, null, 1.25E-5, h\xc3\xa9, [97, -1], 1970-01-01T00:01:01]\n"
+               "-D[true, -7, null, NaN, h\xc3\xa9, [97, -1], 1970-01-01T00:01:01]\n"
+               "-D[true, -7, null, 9999999.0, h\xc3\xa9, [97, -1], 1970-01-01T00:01:01]\n");
   catcher.fails = true;
   CHECK_INT(op->vtable->process(op, 0, batch, &wake), WR_RESULT_OK);
   test_files_run_calls(&files);

@@ -1,6 +1,6 @@
-/* connectors/test_target_crashes.c: the targets on the simulated disk: a crash at every file operation, SQLite's own too, of
- * the process or of the power, before or after the operation; the next start claims and commits what is pending; in the
- * end every epoch is there exactly once. The same with every operation failing once. */
+/* connectors/test_target_crashes.c: the targets on the simulated disk: a crash at every file operation, SQLite's own
+ * too, of the process or of the power, before or after the operation; the next start claims and commits what is
+ * pending; in the end every epoch is there exactly once. The same with every operation failing once. */
 #include "base/test.h"
 #include "base/test_memory.h"
 #include "connectors/deadletter/deadletter.h"
@@ -48,7 +48,8 @@ static struct wr_batch *make_rows(struct history *history, uint64_t epoch) {
   wr_batch_builder_init(&builder, &history->memory.memory, schema_of(history->kind), false);
   for (uint64_t i = 0; i < ROWS; i++) {
     WR_ASSERT(wr_batch_builder_begin(&builder, NULL) == WEIR_OK);
-    int length = snprintf(text, sizeof text, "app \"%d\"", history->kind == KIND_UPSERT ? (int)i : (int)(epoch * 10 + i));
+    int length =
+        snprintf(text, sizeof text, "app \"%d\"", history->kind == KIND_UPSERT ? (int)i : (int)(epoch * 10 + i));
     if (history->kind == KIND_DEAD_LETTER) {
       static const uint32_t texts[] = {WR_DEAD_LETTER_SOURCE, WR_DEAD_LETTER_PARTITION, WR_DEAD_LETTER_ERROR,
                                        WR_DEAD_LETTER_RECORD};
@@ -113,16 +114,18 @@ static bool may_try_again(struct history *history, enum weir_code code, int *tri
   return false;
 }
 
-/* The marker is compared as at a restart from a checkpoint that recorded what was acknowledged, and carries the rest. */
+/* The marker is compared as at a restart from a checkpoint that recorded what was acknowledged, and carries the rest.
+ */
 static bool compare(struct history *history, const struct wr_marker *marker) {
   struct wr_commit_snapshot snapshot = {.last_committed = history->acknowledged};
   uint64_t r = history->store.start_number == 1 ? 0 : EPOCHS * 2;
-  enum wr_compare answer = wr_commit_compare(marker, history->store.incarnation, history->store.start_number - 1, r,
-                                             &snapshot);
+  enum wr_compare answer =
+      wr_commit_compare(marker, history->store.incarnation, history->store.start_number - 1, r, &snapshot);
   if (answer == WR_COMPARE_OK) return true;
   history->is_wrong = true;
-  (void)WR_FAIL(&history->error, WEIR_REFUSED, "compare says %d: marker %s, checkpoint %d, acknowledged %d", (int)answer,
-                marker->present ? "there" : "missing", (int)marker->checkpoint_id, (int)history->acknowledged);
+  (void)WR_FAIL(&history->error, WEIR_REFUSED, "compare says %d: marker %s, checkpoint %d, acknowledged %d",
+                (int)answer, marker->present ? "there" : "missing", (int)marker->checkpoint_id,
+                (int)history->acknowledged);
   return false;
 }
 

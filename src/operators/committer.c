@@ -16,15 +16,15 @@ enum { LOG_EVERY = 10 }; /* failures in a row between two log lines */
 struct committer {
   struct wr_operator op;
   struct wr_commit_limits limits;
-  struct wr_commit *commit;      /* from restored() on */
+  struct wr_commit *commit; /* from restored() on */
   struct wr_call call;
-  const struct wr_epoch *epoch;  /* being committed; NULL: none */
-  bool reconnect;                /* the call first opens a new connection */
-  bool already;                  /* the call's answer */
-  enum weir_code code;           /* the call's answer */
+  const struct wr_epoch *epoch; /* being committed; NULL: none */
+  bool reconnect;               /* the call first opens a new connection */
+  bool already;                 /* the call's answer */
+  enum weir_code code;          /* the call's answer */
   struct weir_error call_error;
-  uint32_t failures;             /* in a row */
-  uint64_t delay_ns;             /* before the next try */
+  uint32_t failures; /* in a row */
+  uint64_t delay_ns; /* before the next try */
   uint64_t retry_at_ns;
 };
 
@@ -41,11 +41,14 @@ static void publish(struct committer *committer) {
   if (atomic_exchange_explicit(&shared->over_limit, over_limit, memory_order_acq_rel) == over_limit) return;
   const struct wr_operator_context *context = committer->op.context;
   if (over_limit)
-    wr_log_write(context->seams->log, WR_LOG_WARN,
-                 "sink %s: %u epochs wait for their commit, more than its limit allows; it takes no more rows until the "
-                 "target has taken some", context->uid, wr_commit_waiting_epochs(committer->commit));
+    wr_log_write(
+        context->seams->log, WR_LOG_WARN,
+        "sink %s: %u epochs wait for their commit, more than its limit allows; it takes no more rows until the "
+        "target has taken some",
+        context->uid, wr_commit_waiting_epochs(committer->commit));
   else
-    wr_log_write(context->seams->log, WR_LOG_INFO, "sink %s: commits have caught up; it takes rows again", context->uid);
+    wr_log_write(context->seams->log, WR_LOG_INFO, "sink %s: commits have caught up; it takes rows again",
+                 context->uid);
 }
 
 static enum weir_code restored(struct wr_operator *op, struct wr_subtask_state *state, struct weir_error *error) {
@@ -94,8 +97,7 @@ static void run_commit(struct wr_call *call) {
     committer->reconnect = committer->code != WEIR_OK;
   }
   if (committer->code == WEIR_OK)
-    committer->code =
-        target->vtable->commit(target, committer->epoch, &committer->already, &committer->call_error);
+    committer->code = target->vtable->commit(target, committer->epoch, &committer->already, &committer->call_error);
 }
 
 static void begin_next(struct committer *committer) {
@@ -240,7 +242,8 @@ enum weir_code wr_committer_new(struct wr_operator_context *context, const struc
                                 struct wr_operator **out_operator, struct weir_error *error) {
   *out_operator = NULL;
   struct committer *committer = wr_alloc_zeroed(context->memory, 1, sizeof *committer, WR_MEMORY_SINK);
-  if (committer == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for the committer of sink %s", context->uid);
+  if (committer == NULL)
+    return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for the committer of sink %s", context->uid);
   committer->op = (struct wr_operator){.vtable = &vtable, .context = context};
   committer->limits = *limits;
   committer->delay_ns = DELAY_FIRST_NS;

@@ -15,19 +15,19 @@ struct wr_epoch_rows {
   struct wr_memory *memory;
   const struct weir_schema *schema;
   const struct wr_epoch *epoch;
-  uint32_t next_part;           /* the part after the one that is being read */
-  struct wr_blob_reader *blob;  /* of the present part; NULL between two */
-  struct wr_bytes pending;      /* read, not yet taken as batches */
-  size_t pending_taken;         /* of these, how many were */
-  uint64_t part_rows;           /* taken from the present part */
+  uint32_t next_part;          /* the part after the one that is being read */
+  struct wr_blob_reader *blob; /* of the present part; NULL between two */
+  struct wr_bytes pending;     /* read, not yet taken as batches */
+  size_t pending_taken;        /* of these, how many were */
+  uint64_t part_rows;          /* taken from the present part */
 };
 
 /* All are borrowed until deinit. */
 void wr_epoch_rows_init(struct wr_epoch_rows *rows, struct wr_store *store, struct wr_memory *memory,
                         const struct weir_schema *schema, const struct wr_epoch *epoch);
 void wr_epoch_rows_deinit(struct wr_epoch_rows *rows);
-/* The next batch, one reference; NULL at the end of the last part, when all of them were found whole. CORRUPT: a part is
- * damaged, or holds another number of rows than it says. */
+/* The next batch, one reference; NULL at the end of the last part, when all of them were found whole. CORRUPT: a part
+ * is damaged, or holds another number of rows than it says. */
 enum weir_code wr_epoch_rows_next(struct wr_epoch_rows *rows, struct wr_batch **out_batch, struct weir_error *error);
 
 #endif

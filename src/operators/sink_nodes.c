@@ -68,9 +68,7 @@ enum weir_code wr_sink_add(struct wr_graph *graph, const struct wr_sink_descript
   WR_TRY(wr_sink_nodes(sink, &writer, &committer, error));
   WR_TRY(wr_graph_add_node(graph, &writer, out_writer, error));
   WR_TRY(wr_graph_add_node(graph, &committer, &committer_index, error));
-  const struct wr_edge edge = {.from_node = *out_writer,
-                               .to_node = committer_index,
-                               .exchange = WR_EXCHANGE_GATHER,
-                               .always_aligned = true};
+  const struct wr_edge edge = {
+      .from_node = *out_writer, .to_node = committer_index, .exchange = WR_EXCHANGE_GATHER, .always_aligned = true};
   return wr_graph_add_edge(graph, &edge, error);
 }

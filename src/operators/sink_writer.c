@@ -18,7 +18,7 @@ const struct weir_schema wr_part_schema = {
 
 struct epoch {
   struct epoch *next;
-  uint64_t id; /* of the barrier that closed it; 0: open */
+  uint64_t id;              /* of the barrier that closed it; 0: open */
   struct wr_upload *upload; /* NULL: no rows */
   uint64_t row_count;
 };
@@ -39,7 +39,8 @@ static struct sink_writer *writer_of(struct wr_operator *op) {
 static enum weir_code open_epoch(struct sink_writer *writer, struct weir_error *error) {
   struct wr_memory *memory = writer->op.context->memory;
   struct epoch *epoch = wr_alloc_zeroed(memory, 1, sizeof *epoch, WR_MEMORY_SINK);
-  if (epoch == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for an epoch of sink %s", writer->op.context->uid);
+  if (epoch == NULL)
+    return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for an epoch of sink %s", writer->op.context->uid);
   if (writer->open != NULL)
     writer->open->next = epoch;
   else
@@ -122,10 +123,16 @@ static enum wr_result process(struct wr_operator *op, uint32_t input, struct wr_
   }
   if (writer->open->upload == NULL && begin_upload(writer, error) != WEIR_OK) return WR_RESULT_ERROR;
   switch (wr_upload_step(writer->open->upload, op->context->now_ns, wake_at_ns)) {
-  case WR_UPLOAD_OPEN: break;
-  case WR_UPLOAD_NO_SPACE: tell_space(writer, true); return WR_RESULT_WAIT;
-  case WR_UPLOAD_FAILED: upload_failed(writer, writer->open, error); return WR_RESULT_ERROR;
-  default: return WR_RESULT_WAIT;
+  case WR_UPLOAD_OPEN:
+    break;
+  case WR_UPLOAD_NO_SPACE:
+    tell_space(writer, true);
+    return WR_RESULT_WAIT;
+  case WR_UPLOAD_FAILED:
+    upload_failed(writer, writer->open, error);
+    return WR_RESULT_ERROR;
+  default:
+    return WR_RESULT_WAIT;
   }
   return append_batch(writer, batch, error) == WEIR_OK ? WR_RESULT_OK : WR_RESULT_ERROR;
 }

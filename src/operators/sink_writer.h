@@ -4,8 +4,8 @@
  * the epoch and opens the next at once; poll answers for the closed ones in their order: the part (no part for an epoch
  * without rows), then barrier N. The next operator is the sink's one committer.
  *
- * It takes no rows while its upload is full or waits for room on the disk, and while the committer's backlog is over its
- * limit, unless a barrier may be on its way to it: completing a checkpoint is what makes the backlog smaller.
+ * It takes no rows while its upload is full or waits for room on the disk, and while the committer's backlog is over
+ * its limit, unless a barrier may be on its way to it: completing a checkpoint is what makes the backlog smaller.
  *
  * It stores nothing: at a barrier everything before it is in parts, and those are the committer's.
  */

@@ -1,5 +1,6 @@
-/* operators/test_sink_operators.c: sink writer and committer together, over real epoch files and a target of the test's own:
- * order of parts and barriers, back-pressure, retries, snapshots and restores, what memory and disk failures do. */
+/* operators/test_sink_operators.c: sink writer and committer together, over real epoch files and a target of the test's
+ * own: order of parts and barriers, back-pressure, retries, snapshots and restores, what memory and disk failures do.
+ */
 #include "base/test.h"
 #include "operators/committer.h"
 #include "operators/epoch_rows.h"
@@ -22,7 +23,8 @@ struct wr_output {
   struct item items[64];
   size_t count, taken;
 };
-enum weir_code wr_output_emit(struct wr_output *output, uint32_t port, struct wr_batch *batch, struct weir_error *error) {
+enum weir_code wr_output_emit(struct wr_output *output, uint32_t port, struct wr_batch *batch,
+                              struct weir_error *error) {
   (void)port;
   (void)error;
   WR_ASSERT(output->count < 64 && batch != NULL);
@@ -247,7 +249,7 @@ TEST(epochs_in_order) {
   fixture_init(&f);
   CHECK_INT(fixture_start(&f, NULL), WEIR_OK);
   CHECK(f.committer->vtable->is_settled(f.committer));
-  CHECK_INT(write_rows(&f, 10, 5), WR_RESULT_OK);  /* inline */
+  CHECK_INT(write_rows(&f, 10, 5), WR_RESULT_OK); /* inline */
   CHECK_INT(barrier(&f, 1), WEIR_OK);
   CHECK_INT(write_rows(&f, 100, 500), WR_RESULT_OK); /* a file; taken while epoch 1 is on its way */
   CHECK_INT(barrier(&f, 2), WEIR_OK);
@@ -332,8 +334,9 @@ TEST(retries) {
     expected_ns = expected_ns * 2 > 10000000000 ? 10000000000 : expected_ns * 2;
   }
   CHECK_INT(f.log_lines, 3);
-  CHECK(strstr(f.last_line, "sink sink: epoch 1 could not be committed, it is tried again (failure 21 in a row): made to "
-                            "fail") != NULL);
+  CHECK(strstr(f.last_line,
+               "sink sink: epoch 1 could not be committed, it is tried again (failure 21 in a row): made to "
+               "fail") != NULL);
   CHECK_INT(work(&f, NULL), WEIR_OK);
   CHECK_STRING(f.target.committed, "1:10;");
   CHECK_INT(f.target.connects, 25);
@@ -437,7 +440,8 @@ TEST(disks) {
   CHECK_INT(barrier(&f, 2), WEIR_OK);
   test_files_fail(&f.files, 1, 1, WEIR_IO, "sync");
   CHECK_INT(work(&f, NULL), WEIR_IO);
-  CHECK(strstr(f.writer_context.error.message, "sink sink.writer, subtask 0: the epoch's file cannot be written: ") != NULL);
+  CHECK(strstr(f.writer_context.error.message, "sink sink.writer, subtask 0: the epoch's file cannot be written: ") !=
+        NULL);
   fixture_deinit(&f);
 }
 

@@ -57,8 +57,9 @@ static enum weir_code decode(const uint8_t *data, size_t length, const struct wr
     return WR_FAIL(error, WEIR_CORRUPT,
                    "%s is damaged; without it nobody knows how much of the dead-letter file is committed", path);
   if (!is_text(job, job_length, context->job_name) || !is_text(uid, uid_length, context->uid))
-    return WR_FAIL(error, WEIR_FOREIGN, "the dead-letter file of %s belongs to job \"%.*s\", sink \"%.*s\"; give another",
-                   path, (int)job_length, (const char *)job, (int)uid_length, (const char *)uid);
+    return WR_FAIL(error, WEIR_FOREIGN,
+                   "the dead-letter file of %s belongs to job \"%.*s\", sink \"%.*s\"; give another", path,
+                   (int)job_length, (const char *)job, (int)uid_length, (const char *)uid);
   memcpy(marker.marker.incarnation, incarnation, WR_INCARNATION_BYTES);
   *out_marker = marker;
   return WEIR_OK;

@@ -1,15 +1,14 @@
 /* connectors/deadletter/deadletter.c: see deadletter.h.
  *
- *   claim       marker {mine, end}; end stays, or is the present size of the file where there was no marker; then the file
- *               is cut to it
- *   commit N    marker read: already N, or not mine: no change. Else: file cut to `end`, lines of N behind it, fsync, then
- *               marker {mine, N, new end}
+ *   claim       marker {mine, end}; end stays, or is the present size of the file where there was no marker; then the
+ * file is cut to it commit N    marker read: already N, or not mine: no change. Else: file cut to `end`, lines of N
+ * behind it, fsync, then marker {mine, N, new end}
  *
  * What always holds: the file up to the marker's `end` is durable before a marker says so, and is never written again;
- * what is behind it belongs to nobody. So a crash anywhere leaves the old marker, and the next commit of N writes the same
- * bytes at the same place, or the new marker, and the next commit of N changes nothing. A marker whose publish had an
- * unknown outcome is published again before an answer is built on it: what a failed fsync of a folder left behind may be
- * seen now and be gone after a power cut.
+ * what is behind it belongs to nobody. So a crash anywhere leaves the old marker, and the next commit of N writes the
+ * same bytes at the same place, or the new marker, and the next commit of N changes nothing. A marker whose publish had
+ * an unknown outcome is published again before an answer is built on it: what a failed fsync of a folder left behind
+ * may be seen now and be gone after a power cut.
  *
  * All functions run inside calls, one at a time.
  */
@@ -31,7 +30,7 @@ struct dead_letter {
   const char *path;
   char *marker_path;
   char *folder;
-  bool uncertain;      /* the last publish may or may not be durable */
+  bool uncertain;        /* the last publish may or may not be durable */
   struct wr_bytes lines; /* of the chunk that is being made */
 };
 
@@ -203,8 +202,8 @@ static void put_line(struct wr_bytes *out, const struct wr_batch *batch, uint32_
 static enum weir_code write_chunk(struct dead_letter *self, struct wr_file *file, uint64_t *offset,
                                   struct weir_error *error) {
   WR_TRY(wr_bytes_check(&self->lines, error));
-  WR_TRY(wr_file_write_all(self->context.seams->files, file, *offset, self->lines.data, self->lines.length, NULL,
-                           error));
+  WR_TRY(
+      wr_file_write_all(self->context.seams->files, file, *offset, self->lines.data, self->lines.length, NULL, error));
   *offset += self->lines.length;
   wr_bytes_clear(&self->lines);
   return WEIR_OK;
@@ -232,8 +231,8 @@ static enum weir_code write_at(struct dead_letter *self, struct wr_file *file, c
   WR_TRY(files->info(files, file, &info, error));
   if (info.size_bytes < *end)
     return WR_FAIL(error, WEIR_REFUSED,
-                   "the dead-letter file %s was cut or replaced while the job runs: it has %" PRIu64
-                   " bytes, %" PRIu64 " were committed; put it back",
+                   "the dead-letter file %s was cut or replaced while the job runs: it has %" PRIu64 " bytes, %" PRIu64
+                   " were committed; put it back",
                    self->path, info.size_bytes, *end);
   if (info.size_bytes > *end) WR_TRY(files->truncate(files, file, *end, error));
   struct wr_epoch_rows rows;
@@ -300,7 +299,10 @@ static enum weir_code make_paths(struct dead_letter *self, struct weir_error *er
     return WR_FAIL(error, WEIR_INVALID, "the path of the dead-letter file is too long");
   self->marker_path = wr_copy_string(self->context.memory, path, WR_MEMORY_SINK);
   const char *slash = strrchr(self->path, '/');
-  snprintf(path, sizeof path, "%.*s", slash == NULL ? 1 : slash == self->path ? 1 : (int)(slash - self->path),
+  snprintf(path, sizeof path, "%.*s",
+           slash == NULL         ? 1
+           : slash == self->path ? 1
+                                 : (int)(slash - self->path),
            slash == NULL ? "." : self->path);
   self->folder = wr_copy_string(self->context.memory, path, WR_MEMORY_SINK);
   if (self->marker_path != NULL && self->folder != NULL) return WEIR_OK;

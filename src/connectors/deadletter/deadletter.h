@@ -1,12 +1,12 @@
 /* connectors/deadletter/deadletter.h: the file of records that could not be read, as a two-phase sink.
  *
- * One JSON line a record: {"source":..,"partition":..,"position":..,"byte":..,"error":..,"record":..}. One writer task of
- * parallelism 1 gathers the bad records of all subtasks (GATHER edges to the node that wr_dead_letter_add gives). An
+ * One JSON line a record: {"source":..,"partition":..,"position":..,"byte":..,"error":..,"record":..}. One writer task
+ * of parallelism 1 gathers the bad records of all subtasks (GATHER edges to the node that wr_dead_letter_add gives). An
  * epoch's lines are written when its checkpoint has completed, at a place in the file that is fixed before, so that a
  * second try writes the same bytes at the same place. Lines of earlier runs stay in front.
  *
- * Beside FILE lies FILE.weir-marker, which says up to where the file is committed. While a job uses them nobody else may
- * change the two; a file that was taken away or cut is noticed.
+ * Beside FILE lies FILE.weir-marker, which says up to where the file is committed. While a job uses them nobody else
+ * may change the two; a file that was taken away or cut is noticed.
  */
 #ifndef WR_CONNECTORS_DEADLETTER_DEADLETTER_H
 #define WR_CONNECTORS_DEADLETTER_DEADLETTER_H

@@ -1,5 +1,5 @@
-/* connectors/deadletter/test_deadletter.c: the dead-letter target on real files: lines, cuts, and what is refused. (Crashes
- * are in connectors/test_target_crashes.c.) */
+/* connectors/deadletter/test_deadletter.c: the dead-letter target on real files: lines, cuts, and what is refused.
+ * (Crashes are in connectors/test_target_crashes.c.) */
 #include "base/test.h"
 #include "connectors/deadletter/deadletter.h"
 #include "connectors/files/files.h"
@@ -112,8 +112,9 @@ TEST(cuts) {
   fixture_init(&f);
   CHECK_INT(fixture_start(&f), WEIR_OK);
   CHECK_INT(fixture_commit(&f, 1, "a", &already), WEIR_OK);
-  append(f.path, "half an epoch that is far longer than the line that is written in its place, so that some of it would stay"
-                 " .............................................................................................\n");
+  append(f.path,
+         "half an epoch that is far longer than the line that is written in its place, so that some of it would stay"
+         " .............................................................................................\n");
   CHECK_INT(fixture_commit(&f, 2, "b", &already), WEIR_OK);
   CHECK_STRING(content(f.path), LINE("1", "a") LINE("2", "b"));
   append(f.path, "half an epoch");

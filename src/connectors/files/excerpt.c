@@ -1,5 +1,5 @@
-/* connectors/files/excerpt.c: see excerpt.h. The rules of UTF-8 are those of RFC 3629: no overlong forms, no surrogates,
- * nothing above U+10FFFF. */
+/* connectors/files/excerpt.c: see excerpt.h. The rules of UTF-8 are those of RFC 3629: no overlong forms, no
+ * surrogates, nothing above U+10FFFF. */
 #include "connectors/files/excerpt.h"
 
 #include <stdint.h>

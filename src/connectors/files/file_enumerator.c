@@ -1,6 +1,6 @@
-/* connectors/files/file_enumerator.c: finds the files, and watches over those that are known, once a second, for as long as
- * the job runs, bounded or not. All work is in file_scan.c, inside a call; between submit and done `scan`, `code` and
- * `call_error` are the call's. One thread, and the call's. */
+/* connectors/files/file_enumerator.c: finds the files, and watches over those that are known, once a second, for as
+ * long as the job runs, bounded or not. All work is in file_scan.c, inside a call; between submit and done `scan`,
+ * `code` and `call_error` are the call's. One thread, and the call's. */
 #include "connectors/files/file_scan.h"
 
 struct file_enumerator {
@@ -9,9 +9,9 @@ struct file_enumerator {
   struct wr_file_scan scan;
   uint32_t handed_out; /* of scan.found */
   struct wr_call call;
-  bool running;        /* the call was submitted and its answer not yet taken */
-  bool ready;          /* the first scan's answer was taken, and was good */
-  uint64_t next_ns;    /* when to look again */
+  bool running;     /* the call was submitted and its answer not yet taken */
+  bool ready;       /* the first scan's answer was taken, and was good */
+  uint64_t next_ns; /* when to look again */
   enum weir_code code;
   struct weir_error call_error;
 };

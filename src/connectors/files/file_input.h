@@ -14,7 +14,7 @@ enum { WR_INPUT_HEADROOM_BYTES = 64 * 1024, WR_INPUT_PIECE_BYTES = 512 * 1024 };
 struct wr_file_input {
   struct wr_call call;
   struct wr_files *files;
-  struct wr_file *file;       /* open; NULL: none */
+  struct wr_file *file; /* open; NULL: none */
   /* the request */
   bool open;                  /* first close what is open, open `path`, and check that it is what `split` says */
   const char *path;           /* borrowed */
@@ -23,7 +23,7 @@ struct wr_file_input {
   uint8_t *buffer;            /* the piece goes behind WR_INPUT_HEADROOM_BYTES of it */
   /* the answer */
   size_t length;
-  bool at_end;                /* the file ended there */
+  bool at_end;                        /* the file ended there */
   uint8_t tail[WR_FILE_DIGEST_BYTES]; /* with `open`: the bytes before split.position */
   enum weir_code code;
   struct weir_error error;

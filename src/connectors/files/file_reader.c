@@ -1,9 +1,9 @@
 /* connectors/files/file_reader.c: the reader as an operator. See file_reader.h.
  *
- * A poll takes what calls have answered, builds rows of one slot after the other until a batch is full or a bounded piece
- * of work is done, and sees to it that the next pieces are being read. A batch leaves when it is full, when its time is
- * up, when there is nothing more to read, and before a barrier: at a barrier the builders are empty, so that the splits'
- * positions are those of what was emitted.
+ * A poll takes what calls have answered, builds rows of one slot after the other until a batch is full or a bounded
+ * piece of work is done, and sees to it that the next pieces are being read. A batch leaves when it is full, when its
+ * time is up, when there is nothing more to read, and before a barrier: at a barrier the builders are empty, so that
+ * the splits' positions are those of what was emitted.
  */
 #include "connectors/files/file_reader.h"
 
@@ -151,7 +151,8 @@ static enum weir_code make_path(struct wr_files_reader *reader, struct wr_reader
 static enum weir_code reserve_file(struct wr_files_reader *reader, struct weir_error *error) {
   if (reader->file_count < reader->file_capacity) return WEIR_OK;
   uint32_t capacity = reader->file_capacity == 0 ? 8 : reader->file_capacity * 2;
-  void *files = wr_resize(reader->op.context->memory, reader->files, capacity * sizeof *reader->files, WR_MEMORY_SOURCE);
+  void *files =
+      wr_resize(reader->op.context->memory, reader->files, capacity * sizeof *reader->files, WR_MEMORY_SOURCE);
   if (files == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for %u files", capacity);
   reader->files = files;
   reader->file_capacity = capacity;
@@ -193,7 +194,8 @@ static bool is_idle(struct wr_operator *op) {
   const struct wr_files_reader *reader = reader_of(op);
   bool idle = atomic_load_explicit(&reader->look.state, memory_order_acquire) != WR_CALL_SUBMITTED;
   for (unsigned i = 0; i < WR_READER_SLOTS; i++)
-    if (atomic_load_explicit(&reader->slots[i].input.call.state, memory_order_acquire) == WR_CALL_SUBMITTED) idle = false;
+    if (atomic_load_explicit(&reader->slots[i].input.call.state, memory_order_acquire) == WR_CALL_SUBMITTED)
+      idle = false;
   return idle;
 }
 
@@ -258,9 +260,9 @@ enum weir_code wr_files_reader_new(const struct wr_files_config *config, struct 
     wr_file_input_init(&reader->slots[i].input, context->seams->files, context->waker);
   wr_reader_init_look(reader);
   reader->row_lines = wr_alloc(context->memory, WR_BATCH_ROWS_MAX * sizeof *reader->row_lines, WR_MEMORY_SOURCE);
-  enum weir_code code = reader->row_lines == NULL ? WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for source %s",
-                                                            context->uid)
-                                                  : make_decoder(reader, error);
+  enum weir_code code = reader->row_lines == NULL
+                            ? WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for source %s", context->uid)
+                            : make_decoder(reader, error);
   if (code != WEIR_OK) {
     free_reader(&reader->op);
     return code;

@@ -28,16 +28,16 @@ struct wr_reader_file {
   char *path;
   enum wr_file_state state;
   struct wr_reader_file *next_queued;
-  bool reopen;             /* the path leads to another inode than the one that is open */
-  uint64_t size_seen;      /* where reading came to the end; below it the file shrank */
+  bool reopen;                        /* the path leads to another inode than the one that is open */
+  uint64_t size_seen;                 /* where reading came to the end; below it the file shrank */
   uint8_t tail[WR_FILE_DIGEST_BYTES]; /* the bytes before the position, or before the slot's text; if was_opened */
   uint32_t tail_count;
-  bool was_opened;         /* else split.tail is still as it came */
-  uint64_t skipped_bytes;  /* of a record that is too long and whose end was not found yet; 0: none is skipped */
-  uint8_t *skipped_tail;   /* then: the last bytes of it */
+  bool was_opened;        /* else split.tail is still as it came */
+  uint64_t skipped_bytes; /* of a record that is too long and whose end was not found yet; 0: none is skipped */
+  uint8_t *skipped_tail;  /* then: the last bytes of it */
   uint32_t skipped_tail_count;
-  char *skipped_start;     /* then: its excerpt */
-  int64_t event_time_ms;   /* the youngest so far; INT64_MIN: none */
+  char *skipped_start;   /* then: its excerpt */
+  int64_t event_time_ms; /* the youngest so far; INT64_MIN: none */
   uint64_t last_record_ns;
   struct wr_file_info look_info; /* the answers of the look */
   enum weir_code look_code;
@@ -53,9 +53,9 @@ struct wr_reader_slot {
   unsigned current; /* the buffer of the text; the other one is read into */
   uint8_t *text;    /* NULL: none yet */
   size_t from, at, end;
-  bool at_end;      /* the file ends behind the text */
-  bool reading;     /* a call runs, or its answer was not taken yet */
-  bool ready;       /* the other buffer holds the next piece: input.length, input.at_end */
+  bool at_end;          /* the file ends behind the text */
+  bool reading;         /* a call runs, or its answer was not taken yet */
+  bool ready;           /* the other buffer holds the next piece: input.length, input.at_end */
   uint64_t read_offset; /* of the next piece */
   uint64_t turn_bytes;  /* read since it got the slot */
 };
@@ -72,7 +72,7 @@ struct wr_files_reader {
   uint32_t ended_count;
   struct wr_reader_file *first_queued, *last_queued;
   struct wr_reader_slot slots[WR_READER_SLOTS];
-  uint32_t next_slot;    /* round robin */
+  uint32_t next_slot; /* round robin */
   bool no_more_splits;
   struct wr_call look;
   bool look_running;
@@ -81,7 +81,7 @@ struct wr_files_reader {
   uint64_t look_at_ns, look_delay_ns;
   struct weir_error look_error;
   bool has_event_time;
-  bool is_idle;          /* told the output so */
+  bool is_idle; /* told the output so */
   int64_t watermark_ms;
 };
 
@@ -90,7 +90,8 @@ struct wr_files_reader {
 void wr_reader_queue(struct wr_files_reader *reader, struct wr_reader_file *file);
 /* Takes the answers that have come, gives slots out, submits reads. *out_made: something happened. */
 enum weir_code wr_reader_step_slots(struct wr_files_reader *reader, bool *out_made, struct weir_error *error);
-/* The text was taken as far as it goes: goes on with the next piece, or gives the slot up. *out_more: there is new text. */
+/* The text was taken as far as it goes: goes on with the next piece, or gives the slot up. *out_more: there is new
+ * text. */
 enum weir_code wr_reader_next_text(struct wr_files_reader *reader, struct wr_reader_slot *slot, bool *out_more,
                                    struct weir_error *error);
 /* The file leaves its slot. */

@@ -4,8 +4,8 @@
  * stop, to the end of the record that holds the byte before the stop: its newline, or the end of the file. That end is
  * searched for only once the stop lies in the text.
  *
- * What always holds: after every function, split.position and split.record say exactly which record the next row will be
- * of, and `at` stands on its first byte.
+ * What always holds: after every function, split.position and split.record say exactly which record the next row will
+ * be of, and `at` stands on its first byte.
  */
 #include "connectors/files/excerpt.h"
 #include "connectors/files/file_reader.h"
@@ -166,8 +166,8 @@ static enum weir_code end_skipping(struct wr_files_reader *reader, struct wr_rea
   return WEIR_OK;
 }
 
-static enum weir_code skip_on(struct wr_files_reader *reader, struct wr_reader_slot *slot,
-                              const struct extent *extent, bool *out_wants, struct weir_error *error) {
+static enum weir_code skip_on(struct wr_files_reader *reader, struct wr_reader_slot *slot, const struct extent *extent,
+                              bool *out_wants, struct weir_error *error) {
   const uint8_t *text = slot->text + slot->at;
   const uint8_t *newline = extent->length == 0 ? NULL : memchr(text, '\n', extent->length);
   if (newline != NULL) return end_skipping(reader, slot, (size_t)(newline + 1 - text), error);

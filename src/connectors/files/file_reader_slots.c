@@ -1,11 +1,12 @@
 /* connectors/files/file_reader_slots.c: which files are read now. See file_reader.h.
  *
- * A file is read in a slot: two buffers, one being turned into rows while the other is read into. There are few slots, so
- * memory and open files are bounded whatever the number of files; files that have more wait in a queue, and give their
- * slot to the next after a turn. A slot keeps its file open after the file has left, for it comes back most often.
+ * A file is read in a slot: two buffers, one being turned into rows while the other is read into. There are few slots,
+ * so memory and open files are bounded whatever the number of files; files that have more wait in a queue, and give
+ * their slot to the next after a turn. A slot keeps its file open after the file has left, for it comes back most
+ * often.
  *
- * What always holds: at most one call per slot; a file is in at most one slot; a slot's text begins, at `at`, at the byte
- * split.position (or, in a record that is skipped, skipped_bytes behind it).
+ * What always holds: at most one call per slot; a file is in at most one slot; a slot's text begins, at `at`, at the
+ * byte split.position (or, in a record that is skipped, skipped_bytes behind it).
  */
 #include "connectors/files/file_reader.h"
 
@@ -137,8 +138,8 @@ static void submit_read(struct wr_files_reader *reader, struct wr_reader_slot *s
 static enum weir_code start(struct wr_files_reader *reader, struct wr_reader_slot *slot, struct weir_error *error) {
   for (unsigned i = 0; i < 2; i++) {
     if (slot->buffers[i] != NULL) continue;
-    slot->buffers[i] = wr_alloc(reader->op.context->memory, WR_INPUT_HEADROOM_BYTES + WR_INPUT_PIECE_BYTES,
-                                WR_MEMORY_SOURCE);
+    slot->buffers[i] =
+        wr_alloc(reader->op.context->memory, WR_INPUT_HEADROOM_BYTES + WR_INPUT_PIECE_BYTES, WR_MEMORY_SOURCE);
     if (slot->buffers[i] == NULL)
       return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for reading %s", reader->first_queued->path);
   }
@@ -276,7 +277,8 @@ void wr_reader_init_look(struct wr_files_reader *reader) {
   reader->look.waker = reader->op.context->waker;
 }
 
-/* What the look found about one file. A file that is missing is the enumerator's to judge: it can tell a renamed one. */
+/* What the look found about one file. A file that is missing is the enumerator's to judge: it can tell a renamed one.
+ */
 static enum weir_code judge_look(struct wr_files_reader *reader, struct wr_reader_file *file, bool *out_grown,
                                  struct weir_error *error) {
   if (file->look_code == WEIR_NOT_FOUND) return WEIR_OK;

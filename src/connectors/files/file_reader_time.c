@@ -1,8 +1,8 @@
 /* connectors/files/file_reader_time.c: watermarks and idleness. See file_reader.h.
  *
- * Each file has its own youngest event time; the subtask's watermark is the lowest of the files that are not idle and not
- * at their end, less the out-of-orderness, less 1. A file that has given no record yet holds it back. Sent only when all
- * rows that it speaks of were emitted.
+ * Each file has its own youngest event time; the subtask's watermark is the lowest of the files that are not idle and
+ * not at their end, less the out-of-orderness, less 1. A file that has given no record yet holds it back. Sent only
+ * when all rows that it speaks of were emitted.
  */
 #include "connectors/files/file_reader.h"
 
@@ -20,8 +20,8 @@ static int64_t youngest(const struct wr_batch *batch, uint32_t field, uint32_t f
 
 void wr_reader_saw_rows(struct wr_files_reader *reader, struct wr_reader_file *file, uint32_t first, uint32_t count) {
   if (!reader->has_event_time) return;
-  file->event_time_ms = youngest(reader->rows.batch, (uint32_t)reader->config->event_time_field, first, count,
-                                 file->event_time_ms);
+  file->event_time_ms =
+      youngest(reader->rows.batch, (uint32_t)reader->config->event_time_field, first, count, file->event_time_ms);
   file->last_record_ns = reader->op.context->now_ns;
 }
 

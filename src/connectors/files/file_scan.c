@@ -1,9 +1,9 @@
 /* connectors/files/file_scan.c: see file_scan.h.
  *
- * The order of a scan: list the folder; judge every known file (there, the same or a copy, not smaller than before); only
- * then admit new names, each compared with the identities of all known files, which are those of now. At the first scan
- * stop positions are fixed (bounded, and none is fixed yet) or dropped (not bounded). A bounded job's files are those of
- * its first bounded look: where stops are there already, nothing new is admitted.
+ * The order of a scan: list the folder; judge every known file (there, the same or a copy, not smaller than before);
+ * only then admit new names, each compared with the identities of all known files, which are those of now. At the first
+ * scan stop positions are fixed (bounded, and none is fixed yet) or dropped (not bounded). A bounded job's files are
+ * those of its first bounded look: where stops are there already, nothing new is admitted.
  */
 #include "connectors/files/file_scan.h"
 
@@ -63,7 +63,8 @@ static uint32_t known_place(const struct wr_file_scan *scan, const char *name, b
   return low;
 }
 
-enum weir_code wr_file_scan_add_known(struct wr_file_scan *scan, struct wr_file_split *split, struct weir_error *error) {
+enum weir_code wr_file_scan_add_known(struct wr_file_scan *scan, struct wr_file_split *split,
+                                      struct weir_error *error) {
   bool there = false;
   uint32_t place = known_place(scan, split->name, &there);
   if (there) return WR_FAIL(error, WEIR_CORRUPT, "file %s is a split of source %s twice", split->name, scan->uid);
@@ -75,8 +76,7 @@ enum weir_code wr_file_scan_add_known(struct wr_file_scan *scan, struct wr_file_
   bool enough = grow(scan->memory, &known, scan->known_count, scan->known_capacity, sizeof *scan->known, &capacity);
   scan->known = known;
   scan->known_capacity = (uint32_t)capacity;
-  struct wr_known_file *file =
-      enough ? wr_alloc_zeroed(scan->memory, 1, sizeof *file, WR_MEMORY_SOURCE) : NULL;
+  struct wr_known_file *file = enough ? wr_alloc_zeroed(scan->memory, 1, sizeof *file, WR_MEMORY_SOURCE) : NULL;
   if (file == NULL) return no_memory(scan, error);
   file->split = *split;
   file->size_seen = split->position;
@@ -128,7 +128,8 @@ static enum weir_code vanished(const struct wr_file_scan *scan, const struct wr_
     WR_TRY(make_path(scan, names->names[i], path, error));
     if (files->stat(files, path, &info, NULL) != WEIR_OK) continue;
     if (info.device != file->split.device || info.inode != file->split.inode) continue;
-    return WR_FAIL(error, WEIR_GONE, "%s/%s was renamed to %s; a file that is being read must keep its name: rename it back",
+    return WR_FAIL(error, WEIR_GONE,
+                   "%s/%s was renamed to %s; a file that is being read must keep its name: rename it back",
                    scan->config->folder, file->split.name, names->names[i]);
   }
   return WR_FAIL(error, WEIR_GONE,
@@ -260,8 +261,8 @@ static bool is_told(const struct wr_file_scan *scan, const char *name) {
 
 static enum weir_code remember_told(struct wr_file_scan *scan, const char *name, struct weir_error *error) {
   void *names = scan->told.names;
-  bool enough = grow(scan->memory, &names, scan->told.count, scan->told_capacity, sizeof *scan->told.names,
-                     &scan->told_capacity);
+  bool enough =
+      grow(scan->memory, &names, scan->told.count, scan->told_capacity, sizeof *scan->told.names, &scan->told_capacity);
   scan->told.names = names;
   char *copy = enough ? wr_copy_string(scan->memory, name, WR_MEMORY_SOURCE) : NULL;
   if (copy == NULL) return no_memory(scan, error);
@@ -290,8 +291,9 @@ static enum weir_code tell_others(struct wr_file_scan *scan, char *const *others
   }
   if (fresh == 0) return WEIR_OK;
   qsort(scan->told.names, scan->told.count, sizeof *scan->told.names, compare_names);
-  wr_log_write(scan->seams->log, WR_LOG_INFO, "source %s: in %s these are not read, only files *%s are: %s%s", scan->uid,
-               scan->config->folder, scan->config->suffix, line, fresh > NAMES_PER_LINE ? ", and others" : "");
+  wr_log_write(scan->seams->log, WR_LOG_INFO, "source %s: in %s these are not read, only files *%s are: %s%s",
+               scan->uid, scan->config->folder, scan->config->suffix, line,
+               fresh > NAMES_PER_LINE ? ", and others" : "");
   return WEIR_OK;
 }
 

@@ -22,11 +22,11 @@ struct wr_file_scan {
   bool bounded;
   struct wr_known_file **known; /* sorted by name */
   uint32_t known_count, known_capacity;
-  struct wr_split *found;       /* to be handed out, encoded: at the first scan all, later what is new */
+  struct wr_split *found; /* to be handed out, encoded: at the first scan all, later what is new */
   uint32_t found_count, found_capacity;
-  struct wr_name_list told;     /* other names in the folder that the log has told of, sorted */
+  struct wr_name_list told; /* other names in the folder that the log has told of, sorted */
   size_t told_capacity;
-  bool first_done;              /* a scan has come to its end */
+  bool first_done; /* a scan has come to its end */
 };
 
 /* What was restored, before the first scan; the split is moved in. */

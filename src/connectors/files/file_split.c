@@ -1,5 +1,5 @@
-/* connectors/files/file_split.c: see file_split.h. A split's bytes, little-endian, checked by the checksum of what they lie
- * in:
+/* connectors/files/file_split.c: see file_split.h. A split's bytes, little-endian, checked by the checksum of what they
+ * lie in:
  *
  *   block  "files" (u32 length, bytes)
  *   block  a line for people: "name=p0.ndjson position=1234 record=10"
@@ -66,7 +66,8 @@ static enum weir_code read_kind(struct wr_reader *reader, struct weir_error *err
   size_t length = 0;
   const uint8_t *bytes = wr_read_block(reader, &length);
   if (bytes == NULL || length != strlen(kind) || memcmp(bytes, kind, length) != 0)
-    return WR_FAIL(error, WEIR_FOREIGN, "the stored split \"%.*s\" is not one of a files source; was the source changed?",
+    return WR_FAIL(error, WEIR_FOREIGN,
+                   "the stored split \"%.*s\" is not one of a files source; was the source changed?",
                    length > 64 || bytes == NULL ? 0 : (int)length, (const char *)bytes);
   wr_read_block(reader, &length);
   uint8_t version = wr_read_u8(reader);

@@ -1,7 +1,8 @@
 /* connectors/files/file_split.h: a split of the files source: one file, and how far it has been read.
  *
  * The identity of a file is its name; device and inode say whether the name still leads to the same file, and the two
- * digests whether another inode is a copy of it. Encoding and decoding are pure; the other functions block, inside a call.
+ * digests whether another inode is a copy of it. Encoding and decoding are pure; the other functions block, inside a
+ * call.
  */
 #ifndef WR_CONNECTORS_FILES_FILE_SPLIT_H
 #define WR_CONNECTORS_FILES_FILE_SPLIT_H
@@ -13,16 +14,16 @@
 enum { WR_FILE_DIGEST_BYTES = 4096 };
 
 struct wr_file_split {
-  char *name;              /* in the folder; owned */
+  char *name; /* in the folder; owned */
   uint64_t device, inode;
-  uint32_t head_count;     /* bytes from the beginning that `head` covers; grows with the file to WR_FILE_DIGEST_BYTES */
+  uint32_t head_count; /* bytes from the beginning that `head` covers; grows with the file to WR_FILE_DIGEST_BYTES */
   struct wr_digest head;
-  struct wr_digest tail;   /* of the last min(position, WR_FILE_DIGEST_BYTES) bytes before the position */
-  uint64_t position;       /* byte: the beginning of the next record */
-  uint64_t record;         /* its number */
-  bool has_stop;           /* bounded: records that begin before `stop` belong to it */
-  bool ended;              /* bounded: all of them were read */
-  bool open_line;          /* the last record read had no newline: what comes up to it is not a record of its own */
+  struct wr_digest tail; /* of the last min(position, WR_FILE_DIGEST_BYTES) bytes before the position */
+  uint64_t position;     /* byte: the beginning of the next record */
+  uint64_t record;       /* its number */
+  bool has_stop;         /* bounded: records that begin before `stop` belong to it */
+  bool ended;            /* bounded: all of them were read */
+  bool open_line;        /* the last record read had no newline: what comes up to it is not a record of its own */
   uint64_t stop;
 };
 

@@ -1,13 +1,13 @@
 /* connectors/files/files.h: a folder of growing partition files as a source.
  *
  * Every file in the folder whose name ends in `suffix` is a partition, one JSON record a line; files may grow, new ones
- * may come. A record's place is its file's name and its number in it, from 0, every line counted, bad and blank ones too;
- * a line of white space is passed over. A last line without newline is a record only in a bounded run, and only where its
- * file ends there.
+ * may come. A record's place is its file's name and its number in it, from 0, every line counted, bad and blank ones
+ * too; a line of white space is passed over. A last line without newline is a record only in a bounded run, and only
+ * where its file ends there.
  *
  * Bounded: each file is read up to the size it had at the first bounded look; a record that begins before belongs to it
- * whole. Known files must stay: one that vanished, shrank, was renamed or replaced is a permanent error; a copy with the
- * same beginning, and the same bytes before the position, is the same file.
+ * whole. Known files must stay: one that vanished, shrank, was renamed or replaced is a permanent error; a copy with
+ * the same beginning, and the same bytes before the position, is the same file.
  *
  * Port 0 has the records. With WR_FILES_SKIP port 1 has the bad ones (wr_dead_letter_schema).
  */
@@ -31,14 +31,15 @@ struct wr_files_config {
   int32_t partition_field;          /* STRING: gets the file's name instead */
   int32_t position_field;           /* BIGINT: gets the record's number instead */
   enum wr_files_on_error on_error;
-  int32_t event_time_field;         /* BIGINT (milliseconds) or TIMESTAMP: makes watermarks */
-  int64_t out_of_orderness_ms;      /* how much later than a younger record an older one may come */
-  uint64_t idle_timeout_ms;         /* a file that gives nothing for so long does not hold the watermark back; 0: never */
-  uint64_t scan_interval_ms;        /* between two looks for new files; 0: 1,000 */
-  uint64_t poll_interval_ms;        /* between two looks for growth, at most; 0: 100 */
+  int32_t event_time_field;    /* BIGINT (milliseconds) or TIMESTAMP: makes watermarks */
+  int64_t out_of_orderness_ms; /* how much later than a younger record an older one may come */
+  uint64_t idle_timeout_ms;    /* a file that gives nothing for so long does not hold the watermark back; 0: never */
+  uint64_t scan_interval_ms;   /* between two looks for new files; 0: 1,000 */
+  uint64_t poll_interval_ms;   /* between two looks for growth, at most; 0: 100 */
 };
 
-/* The schema of port 1: source, partition, position, byte_position, error, record. Used by connectors/deadletter too. */
+/* The schema of port 1: source, partition, position, byte_position, error, record. Used by connectors/deadletter too.
+ */
 extern const struct weir_schema wr_dead_letter_schema;
 enum {
   WR_DEAD_LETTER_SOURCE,

@@ -1,5 +1,6 @@
-/* connectors/files/test_files_reader.c: the files source against a model: files grow, jobs stop and are restored at another
- * parallelism, and every record comes out once, with its place. Real files, calls run by hand, time is a number. */
+/* connectors/files/test_files_reader.c: the files source against a model: files grow, jobs stop and are restored at
+ * another parallelism, and every record comes out once, with its place. Real files, calls run by hand, time is a
+ * number. */
 #include "base/random.h"
 #include "base/test.h"
 #include "connectors/files/file_split.h"
@@ -7,11 +8,10 @@
 #include "store/test_files.h"
 
 enum { PARTITION, POSITION, APP };
-static const struct weir_schema schema = {
-    .fields = (const struct weir_field[]){{"partition", WEIR_TYPE_STRING, false},
-                                          {"position", WEIR_TYPE_BIGINT, false},
-                                          {"app_id", WEIR_TYPE_STRING, false}},
-    .field_count = 3};
+static const struct weir_schema schema = {.fields = (const struct weir_field[]){{"partition", WEIR_TYPE_STRING, false},
+                                                                                {"position", WEIR_TYPE_BIGINT, false},
+                                                                                {"app_id", WEIR_TYPE_STRING, false}},
+                                          .field_count = 3};
 
 /* ---- an output that remembers ---- */
 
@@ -37,7 +37,8 @@ static void copy_view(const struct wr_batch *batch, uint32_t field, uint32_t row
   snprintf(out, room, "%.*s", (int)view->length, wr_view_bytes(batch, view));
 }
 
-enum weir_code wr_output_emit(struct wr_output *output, uint32_t port, struct wr_batch *batch, struct weir_error *error) {
+enum weir_code wr_output_emit(struct wr_output *output, uint32_t port, struct wr_batch *batch,
+                              struct weir_error *error) {
   (void)error;
   if (batch == NULL) return WEIR_OK;
   output->batches++;
@@ -50,8 +51,7 @@ enum weir_code wr_output_emit(struct wr_output *output, uint32_t port, struct wr
     *place = (struct place){.bad = port == 1};
     copy_view(batch, port == 1 ? (uint32_t)WR_DEAD_LETTER_PARTITION : PARTITION, row, place->partition,
               sizeof place->partition);
-    place->position =
-        wr_column_bigints(&batch->columns[port == 1 ? (uint32_t)WR_DEAD_LETTER_POSITION : POSITION])[row];
+    place->position = wr_column_bigints(&batch->columns[port == 1 ? (uint32_t)WR_DEAD_LETTER_POSITION : POSITION])[row];
     if (port == 0) copy_view(batch, APP, row, place->app, sizeof place->app);
     if (port == 0) continue;
     copy_view(batch, WR_DEAD_LETTER_ERROR, row, output->last_dead_error, sizeof output->last_dead_error);
@@ -95,8 +95,8 @@ struct job {
   struct wr_output output; /* of all readers */
   uint32_t parallelism, next_reader;
   bool bounded, exhausted, done[PARALLELISM_MAX];
-  struct wr_bytes stored;  /* splits at the snapshot */
-  size_t stored_count;     /* rows emitted before it */
+  struct wr_bytes stored; /* splits at the snapshot */
+  size_t stored_count;    /* rows emitted before it */
   struct weir_error error;
 };
 
@@ -371,8 +371,8 @@ TEST(bad_records_fail) {
   append(&job, "p0.ndjson", "{\"app_id\":\"a\"}\n{\"app_id\":\"b\" x}\n");
   CHECK_INT(job_start(&job, 1, false), WEIR_OK);
   CHECK_INT(job_run(&job, 1000), WEIR_BAD_RECORD);
-  snprintf(expected, sizeof expected, "%s/p0.ndjson: record 1 (byte 15, at byte 14 of the record): not JSON: ",
-           job.files.folder);
+  snprintf(expected, sizeof expected,
+           "%s/p0.ndjson: record 1 (byte 15, at byte 14 of the record): not JSON: ", job.files.folder);
   job.error.message[strlen(expected)] = 0;
   CHECK_STRING(job.error.message, expected);
   CHECK_INT(weir_code_exit(job.error.code), 1);
@@ -598,8 +598,16 @@ TEST(bad_folders) {
 }
 
 TEST(stored_splits) {
-  struct wr_file_split split = {.name = (char *)"p0.ndjson", .device = 1, .inode = 2, .head_count = 3, .position = 44,
-                                .record = 5, .has_stop = true, .stop = 99, .open_line = true, .head = {6, 7},
+  struct wr_file_split split = {.name = (char *)"p0.ndjson",
+                                .device = 1,
+                                .inode = 2,
+                                .head_count = 3,
+                                .position = 44,
+                                .record = 5,
+                                .has_stop = true,
+                                .stop = 99,
+                                .open_line = true,
+                                .head = {6, 7},
                                 .tail = {8, 9}};
   struct wr_file_split back;
   struct test_memory memory;
@@ -648,7 +656,8 @@ static void model_append(struct job *job, struct model_file *file, struct wr_ran
       snprintf(line, sizeof line, "{\"pad\":\"%.*s\",\"app_id\":\"%s-%u\"}%s", (int)wr_random_below(random, 200),
                "................................................................................................"
                "................................................................................................"
-               "........", file->name, file->line_count, end);
+               "........",
+               file->name, file->line_count, end);
     else
       snprintf(line, sizeof line, "%s", kind == 1 ? blanks[draw % 4] : bads[draw % 6]);
     file->kinds[file->line_count++] = kind;
@@ -767,6 +776,5 @@ TEST(failures) {
 }
 
 TEST_MAIN(TEST_CASE(reads_and_follows), TEST_CASE(stops), TEST_CASE(bad_records_fail), TEST_CASE(long_records),
-          TEST_CASE(files_that_change), TEST_CASE(a_copy_is_the_same_file),
-          TEST_CASE(a_copy_with_another_tail), TEST_CASE(bad_folders),
-          TEST_CASE(stored_splits), TEST_CASE(model), TEST_CASE(failures))
+          TEST_CASE(files_that_change), TEST_CASE(a_copy_is_the_same_file), TEST_CASE(a_copy_with_another_tail),
+          TEST_CASE(bad_folders), TEST_CASE(stored_splits), TEST_CASE(model), TEST_CASE(failures))

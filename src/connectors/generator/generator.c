@@ -26,8 +26,8 @@ static const uint64_t SECOND_NS = 1000000000, BREATH_NS = 1000000; /* between tw
 struct generator_split {
   uint32_t number, of;
   uint64_t position;
-  uint64_t end;          /* UINT64_MAX: endless */
-  uint64_t from;         /* where it stood when the clock of the rate was started */
+  uint64_t end;  /* UINT64_MAX: endless */
+  uint64_t from; /* where it stood when the clock of the rate was started */
 };
 
 /* ---- rows ---- */
@@ -95,9 +95,9 @@ static void fill_keys(const struct wr_generator_config *config, const struct gen
 static struct weir_timestamp time_of(const struct wr_generator_config *config, uint64_t row) {
   uint64_t step_ms = config->time_step_ns / 1000000, step_rest = config->time_step_ns % 1000000;
   unsigned __int128 rest = (unsigned __int128)row * step_rest;
-  return (struct weir_timestamp){
-      .milliseconds = config->start_time_ms + (int64_t)(row * step_ms + (uint64_t)(rest / 1000000)),
-      .nanoseconds = (int32_t)(rest % 1000000)};
+  return (struct weir_timestamp){.milliseconds =
+                                     config->start_time_ms + (int64_t)(row * step_ms + (uint64_t)(rest / 1000000)),
+                                 .nanoseconds = (int32_t)(rest % 1000000)};
 }
 
 static void fill_times(const struct wr_generator_config *config, uint64_t row, void *values, uint32_t count) {
@@ -116,8 +116,8 @@ static void fill_times(const struct wr_generator_config *config, uint64_t row, v
 
 static void put_split(struct wr_bytes *out, const struct generator_split *split) {
   char line[96];
-  int length = snprintf(line, sizeof line, "name=generator-%" PRIu32 " position=%" PRIu64, split->number,
-                        split->position);
+  int length =
+      snprintf(line, sizeof line, "name=generator-%" PRIu32 " position=%" PRIu64, split->number, split->position);
   wr_bytes_put_string(out, kind);
   wr_bytes_put_block(out, line, (size_t)length);
   wr_bytes_put_u8(out, VERSION);
@@ -230,8 +230,10 @@ static enum weir_code new_enumerator(void *config_pointer, const struct wr_enume
   const struct wr_generator_config *config = config_pointer;
   *out_enumerator = NULL;
   if (context->bounded && config->row_count == 0)
-    return WR_FAIL(error, WEIR_INVALID, "source %s is an endless generator and cannot be read to an end; give it a number "
-                   "of rows", context->uid);
+    return WR_FAIL(error, WEIR_INVALID,
+                   "source %s is an endless generator and cannot be read to an end; give it a number "
+                   "of rows",
+                   context->uid);
   struct generator_enumerator *self = wr_alloc_zeroed(context->memory, 1, sizeof *self, WR_MEMORY_SOURCE);
   if (self == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for source %s", context->uid);
   self->base.vtable = &enumerator_vtable;
@@ -254,7 +256,7 @@ struct generator {
   uint32_t count, capacity, next; /* `next`: round robin */
   bool no_more_splits;
   bool clock_started;
-  uint64_t clock_ns; /* of the rate: when `from` counts */
+  uint64_t clock_ns;               /* of the rate: when `from` counts */
   struct wr_batch_builder builder; /* empty between two calls */
   int64_t watermark_ms;
 };
@@ -302,8 +304,8 @@ static enum weir_code tell_watermark(struct generator *generator, struct weir_er
   for (uint32_t i = 0; i < generator->count; i++) {
     const struct generator_split *split = &generator->splits[i];
     if (has_ended(split)) continue;
-    int64_t time_ms = split->position == 0 ? INT64_MIN + 1
-                                           : time_of(generator->config, split->position - 1).milliseconds;
+    int64_t time_ms =
+        split->position == 0 ? INT64_MIN + 1 : time_of(generator->config, split->position - 1).milliseconds;
     if (time_ms < lowest) lowest = time_ms;
   }
   if (lowest == INT64_MAX || lowest - 1 <= generator->watermark_ms) return WEIR_OK;

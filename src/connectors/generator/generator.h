@@ -1,10 +1,10 @@
 /* connectors/generator/generator.h: records made in process, for tests, demonstrations and measurements.
  *
- * Row i of split s is a pure function of (seed, s, i), so a restored job makes the same rows again. A split is a stream of
- * its own; all splits together make `row_count` rows, at `rows_per_second`.
+ * Row i of split s is a pure function of (seed, s, i), so a restored job makes the same rows again. A split is a stream
+ * of its own; all splits together make `row_count` rows, at `rows_per_second`.
  *
- * The schema decides what is made: field 0 is the key, BIGINT 0 to key_count - 1 or STRING "app0" to "app<key_count - 1>";
- * field 1, if there is one, is the event time, TIMESTAMP or BIGINT in milliseconds, and watermarks follow it.
+ * The schema decides what is made: field 0 is the key, BIGINT 0 to key_count - 1 or STRING "app0" to "app<key_count -
+ * 1>"; field 1, if there is one, is the event time, TIMESTAMP or BIGINT in milliseconds, and watermarks follow it.
  */
 #ifndef WR_CONNECTORS_GENERATOR_GENERATOR_H
 #define WR_CONNECTORS_GENERATOR_GENERATOR_H

@@ -80,11 +80,21 @@ static void put_value(struct wr_bytes *out, const struct wr_batch *batch, uint32
     return;
   }
   switch (batch->schema->fields[field].type) {
-  case WEIR_TYPE_BOOLEAN: put_text(out, ((const uint8_t *)column->values)[row] != 0 ? "true" : "false"); return;
-  case WEIR_TYPE_INT: snprintf(text, sizeof text, "%" PRId32, ((const int32_t *)column->values)[row]); break;
-  case WEIR_TYPE_BIGINT: snprintf(text, sizeof text, "%" PRId64, wr_column_bigints(column)[row]); break;
-  case WEIR_TYPE_DOUBLE: put_double(out, ((const double *)column->values)[row]); return;
-  case WEIR_TYPE_TIMESTAMP: put_timestamp(out, ((const struct weir_timestamp *)column->values)[row]); return;
+  case WEIR_TYPE_BOOLEAN:
+    put_text(out, ((const uint8_t *)column->values)[row] != 0 ? "true" : "false");
+    return;
+  case WEIR_TYPE_INT:
+    snprintf(text, sizeof text, "%" PRId32, ((const int32_t *)column->values)[row]);
+    break;
+  case WEIR_TYPE_BIGINT:
+    snprintf(text, sizeof text, "%" PRId64, wr_column_bigints(column)[row]);
+    break;
+  case WEIR_TYPE_DOUBLE:
+    put_double(out, ((const double *)column->values)[row]);
+    return;
+  case WEIR_TYPE_TIMESTAMP:
+    put_timestamp(out, ((const struct weir_timestamp *)column->values)[row]);
+    return;
   default: {
     const struct wr_view *view = &wr_column_views(column)[row];
     const char *bytes = wr_view_bytes(batch, view);
@@ -123,8 +133,8 @@ struct printer {
 
 static void run_write(struct wr_call *call) {
   struct printer *printer = (struct printer *)((char *)call - offsetof(struct printer, call));
-  printer->code = printer->stream->write(printer->stream, printer->text.data, printer->text.length,
-                                         &printer->call_error);
+  printer->code =
+      printer->stream->write(printer->stream, printer->text.data, printer->text.length, &printer->call_error);
 }
 
 /* OK: nothing is being written. */
@@ -191,8 +201,8 @@ static const struct wr_operator_vtable vtable = {.name = "print",
                                                  .is_idle = is_idle,
                                                  .free = free_printer};
 
-static enum weir_code new_printer(void *config, struct wr_operator_context *context,
-                                  struct wr_operator **out_operator, struct weir_error *error) {
+static enum weir_code new_printer(void *config, struct wr_operator_context *context, struct wr_operator **out_operator,
+                                  struct weir_error *error) {
   *out_operator = NULL;
   struct printer *printer = wr_alloc_zeroed(context->memory, 1, sizeof *printer, WR_MEMORY_SINK);
   if (printer == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for sink %s", context->uid);

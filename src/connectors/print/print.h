@@ -1,8 +1,8 @@
 /* connectors/print/print.h: a sink that prints records as Flink's print connector does: "+I[a, 1]", one a line.
  *
  * At-least-once: what was printed cannot be taken back, so records after the last checkpoint are printed again after a
- * restart; the log says so once. Nothing of a checkpoint is missing on the stream: at a barrier the sink waits until all
- * was written. Each batch is one write, made in a call, for a full pipe blocks.
+ * restart; the log says so once. Nothing of a checkpoint is missing on the stream: at a barrier the sink waits until
+ * all was written. Each batch is one write, made in a call, for a full pipe blocks.
  */
 #ifndef WR_CONNECTORS_PRINT_PRINT_H
 #define WR_CONNECTORS_PRINT_PRINT_H

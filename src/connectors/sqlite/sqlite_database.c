@@ -144,10 +144,11 @@ enum weir_code wr_sqlite_check_identity(struct wr_sqlite_database *database, str
                    "the sink's database %s was removed while the job runs; put it back and start the job again",
                    database->path);
   if (code != WEIR_OK || (info.device == database->device && info.inode == database->inode)) return code;
-  return WR_FAIL(error, WEIR_REFUSED,
-                 "the sink's database %s was replaced while the job runs (it was inode %llu, it is %llu); start the job "
-                 "again: it compares what the new file holds with its own state",
-                 database->path, (unsigned long long)database->inode, (unsigned long long)info.inode);
+  return WR_FAIL(
+      error, WEIR_REFUSED,
+      "the sink's database %s was replaced while the job runs (it was inode %llu, it is %llu); start the job "
+      "again: it compares what the new file holds with its own state",
+      database->path, (unsigned long long)database->inode, (unsigned long long)info.inode);
 }
 
 /* ---- statements ---- */

@@ -13,20 +13,22 @@
 struct wr_sqlite_database {
   struct wr_seams *seams;
   const char *path;
-  sqlite3 *connection;      /* NULL: closed */
-  bool identity_known;      /* kept over a reconnect: a job stays with the file that it compared markers with */
+  sqlite3 *connection; /* NULL: closed */
+  bool identity_known; /* kept over a reconnect: a job stays with the file that it compared markers with */
   uint64_t device, inode;
 };
 
-/* Opens the file, making an empty one where it is missing, and looks whether it can be written to. NOT_FOUND: its folder
- * is missing, or the file is something else than a database; DENIED: no right; REFUSED: another file than before. */
+/* Opens the file, making an empty one where it is missing, and looks whether it can be written to. NOT_FOUND: its
+ * folder is missing, or the file is something else than a database; DENIED: no right; REFUSED: another file than
+ * before. */
 enum weir_code wr_sqlite_open(struct wr_sqlite_database *database, struct weir_error *error);
 /* Finalises every statement, rolls back what is open. Fine when closed. */
 void wr_sqlite_close(struct wr_sqlite_database *database);
 /* REFUSED when the path leads to another file than the one that is open, or to none. */
 enum weir_code wr_sqlite_check_identity(struct wr_sqlite_database *database, struct weir_error *error);
 
-/* The error of the last operation: `doing` says what it was, "insert into table x". `result` is what SQLite returned. */
+/* The error of the last operation: `doing` says what it was, "insert into table x". `result` is what SQLite returned.
+ */
 __attribute__((cold)) enum weir_code wr_sqlite_fail(const struct wr_sqlite_database *database, int result,
                                                     const char *doing, struct weir_error *error);
 enum weir_code wr_sqlite_execute(struct wr_sqlite_database *database, const char *sql, struct weir_error *error);

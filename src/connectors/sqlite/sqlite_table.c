@@ -189,8 +189,7 @@ static enum weir_code prepare_one(struct wr_sqlite_table *table,
 enum weir_code wr_sqlite_table_prepare(struct wr_sqlite_table *table, struct weir_error *error) {
   if (table->write != NULL) return WEIR_OK;
   bool upsert = table->config->mode == WR_SQLITE_UPSERT;
-  if (upsert && table->delete == NULL)
-    WR_TRY(prepare_one(table, put_delete, "delete from", &table->delete, error));
+  if (upsert && table->delete == NULL) WR_TRY(prepare_one(table, put_delete, "delete from", &table->delete, error));
   return prepare_one(table, put_insert, upsert ? "update and insert into" : "insert into", &table->write, error);
 }
 

@@ -219,8 +219,7 @@ static enum weir_code explain(struct sqlite_target *sqlite, const struct wr_epoc
     return WEIR_OK;
   }
   bool same_run = memcmp(marker.incarnation, store->incarnation, WR_INCARNATION_BYTES) == 0;
-  if (marker.present && (!same_run || marker.start_number > store->start_number))
-    return fenced(sqlite, &marker, error);
+  if (marker.present && (!same_run || marker.start_number > store->start_number)) return fenced(sqlite, &marker, error);
   return WR_FAIL(error, WEIR_REFUSED,
                  "the marker of job \"%s\", sink \"%s\" in %s is %s: the database was replaced by another or an older "
                  "one while the job runs; start the job again, it then compares both",
@@ -297,7 +296,8 @@ static enum weir_code check_marker_table(struct sqlite_target *sqlite, struct we
   if (has) return WEIR_OK;
   return WR_FAIL(error, WEIR_REFUSED,
                  "%s has no table weir_marker any more: the database was replaced or emptied while the job runs; start "
-                 "the job again, it then compares both", sqlite->config->path);
+                 "the job again, it then compares both",
+                 sqlite->config->path);
 }
 
 static enum weir_code commit(struct wr_target *target, const struct wr_epoch *epoch, bool *out_already,
@@ -357,10 +357,8 @@ enum weir_code wr_sqlite_target_new(const struct wr_sqlite_config *config, const
   sqlite->context = *context;
   sqlite->config = config;
   sqlite->database = (struct wr_sqlite_database){.seams = context->seams, .path = config->path};
-  sqlite->table = (struct wr_sqlite_table){.database = &sqlite->database,
-                                           .config = config,
-                                           .schema = context->schema,
-                                           .memory = context->memory};
+  sqlite->table = (struct wr_sqlite_table){
+      .database = &sqlite->database, .config = config, .schema = context->schema, .memory = context->memory};
   wr_upsert_fold_init(&sqlite->fold, context->memory,
                       (struct wr_key_fields){.fields = config->key_fields, .count = config->key_count});
   *out_target = &sqlite->target;

@@ -123,8 +123,11 @@ TEST(commits_once) {
   bool already = true;
   fixture_init(&f);
   CHECK_INT(fixture_start(&f), WEIR_OK);
-  const struct row first[] = {{"a", 1, WEIR_INSERT}, {"b", 1, WEIR_INSERT}, {"a", 1, WEIR_UPDATE_BEFORE},
-                              {"a", 2, WEIR_UPDATE_AFTER}, {"a long name, out of line", 7, WEIR_INSERT}};
+  const struct row first[] = {{"a", 1, WEIR_INSERT},
+                              {"b", 1, WEIR_INSERT},
+                              {"a", 1, WEIR_UPDATE_BEFORE},
+                              {"a", 2, WEIR_UPDATE_AFTER},
+                              {"a long name, out of line", 7, WEIR_INSERT}};
   CHECK_INT(fixture_commit(&f, 5, first, 5, &already), WEIR_OK);
   CHECK(!already);
   CHECK_STRING(ask(f.path, "SELECT group_concat(app_id || '=' || pv, ' ') FROM (SELECT * FROM pv ORDER BY app_id)"),
@@ -327,12 +330,14 @@ TEST(insert_mode) {
   fixture_deinit(&f);
 }
 
-static const struct weir_schema all_schema = {
-    .fields = (const struct weir_field[]){{"o", WEIR_TYPE_BOOLEAN, true}, {"i", WEIR_TYPE_INT, true},
-                                          {"b", WEIR_TYPE_BIGINT, true}, {"d", WEIR_TYPE_DOUBLE, true},
-                                          {"s", WEIR_TYPE_STRING, true}, {"y", WEIR_TYPE_BYTES, true},
-                                          {"t", WEIR_TYPE_TIMESTAMP, true}},
-    .field_count = 7};
+static const struct weir_schema all_schema = {.fields = (const struct weir_field[]){{"o", WEIR_TYPE_BOOLEAN, true},
+                                                                                    {"i", WEIR_TYPE_INT, true},
+                                                                                    {"b", WEIR_TYPE_BIGINT, true},
+                                                                                    {"d", WEIR_TYPE_DOUBLE, true},
+                                                                                    {"s", WEIR_TYPE_STRING, true},
+                                                                                    {"y", WEIR_TYPE_BYTES, true},
+                                                                                    {"t", WEIR_TYPE_TIMESTAMP, true}},
+                                              .field_count = 7};
 
 /* All types, NULLs, and a time before 1970. */
 TEST(types) {
@@ -364,9 +369,11 @@ TEST(types) {
   wr_batch_unref(batch);
   wr_batch_builder_deinit(&builder);
   CHECK_STRING(ask(f.path, "SELECT o || i || b || d || s || hex(y) || t FROM pv WHERE o = 1"),
-               "1-5-92233720368547758080.5h\xc3\xa9" "00011969-12-31 23:59:59.999999999");
+               "1-5-92233720368547758080.5h\xc3\xa9"
+               "00011969-12-31 23:59:59.999999999");
   CHECK_STRING(ask(f.path, "SELECT o IS NULL AND i IS NULL AND b IS NULL AND d IS NULL AND s IS NULL AND y IS NULL "
-                           "AND t = '2000-02-29 00:00:00.123000004' FROM pv WHERE o IS NULL"), "1");
+                           "AND t = '2000-02-29 00:00:00.123000004' FROM pv WHERE o IS NULL"),
+               "1");
   fixture_deinit(&f);
 }
 

@@ -83,8 +83,8 @@ static enum weir_code reserve(struct wr_upsert_fold *fold, uint32_t rows, struct
     fold->batch_keys = wr_alloc(fold->memory, WR_BATCH_ROWS_MAX * sizeof *fold->batch_keys, WR_MEMORY_SINK);
   void *batches = fold->batches, *changes = fold->changes;
   bool enough = grow(fold->memory, &batches, fold->batch_count + 1, &fold->batch_capacity, sizeof *fold->batches);
-  enough = grow(fold->memory, &changes, fold->change_count + rows, &fold->change_capacity, sizeof *fold->changes) &&
-           enough;
+  enough =
+      grow(fold->memory, &changes, fold->change_count + rows, &fold->change_capacity, sizeof *fold->changes) && enough;
   fold->batches = batches;
   fold->changes = changes;
   if (!enough || fold->batch_keys == NULL || !grow_slots(fold, fold->change_count + rows))

@@ -1,8 +1,8 @@
 /* connectors/sqlite/upsert_fold.h: folds the changes of an epoch to the last one per key. Pure; one thread.
  *
  * Batches go in, in order; out come their rows that still count, each key once, in the order in which keys first came,
- * so that what is written does not depend on the order of a hash table. +I and +U say "is this now", -D "is gone"; -U says
- * nothing, for a +U or -D of the same key follows it. Holds references to the batches until it is cleared.
+ * so that what is written does not depend on the order of a hash table. +I and +U say "is this now", -D "is gone"; -U
+ * says nothing, for a +U or -D of the same key follows it. Holds references to the batches until it is cleared.
  */
 #ifndef WR_CONNECTORS_SQLITE_UPSERT_FOLD_H
 #define WR_CONNECTORS_SQLITE_UPSERT_FOLD_H
@@ -22,14 +22,14 @@ struct wr_upsert_fold {
   struct wr_key_fields key;
   struct wr_batch **batches; /* one reference each */
   uint32_t batch_count, batch_capacity;
-  size_t batch_bytes;              /* what they hold */
+  size_t batch_bytes; /* what they hold */
   struct wr_fold_change *changes;
   uint32_t change_count, change_capacity;
-  uint32_t *slots;                 /* open addressing: number of a change plus 1; 0: free */
-  uint32_t slot_count;             /* a power of two, 0 before the first batch */
-  struct wr_bytes keys;            /* canonical bytes of all keys */
+  uint32_t *slots;      /* open addressing: number of a change plus 1; 0: free */
+  uint32_t slot_count;  /* a power of two, 0 before the first batch */
+  struct wr_bytes keys; /* canonical bytes of all keys */
   struct wr_bytes scratch;
-  struct wr_key *batch_keys;       /* WR_BATCH_ROWS_MAX of them */
+  struct wr_key *batch_keys; /* WR_BATCH_ROWS_MAX of them */
 };
 
 /* `key` is borrowed. */
