@@ -142,6 +142,7 @@ static enum weir_code step_deploy(struct wr_job *job, uint64_t now_ns) {
 
 static enum weir_code step_settle(struct wr_job *job, uint64_t now_ns) {
   if (job->settled_count != job->committer_count) return WEIR_OK;
+  if (!wr_job_splits_arrived(job)) return WEIR_OK; /* only then is it known where the sources stand */
   wr_job_update_status(job);
   job->status.restored_checkpoint = restored_id(job);
   job->status.latest_checkpoint = restored_id(job);

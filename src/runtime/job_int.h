@@ -118,6 +118,8 @@ enum weir_code wr_job_deploy(struct wr_job *job, uint64_t now_ns);
 /* Enumerators: assigns splits. */
 enum weir_code wr_job_step_sources(struct wr_job *job, uint64_t now_ns, uint64_t *wake_at_ns, bool *out_progress);
 bool wr_job_sources_ready(const struct wr_job *job);
+/* Every split that was assigned has come to its task. */
+bool wr_job_splits_arrived(const struct wr_job *job);
 bool wr_job_sources_idle(const struct wr_job *job);
 bool wr_job_is_settled_up_to(const struct wr_job *job, uint64_t id);
 uint64_t wr_job_waiting_epochs(const struct wr_job *job);

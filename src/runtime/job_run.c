@@ -153,6 +153,16 @@ bool wr_job_sources_ready(const struct wr_job *job) {
   return true;
 }
 
+bool wr_job_splits_arrived(const struct wr_job *job) {
+  for (uint32_t i = 0; i < job->source_count; i++)
+    for (uint32_t k = 0; k < job->sources[i].parallelism; k++) {
+      const struct wr_task *task = job->attempt.tasks[job->sources[i].first_task + k];
+      uint64_t arrived = atomic_load_explicit(&wr_task_metrics(task)->splits, memory_order_acquire);
+      if (arrived < job->sources[i].split_counts[k]) return false;
+    }
+  return true;
+}
+
 bool wr_job_sources_idle(const struct wr_job *job) {
   for (uint32_t i = 0; i < job->source_count; i++) {
     struct wr_enumerator *enumerator = job->sources[i].enumerator;

@@ -60,6 +60,7 @@ struct wr_task_metrics {
   _Atomic int64_t watermark_ms;
   _Atomic uint64_t alignment_ns, snapshot_sync_ns, snapshot_async_ns, snapshot_stall_max_ns;
   _Atomic uint64_t source_records;  /* a source: records before its positions, over all its splits, restored included */
+  _Atomic uint64_t splits;          /* a source: that it was given and counts in source_records */
   _Atomic uint64_t records_skipped; /* bad records that went to the dead-letter output */
   _Atomic uint64_t state_rows, state_bytes;
 };

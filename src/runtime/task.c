@@ -178,7 +178,10 @@ static enum weir_code handle_message(struct wr_task *task, struct wr_task_messag
     return handle_abort(task, message->id);
   case WR_TASK_ADD_SPLIT:
     WR_ASSERT(source != NULL);
-    return source->op->vtable->add_split(source->op, message->split.bytes, message->split.length, &task->error);
+    WR_TRY(source->op->vtable->add_split(source->op, message->split.bytes, message->split.length, &task->error));
+    atomic_fetch_add_explicit(&task->metrics.splits, 1, memory_order_release);
+    task->options.job_waker->wake(task->options.job_waker);
+    return WEIR_OK;
   case WR_TASK_NO_MORE_SPLITS:
     WR_ASSERT(source != NULL);
     source->op->vtable->no_more_splits(source->op);
@@ -421,12 +424,25 @@ static void begin_step(struct wr_task *task, uint64_t now_ns) {
   }
 }
 
+static void measure_state(struct wr_task *task) {
+  uint64_t rows = 0, bytes = 0;
+  for (uint32_t i = 0; i < task->link_count; i++) {
+    const struct wr_backend *backend = task->links[i].backend;
+    if (backend == NULL) continue;
+    rows += wr_backend_row_count(backend);
+    bytes += wr_backend_bytes(backend);
+  }
+  atomic_store_explicit(&task->metrics.state_rows, rows, memory_order_relaxed);
+  atomic_store_explicit(&task->metrics.state_bytes, bytes, memory_order_relaxed);
+}
+
 static void measure_step(struct wr_task *task, enum wr_step step, uint64_t now_ns) {
   struct wr_clock *clock = task->options.seams->clock;
   _Atomic uint64_t *counter = step == WR_STEP_PROGRESS  ? &task->metrics.busy_ns
                               : step == WR_STEP_BLOCKED ? &task->metrics.back_pressured_ns
                                                         : &task->metrics.idle_ns;
   atomic_fetch_add_explicit(counter, clock->monotonic_ns(clock) - now_ns, memory_order_relaxed);
+  if (step == WR_STEP_PROGRESS && task->state == WR_TASK_RUNNING) measure_state(task);
 }
 
 static enum wr_progress task_step(struct wr_steppable *steppable, uint64_t now_ns, uint64_t *wake_at_ns) {
