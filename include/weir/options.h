@@ -16,6 +16,7 @@
  *   fresh                start over: an older folder is moved aside
  *   accept-duplicates    where a restart cannot know whether rows are in the target: write them
  *   accept-loss          the same: leave them out
+ *   metrics-file         what weir_job_metrics gives, written into this file every 50 ms while weir_job_run waits
  *   allow-non-restored-state   drop stored state that no operator of this job takes
  */
 #ifndef WEIR_OPTIONS_H

@@ -70,6 +70,16 @@ static enum weir_code choose_folder(struct weir_job *job, const struct weir_job_
   return WEIR_OK;
 }
 
+static enum weir_code choose_metrics_file(struct weir_job *job, const struct weir_options *options,
+                                          struct weir_error *error) {
+  const char *path = options == NULL ? NULL : weir_options_text(options, "metrics-file");
+  if (path == NULL) return WEIR_OK;
+  int length = snprintf(job->metrics_path, sizeof job->metrics_path, "%s", path);
+  if (length < 0 || (size_t)length >= sizeof job->metrics_path - sizeof ".tmp")
+    return WR_FAIL(error, WEIR_INVALID, "the path of the metrics file is longer than %d bytes", WR_PATH_BYTES_MAX - 8);
+  return WEIR_OK;
+}
+
 /* Removes what is in a folder that nobody else knows. What cannot be removed stays: the system clears TMPDIR. */
 static void remove_temporary(struct weir_job *job) {
   struct wr_files *files = job->posix.seams.files;
@@ -94,6 +104,7 @@ static enum weir_code start(struct weir_job *job, struct weir_job_builder *build
   job->graph = graph;
   WR_TRY(check_options(builder, options, error));
   WR_TRY(choose_folder(job, builder, options, error));
+  WR_TRY(choose_metrics_file(job, options, error));
   WR_TRY(wr_builder_set_folder(builder, job->folder, error));
   struct wr_job_options job_options;
   wr_job_options_of(options, builder->name, &job_options);

@@ -16,7 +16,8 @@ struct weir_job {
   const char *name;             /* the builder's */
   const struct wr_graph *graph; /* the builder's */
   char folder[WR_PATH_BYTES_MAX];
-  bool folder_is_temporary; /* removed at the end */
+  bool folder_is_temporary;             /* removed at the end */
+  char metrics_path[WR_PATH_BYTES_MAX]; /* where weir_job_run writes the metrics; empty: nowhere */
 };
 
 #endif

@@ -28,6 +28,7 @@ static const struct weir_option common_options[] = {
      0},
     {"accept-loss", WEIR_OPTION_FLAG, NULL, NULL, NULL, "where in doubt whether rows are in the sink: leave them out",
      0},
+    {"metrics-file", WEIR_OPTION_TEXT, "FILE", NULL, NULL, "the job's metrics in JSON, written anew every 50 ms", 0},
     {"allow-non-restored-state", WEIR_OPTION_FLAG, NULL, NULL, NULL, "drop stored state that no operator takes", 0},
 };
 enum { COMMON_COUNT = sizeof common_options / sizeof common_options[0], OPTIONS_MAX = 64 };
