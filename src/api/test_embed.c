@@ -3,6 +3,7 @@
 #include "api/api_int.h"
 
 #include "base/test.h"
+#include "base/test_memory.h"
 
 #include <dirent.h>
 #include <unistd.h>
@@ -245,6 +246,40 @@ TEST(sinks_and_sources_of_options) {
   }
 }
 
-TEST_MAIN(TEST_CASE(a_job_is_watched_and_stopped), TEST_CASE(a_bounded_job_ends_and_a_running_one_is_freed),
-          TEST_CASE(an_operators_error_ends_the_job), TEST_CASE(the_first_mistake_is_reported),
-          TEST_CASE(sinks_and_sources_of_options))
+/* Every allocation of a graph fails once: the builder says so, and nothing stays. */
+TEST(a_graph_without_memory) {
+  static const struct weir_operator_definition own = {
+      .size = sizeof own, .name = "own", .output = &row_schema, .process = fail_late};
+  static const char *const key[] = {"app"};
+  const struct weir_files_options files = {
+      .size = sizeof files, .folder = "views", .schema = &row_schema, .skip_bad_records = true};
+  const struct weir_sqlite_options table = {
+      .size = sizeof table, .path = "a.db", .table = "t", .key_fields = key, .key_field_count = 1};
+  const struct wr_graph *graph = NULL;
+  bool finished = false;
+  uint64_t failures = 0;
+  while (!finished) {
+    struct test_memory memory;
+    struct weir_job_builder builder;
+    struct weir_error error = {.code = WEIR_OK};
+    test_memory_init(&memory);
+    test_memory_fail_after(&memory, failures + 1, false);
+    CHECK_INT(wr_builder_init(&builder, &memory.memory, "pv", &error), WEIR_OK);
+    struct weir_stream *views = weir_process(weir_files_source(&builder, "views", &files), "own", &own);
+    weir_sqlite_sink(weir_count(weir_key_by(views, "app"), "count", "n"), "table", &table);
+    weir_print_sink(weir_rebalance(views), "lines");
+    enum weir_code code = wr_builder_finish(&builder, &graph, &error);
+    if (code == WEIR_OK) code = wr_builder_set_folder(&builder, "state", &error);
+    finished = memory.failures == 0;
+    CHECK_INT(code, finished ? WEIR_OK : WEIR_NO_MEMORY);
+    failures += memory.failures;
+    if (finished) CHECK_STRING(builder.dead_letter_path, "state/dead-letter.ndjson");
+    wr_builder_deinit(&builder);
+    CHECK_INT(memory.living_count, 0);
+  }
+  CHECK(failures > 40);
+}
+
+TEST_MAIN(TEST_CASE(a_graph_without_memory), TEST_CASE(a_job_is_watched_and_stopped),
+          TEST_CASE(a_bounded_job_ends_and_a_running_one_is_freed), TEST_CASE(an_operators_error_ends_the_job),
+          TEST_CASE(the_first_mistake_is_reported), TEST_CASE(sinks_and_sources_of_options))
