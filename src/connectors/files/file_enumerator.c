@@ -37,7 +37,7 @@ static enum weir_code step(struct wr_enumerator *enumerator, uint64_t now_ns, ui
     }
     self->ready = true;
     uint64_t interval_ms = self->scan.config->scan_interval_ms;
-    self->next_ns = now_ns + (interval_ms == 0 ? 1000 : interval_ms) * 1000000;
+    self->next_ns = now_ns + (interval_ms == 0 ? WR_FILES_SCAN_INTERVAL_MS : interval_ms) * 1000000;
   }
   bool all_out = self->handed_out == self->scan.found_count;
   if (now_ns >= self->next_ns && all_out) {

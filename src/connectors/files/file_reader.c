@@ -37,14 +37,17 @@ static enum weir_code flush(struct wr_files_reader *reader, struct weir_error *e
   return wr_output_emit(output, 1, wr_batch_builder_take(&reader->dead_letters), error);
 }
 
-/* Sends what is built, if it is time. */
-static enum weir_code flush_when_due(struct wr_files_reader *reader, bool made, uint64_t *wake_at_ns,
+/* Sends what is built, if it is time. Without `*made` there was nothing else to do; it is set where something is sent.
+ */
+static enum weir_code flush_when_due(struct wr_files_reader *reader, bool *made, uint64_t *wake_at_ns,
                                      struct weir_error *error) {
   if (!has_rows(reader)) return WEIR_OK;
   uint64_t due_ns = reader->rows_since_ns + BATCH_TIME_NS;
-  bool nothing_more = !made && wr_reader_is_dry(reader);
-  if (nothing_more || reader->op.context->now_ns >= due_ns || wr_batch_builder_is_full(&reader->rows))
+  bool nothing_more = !*made && wr_reader_is_dry(reader);
+  if (nothing_more || reader->op.context->now_ns >= due_ns || wr_batch_builder_is_full(&reader->rows)) {
+    *made = true;
     return flush(reader, error);
+  }
   if (*wake_at_ns > due_ns) *wake_at_ns = due_ns;
   return WEIR_OK;
 }
@@ -87,11 +90,10 @@ static enum weir_code poll_once(struct wr_files_reader *reader, uint64_t *wake_a
                                 struct weir_error *error) {
   WR_TRY(wr_reader_look(reader, wake_at_ns, out_made, error));
   WR_TRY(wr_reader_step_slots(reader, out_made, error));
-  if (wr_batch_builder_is_full(&reader->rows)) WR_TRY(flush(reader, error));
   WR_TRY(build_next(reader, out_made, error));
   WR_TRY(wr_reader_step_slots(reader, out_made, error));
-  WR_TRY(flush_when_due(reader, *out_made, wake_at_ns, error));
-  if (!has_rows(reader)) WR_TRY(wr_reader_tell_time(reader, wake_at_ns, error));
+  WR_TRY(flush_when_due(reader, out_made, wake_at_ns, error));
+  if (!has_rows(reader)) WR_TRY(wr_reader_tell_time(reader, wake_at_ns, out_made, error));
   return WEIR_OK;
 }
 

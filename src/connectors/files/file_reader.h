@@ -29,6 +29,7 @@ struct wr_reader_file {
   enum wr_file_state state;
   struct wr_reader_file *next_queued;
   bool reopen;                        /* the path leads to another inode than the one that is open */
+  uint64_t other_since_ns;            /* the path has led to another inode since then; 0: it does not */
   uint64_t size_seen;                 /* where reading came to the end; below it the file shrank */
   uint8_t tail[WR_FILE_DIGEST_BYTES]; /* the bytes before the position, or before the slot's text; if was_opened */
   uint32_t tail_count;
@@ -118,7 +119,8 @@ enum weir_code wr_reader_build(struct wr_files_reader *reader, struct wr_reader_
 
 /* `count` new rows of `file`, from row `first` of the builder's batch. */
 void wr_reader_saw_rows(struct wr_files_reader *reader, struct wr_reader_file *file, uint32_t first, uint32_t count);
-/* After what was built has been emitted: sends the watermark, or idleness. */
-enum weir_code wr_reader_tell_time(struct wr_files_reader *reader, uint64_t *wake_at_ns, struct weir_error *error);
+/* After what was built has been emitted: sends the watermark, or idleness. *out_made: something was sent. */
+enum weir_code wr_reader_tell_time(struct wr_files_reader *reader, uint64_t *wake_at_ns, bool *out_made,
+                                   struct weir_error *error);
 
 #endif

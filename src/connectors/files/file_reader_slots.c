@@ -11,7 +11,7 @@
 #include "connectors/files/file_reader.h"
 
 static const uint64_t TURN_BYTES = 8ull * 1024 * 1024;
-static const uint64_t LOOK_DELAY_FIRST_NS = 10ull * 1000 * 1000, POLL_INTERVAL_DEFAULT_MS = 100;
+static const uint64_t LOOK_DELAY_FIRST_NS = 10ull * 1000 * 1000;
 
 /* ---- the queue ---- */
 
@@ -277,8 +277,15 @@ void wr_reader_init_look(struct wr_files_reader *reader) {
   reader->look.waker = reader->op.context->waker;
 }
 
-/* What the look found about one file. A file that is missing is the enumerator's to judge: it can tell a renamed one.
- */
+/* Another inode under the name. The enumerator judges it first, for it can tell a file that was renamed from one that
+ * was replaced; only what has stood two scans is opened, and compared again. */
+static bool may_reopen(struct wr_files_reader *reader, struct wr_reader_file *file) {
+  uint64_t now_ns = reader->op.context->now_ns, scan_ms = reader->config->scan_interval_ms;
+  if (file->other_since_ns == 0) file->other_since_ns = now_ns;
+  return now_ns - file->other_since_ns >= 2 * (scan_ms == 0 ? WR_FILES_SCAN_INTERVAL_MS : scan_ms) * 1000000;
+}
+
+/* What the look found about one file. One that is missing is the enumerator's to judge. */
 static enum weir_code judge_look(struct wr_files_reader *reader, struct wr_reader_file *file, bool *out_grown,
                                  struct weir_error *error) {
   if (file->look_code == WEIR_NOT_FOUND) return WEIR_OK;
@@ -287,10 +294,18 @@ static enum weir_code judge_look(struct wr_files_reader *reader, struct wr_reade
     return file->look_code;
   }
   const struct wr_file_info *info = &file->look_info;
-  file->reopen = info->device != file->split.device || info->inode != file->split.inode;
-  if (!file->reopen && info->size_bytes < file->size_seen)
+  if (info->device != file->split.device || info->inode != file->split.inode) {
+    if (!may_reopen(reader, file)) return WEIR_OK;
+    file->reopen = true;
+    file->other_since_ns = 0;
+    wr_reader_queue(reader, file);
+    *out_grown = true;
+    return WEIR_OK;
+  }
+  file->other_since_ns = 0;
+  if (info->size_bytes < file->size_seen)
     return wr_file_split_shrank(file->path, info->size_bytes, file->size_seen, error);
-  if (!file->reopen && info->size_bytes == file->size_seen) return WEIR_OK;
+  if (info->size_bytes == file->size_seen) return WEIR_OK;
   wr_reader_queue(reader, file);
   *out_grown = true;
   return WEIR_OK;
@@ -302,7 +317,7 @@ static enum weir_code take_look(struct wr_files_reader *reader, bool *out_made, 
   for (uint32_t i = 0; i < reader->look_count; i++)
     WR_TRY(judge_look(reader, reader->look_files[i], &grown, error));
   uint64_t limit_ms = reader->config->poll_interval_ms;
-  uint64_t limit_ns = (limit_ms == 0 ? POLL_INTERVAL_DEFAULT_MS : limit_ms) * 1000000;
+  uint64_t limit_ns = (limit_ms == 0 ? WR_FILES_POLL_INTERVAL_MS : limit_ms) * 1000000;
   reader->look_delay_ns = grown || reader->look_delay_ns == 0 ? LOOK_DELAY_FIRST_NS : reader->look_delay_ns * 2;
   if (reader->look_delay_ns > limit_ns) reader->look_delay_ns = limit_ns;
   reader->look_at_ns = reader->op.context->now_ns + reader->look_delay_ns;

@@ -50,7 +50,8 @@ static bool lowest(const struct wr_files_reader *reader, uint64_t *wake_at_ns, i
   return any;
 }
 
-enum weir_code wr_reader_tell_time(struct wr_files_reader *reader, uint64_t *wake_at_ns, struct weir_error *error) {
+enum weir_code wr_reader_tell_time(struct wr_files_reader *reader, uint64_t *wake_at_ns, bool *out_made,
+                                   struct weir_error *error) {
   if (!reader->has_event_time) return WEIR_OK;
   struct wr_output *output = reader->op.context->output;
   int64_t watermark;
@@ -58,8 +59,10 @@ enum weir_code wr_reader_tell_time(struct wr_files_reader *reader, uint64_t *wak
   if (active == reader->is_idle) {
     WR_TRY(wr_output_idle(output, !active, error));
     reader->is_idle = !active;
+    *out_made = true;
   }
   if (!active || watermark <= reader->watermark_ms) return WEIR_OK;
   reader->watermark_ms = watermark;
+  *out_made = true;
   return wr_output_watermark(output, watermark, error);
 }

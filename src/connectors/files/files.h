@@ -21,7 +21,7 @@ enum wr_files_on_error {
   WR_FILES_SKIP  /* it goes to port 1, counted, and the next one is read */
 };
 
-enum { WR_FILES_NO_FIELD = -1 };
+enum { WR_FILES_NO_FIELD = -1, WR_FILES_SCAN_INTERVAL_MS = 1000, WR_FILES_POLL_INTERVAL_MS = 100 };
 
 /* Borrowed by the job, with all it points to. Set the three fields to WR_FILES_NO_FIELD where there is none. */
 struct wr_files_config {
@@ -34,8 +34,8 @@ struct wr_files_config {
   int32_t event_time_field;    /* BIGINT (milliseconds) or TIMESTAMP: makes watermarks */
   int64_t out_of_orderness_ms; /* how much later than a younger record an older one may come */
   uint64_t idle_timeout_ms;    /* a file that gives nothing for so long does not hold the watermark back; 0: never */
-  uint64_t scan_interval_ms;   /* between two looks for new files; 0: 1,000 */
-  uint64_t poll_interval_ms;   /* between two looks for growth, at most; 0: 100 */
+  uint64_t scan_interval_ms;   /* between two looks for new files; 0: the default */
+  uint64_t poll_interval_ms;   /* between two looks for growth, at most; 0: the default */
 };
 
 /* The schema of port 1: source, partition, position, byte_position, error, record. Used by connectors/deadletter too.

@@ -27,7 +27,7 @@ struct wr_output {
   bool full;
   int64_t watermark_ms;
   bool idle;
-  size_t batches;
+  size_t sent; /* calls */
   struct weir_error last;
   char last_dead_error[512], last_dead_record[1024];
 };
@@ -41,7 +41,7 @@ enum weir_code wr_output_emit(struct wr_output *output, uint32_t port, struct wr
                               struct weir_error *error) {
   (void)error;
   if (batch == NULL) return WEIR_OK;
-  output->batches++;
+  output->sent++;
   for (uint32_t row = 0; row < batch->row_count; row++) {
     if (output->count == output->capacity) {
       output->capacity = output->capacity == 0 ? 1024 : output->capacity * 2;
@@ -63,11 +63,13 @@ enum weir_code wr_output_emit(struct wr_output *output, uint32_t port, struct wr
 enum weir_code wr_output_watermark(struct wr_output *output, int64_t watermark_ms, struct weir_error *error) {
   (void)error;
   output->watermark_ms = watermark_ms;
+  output->sent++;
   return WEIR_OK;
 }
 enum weir_code wr_output_idle(struct wr_output *output, bool idle, struct weir_error *error) {
   (void)error;
   output->idle = idle;
+  output->sent++;
   return WEIR_OK;
 }
 enum weir_code wr_output_barrier(struct wr_output *output, uint64_t id, struct weir_error *error) {
@@ -195,7 +197,9 @@ static enum weir_code job_step(struct job *job, bool *out_quiet, uint64_t *wake_
     struct wr_operator *reader = job->readers[i];
     if (job->done[i]) continue;
     job->contexts[i].now_ns = job->files.now_ns;
+    size_t sent = job->output.sent;
     enum wr_result result = reader->vtable->poll(reader, wake_at_ns);
+    WR_ASSERT(result != WR_RESULT_WAIT || job->output.sent == sent); /* what was sent must go on at once */
     if (result == WR_RESULT_ERROR) {
       job->error = job->contexts[i].error;
       return job->error.code;
@@ -629,6 +633,46 @@ TEST(stored_splits) {
   CHECK_INT(memory.living_count, 0);
 }
 
+/* ---- event time ---- */
+
+static const struct weir_schema timed_schema = {.fields =
+                                                    (const struct weir_field[]){{"partition", WEIR_TYPE_STRING, false},
+                                                                                {"position", WEIR_TYPE_BIGINT, false},
+                                                                                {"app_id", WEIR_TYPE_STRING, false},
+                                                                                {"at", WEIR_TYPE_BIGINT, true}},
+                                                .field_count = 4};
+
+TEST(watermarks) {
+  struct job job;
+  job_init(&job);
+  job.config.schema = &timed_schema;
+  job.config.event_time_field = 3;
+  job.config.out_of_orderness_ms = 10;
+  job.config.idle_timeout_ms = 500;
+  job.output.watermark_ms = -1;
+  append(&job, "p0.ndjson", "{\"app_id\":\"a\",\"at\":1000}\n{\"app_id\":\"a\",\"at\":900}\n{\"app_id\":\"a\"}\n");
+  append(&job, "p1.ndjson", "");
+  CHECK_INT(job_start(&job, 1, false), WEIR_OK);
+  CHECK_INT(job_run_for(&job, 300), WEIR_OK);
+  CHECK_INT(job.output.watermark_ms, -1); /* p1 has said nothing yet */
+  append(&job, "p1.ndjson", "{\"app_id\":\"a\",\"at\":500}\n");
+  CHECK_INT(job_run_for(&job, 150), WEIR_OK);
+  CHECK_INT(job.output.watermark_ms, 489);
+  CHECK(!job.output.idle);
+  append(&job, "p0.ndjson", "{\"app_id\":\"a\",\"at\":3000}\n");
+  CHECK_INT(job_run_for(&job, 300), WEIR_OK);
+  CHECK_INT(job.output.watermark_ms, 489);
+  CHECK_INT(job_run_for(&job, 250), WEIR_OK); /* p1 is idle now, p0 is not yet */
+  CHECK_INT(job.output.watermark_ms, 2989);
+  CHECK_INT(job_run_for(&job, 500), WEIR_OK);
+  CHECK(job.output.idle);
+  append(&job, "p1.ndjson", "{\"app_id\":\"a\",\"at\":4000}\n");
+  CHECK_INT(job_run_for(&job, 200), WEIR_OK);
+  CHECK(!job.output.idle);
+  CHECK_INT(job.output.watermark_ms, 3989);
+  job_deinit(&job);
+}
+
 /* ---- the model ---- */
 
 enum { MODEL_FILES = 4, MODEL_LINES = 30000 };
@@ -777,4 +821,5 @@ TEST(failures) {
 
 TEST_MAIN(TEST_CASE(reads_and_follows), TEST_CASE(stops), TEST_CASE(bad_records_fail), TEST_CASE(long_records),
           TEST_CASE(files_that_change), TEST_CASE(a_copy_is_the_same_file), TEST_CASE(a_copy_with_another_tail),
-          TEST_CASE(bad_folders), TEST_CASE(stored_splits), TEST_CASE(model), TEST_CASE(failures))
+          TEST_CASE(bad_folders), TEST_CASE(stored_splits), TEST_CASE(watermarks), TEST_CASE(model),
+          TEST_CASE(failures))
