@@ -1,8 +1,8 @@
 /* runtime/job.c: the master's phases. See job.h for the list and what each means.
  *
- * One step does a bounded piece of work and never blocks. In every phase but TEARDOWN an error goes to wr_job_fail, which
- * decides by its class: restart (TEARDOWN, DELAY, OPEN) or end (TEARDOWN, OVER). TEARDOWN waits for everything that was
- * begun: the tasks, their calls, the enumerators' calls, the folder's call; only then is R chosen again.
+ * One step does a bounded piece of work and never blocks. In every phase but TEARDOWN an error goes to wr_job_fail,
+ * which decides by its class: restart (TEARDOWN, DELAY, OPEN) or end (TEARDOWN, OVER). TEARDOWN waits for everything
+ * that was begun: the tasks, their calls, the enumerators' calls, the folder's call; only then is R chosen again.
  */
 #include "runtime/job_int.h"
 
@@ -38,18 +38,17 @@ void wr_job_log(struct wr_job *job, enum wr_log_level level, const char *format,
   wr_log_write(job->seams->log, level, "job '%s': %s", job->options.name, text);
 }
 
-void wr_job_enter(struct wr_job *job, enum wr_job_phase phase, uint64_t now_ns) {
+void wr_job_enter(struct wr_job *job, enum wr_job_phase phase) {
   job->phase = phase;
-  job->phase_since_ns = now_ns;
 }
 
-static void begin_teardown(struct wr_job *job, uint64_t now_ns) {
+static void begin_teardown(struct wr_job *job) {
   if (job->coordinator != NULL) wr_coordinator_stop(job->coordinator);
   job->reset_done = false;
-  wr_job_enter(job, WR_JOB_TEARDOWN, now_ns);
+  wr_job_enter(job, WR_JOB_TEARDOWN);
 }
 
-void wr_job_fail(struct wr_job *job, const struct weir_error *error, uint64_t now_ns) {
+void wr_job_fail(struct wr_job *job, const struct weir_error *error) {
   bool transient = weir_code_is_transient(error->code) && !atomic_load(&job->cancel_requested);
   if (transient && !atomic_load(&job->stop_requested)) {
     wr_job_log(job, WR_LOG_WARN, "%s; the job restarts in %" PRIu64 " ms", error->message, job->delay_ms);
@@ -59,7 +58,7 @@ void wr_job_fail(struct wr_job *job, const struct weir_error *error, uint64_t no
     job->restart = false;
     if (job->result.code == WEIR_OK) job->result = *error;
   }
-  begin_teardown(job, now_ns);
+  begin_teardown(job);
 }
 
 /* ---- calls of a start ---- */
@@ -80,8 +79,10 @@ static void run_claim(struct wr_call *call) {
 
 static void run_reset(struct wr_call *call) {
   struct wr_job *job = job_of_call(call);
-  if (job->restart) wr_recovery_reset(&job->recovery);
-  else wr_recovery_deinit(&job->recovery);
+  if (job->restart)
+    wr_recovery_reset(&job->recovery);
+  else
+    wr_recovery_deinit(&job->recovery);
   job->call_code = WEIR_OK;
 }
 
@@ -115,10 +116,10 @@ static enum weir_code step_open(struct wr_job *job, uint64_t now_ns) {
   if (job->recovery.already_finished) {
     job->already_finished = true;
     job->restart = false;
-    begin_teardown(job, now_ns);
+    begin_teardown(job);
     return WEIR_OK;
   }
-  wr_job_enter(job, WR_JOB_CLAIM, now_ns);
+  wr_job_enter(job, WR_JOB_CLAIM);
   return WEIR_OK;
 }
 
@@ -126,7 +127,7 @@ static enum weir_code step_claim(struct wr_job *job, uint64_t now_ns) {
   enum weir_code code;
   if (!call_step(job, run_claim, &code)) return code;
   job->status.start_number = job->store.start_number;
-  wr_job_enter(job, WR_JOB_DEPLOY, now_ns);
+  wr_job_enter(job, WR_JOB_DEPLOY);
   return wr_job_deploy(job, now_ns);
 }
 
@@ -134,9 +135,9 @@ static uint64_t restored_id(const struct wr_job *job) {
   return job->recovery.has_restored ? job->recovery.restored.checkpoint_id : 0;
 }
 
-static enum weir_code step_deploy(struct wr_job *job, uint64_t now_ns) {
+static enum weir_code step_deploy(struct wr_job *job) {
   if (job->deployed_count != job->plan.task_count || !wr_job_sources_ready(job)) return WEIR_OK;
-  wr_job_enter(job, WR_JOB_SETTLE, now_ns);
+  wr_job_enter(job, WR_JOB_SETTLE);
   return WEIR_OK;
 }
 
@@ -151,31 +152,31 @@ static enum weir_code step_settle(struct wr_job *job, uint64_t now_ns) {
   job->open_since_ns = 0;
   job->healthy_since_ns = now_ns;
   if (restored_id(job) != 0)
-    wr_job_log(job, WR_LOG_INFO,
-               "restored checkpoint %" PRIu64 " (%" PRIu64 " records before it) in %.1f ms, start %" PRIu64,
-               restored_id(job), job->status.source_records, (double)job->status.recovery_ns / 1e6,
-               job->store.start_number);
-  else wr_job_log(job, WR_LOG_INFO, "begins from the earliest records, start %" PRIu64, job->store.start_number);
+    wr_job_log(
+        job, WR_LOG_INFO, "restored checkpoint %" PRIu64 " (%" PRIu64 " records before it) in %.1f ms, start %" PRIu64,
+        restored_id(job), job->status.source_records, (double)job->status.recovery_ns / 1e6, job->store.start_number);
+  else
+    wr_job_log(job, WR_LOG_INFO, "begins from the earliest records, start %" PRIu64, job->store.start_number);
   wr_coordinator_start(job->coordinator, now_ns);
   if (job->needs_first_checkpoint) wr_coordinator_request(job->coordinator, WR_CHECKPOINT_REQUESTED);
-  wr_job_enter(job, WR_JOB_RUN, now_ns);
+  wr_job_enter(job, WR_JOB_RUN);
   return WEIR_OK;
 }
 
-static enum weir_code step_run(struct wr_job *job, uint64_t now_ns) {
+static enum weir_code step_run(struct wr_job *job) {
   if (!job->reading && !job->needs_first_checkpoint) {
     job->reading = true;
     WR_TRY(wr_attempt_post_all(&job->attempt, true, WR_TASK_READ, 0, &job->error));
   }
   if (job->ended_count == job->plan.task_count) {
     wr_coordinator_request(job->coordinator, WR_CHECKPOINT_FINAL);
-    wr_job_enter(job, WR_JOB_FINISH, now_ns);
+    wr_job_enter(job, WR_JOB_FINISH);
   }
   return WEIR_OK;
 }
 
 /* The last checkpoint, its commits, the last record. */
-static enum weir_code step_last(struct wr_job *job, bool finished, uint64_t now_ns) {
+static enum weir_code step_last(struct wr_job *job, bool finished) {
   uint64_t id = wr_coordinator_final_completed(job->coordinator);
   if (id == 0 || !wr_job_is_settled_up_to(job, id)) return WEIR_OK;
   if (!job->folder_marked) {
@@ -188,16 +189,16 @@ static enum weir_code step_last(struct wr_job *job, bool finished, uint64_t now_
     return job->folder_error.code;
   }
   job->restart = false;
-  begin_teardown(job, now_ns);
+  begin_teardown(job);
   return WEIR_OK;
 }
 
 static enum weir_code stop_failed(struct wr_job *job) {
   uint64_t waiting = wr_job_waiting_epochs(job);
-  if (job->phase == WR_JOB_STOP && wr_coordinator_final_completed(job->coordinator) == 0)
+  if (job->phase != WR_JOB_SETTLE && wr_coordinator_final_completed(job->coordinator) == 0)
     return WR_FAIL(&job->error, WEIR_CHECKPOINT_FAILED,
-                   "the last checkpoint could not be made within %" PRIu64
-                   " ms (%" PRIu64 " epochs wait); nothing is lost: the next start goes on from checkpoint %" PRIu64,
+                   "the last checkpoint could not be made within %" PRIu64 " ms (%" PRIu64
+                   " epochs wait); nothing is lost: the next start goes on from checkpoint %" PRIu64,
                    job->options.stop_timeout_ms, waiting, wr_coordinator_latest_completed(job->coordinator));
   return WR_FAIL(&job->error, WEIR_COMMIT_WAITS,
                  "%" PRIu64 " epochs wait to be committed and could not be within %" PRIu64
@@ -205,30 +206,34 @@ static enum weir_code stop_failed(struct wr_job *job) {
                  waiting, job->options.stop_timeout_ms);
 }
 
-/* A stop that was asked for: at once where nothing runs yet, by a last checkpoint where it does. */
+/* A stop that was asked for: at once where nothing runs yet, by a last checkpoint where it does. A job that is about to
+ * finish may do so, but has no more time than another. */
 static enum weir_code check_stop(struct wr_job *job, uint64_t now_ns, uint64_t *wake_at_ns) {
   if (!atomic_load(&job->stop_requested)) return WEIR_OK;
+  if (job->stop_since_ns == 0) job->stop_since_ns = now_ns;
   switch (job->phase) {
   case WR_JOB_DELAY:
     job->restart = false;
-    WR_FAIL(&job->result, WEIR_CHECKPOINT_FAILED,
-            "stopped while it waited to restart, without a last checkpoint; nothing is lost: the next start goes on from "
-            "the last completed one (the failure was: %.600s)",
-            job->last_failure.message);
-    begin_teardown(job, now_ns);
+    WR_FAIL(
+        &job->result, WEIR_CHECKPOINT_FAILED,
+        "stopped while it waited to restart, without a last checkpoint; nothing is lost: the next start goes on from "
+        "the last completed one (the failure was: %.600s)",
+        job->last_failure.message);
+    begin_teardown(job);
     return WEIR_OK;
   case WR_JOB_RUN:
     WR_TRY(wr_attempt_post_all(&job->attempt, true, WR_TASK_STOP_READING, 0, &job->error));
     wr_coordinator_request(job->coordinator, WR_CHECKPOINT_FINAL);
-    wr_job_enter(job, WR_JOB_STOP, now_ns);
+    wr_job_enter(job, WR_JOB_STOP);
     break;
   case WR_JOB_SETTLE:
+  case WR_JOB_FINISH:
   case WR_JOB_STOP:
     break;
   default:
     return WEIR_OK;
   }
-  uint64_t deadline_ns = job->phase_since_ns + job->options.stop_timeout_ms * 1000000u;
+  uint64_t deadline_ns = job->stop_since_ns + job->options.stop_timeout_ms * 1000000u;
   if (now_ns >= deadline_ns) return stop_failed(job);
   if (deadline_ns < *wake_at_ns) *wake_at_ns = deadline_ns;
   return WEIR_OK;
@@ -239,7 +244,7 @@ static enum weir_code check_stop(struct wr_job *job, uint64_t now_ns, uint64_t *
 static void after_teardown(struct wr_job *job, uint64_t now_ns) {
   wr_job_free_attempt(job);
   if (!job->restart) {
-    wr_job_enter(job, WR_JOB_OVER, now_ns);
+    wr_job_enter(job, WR_JOB_OVER);
     return;
   }
   job->status.restarts++;
@@ -253,7 +258,7 @@ static void after_teardown(struct wr_job *job, uint64_t now_ns) {
   if (job->delay_ms > job->options.restart_delay_max_ms) job->delay_ms = job->options.restart_delay_max_ms;
   job->healthy_since_ns = 0;
   job->open_since_ns = now_ns;
-  wr_job_enter(job, WR_JOB_DELAY, now_ns);
+  wr_job_enter(job, WR_JOB_DELAY);
 }
 
 static bool step_teardown(struct wr_job *job, uint64_t now_ns) {
@@ -283,7 +288,7 @@ static void handle_events(struct wr_job *job, uint64_t now_ns, bool *out_progres
     struct wr_task_event *event = (struct wr_task_event *)message;
     *out_progress = true;
     job->error.code = WEIR_OK;
-    if (wr_job_handle_event(job, event, now_ns) != WEIR_OK) wr_job_fail(job, &job->error, now_ns);
+    if (wr_job_handle_event(job, event, now_ns) != WEIR_OK) wr_job_fail(job, &job->error);
     wr_task_event_free(job->memory, event);
     message = next;
   }
@@ -301,18 +306,20 @@ static enum weir_code step_phase(struct wr_job *job, uint64_t now_ns, uint64_t *
   case WR_JOB_CLAIM:
     return step_claim(job, now_ns);
   case WR_JOB_DEPLOY:
-    return step_deploy(job, now_ns);
+    return step_deploy(job);
   case WR_JOB_SETTLE:
     return step_settle(job, now_ns);
   case WR_JOB_RUN:
-    return step_run(job, now_ns);
+    return step_run(job);
   case WR_JOB_FINISH:
-    return step_last(job, true, now_ns);
+    return step_last(job, true);
   case WR_JOB_STOP:
-    return step_last(job, false, now_ns);
+    return step_last(job, false);
   case WR_JOB_DELAY:
-    if (now_ns >= job->delay_until_ns) wr_job_enter(job, WR_JOB_OPEN, now_ns);
-    else if (job->delay_until_ns < *wake_at_ns) *wake_at_ns = job->delay_until_ns;
+    if (now_ns >= job->delay_until_ns)
+      wr_job_enter(job, WR_JOB_OPEN);
+    else if (job->delay_until_ns < *wake_at_ns)
+      *wake_at_ns = job->delay_until_ns;
     return WEIR_OK;
   case WR_JOB_TEARDOWN:
   case WR_JOB_OVER:
@@ -321,12 +328,12 @@ static enum weir_code step_phase(struct wr_job *job, uint64_t now_ns, uint64_t *
   return WEIR_OK;
 }
 
-static void check_cancel(struct wr_job *job, uint64_t now_ns) {
+static void check_cancel(struct wr_job *job) {
   if (!atomic_load(&job->cancel_requested) || job->phase == WR_JOB_TEARDOWN || job->phase == WR_JOB_OVER) return;
   job->restart = false;
   if (job->result.code == WEIR_OK)
     WR_FAIL(&job->result, WEIR_CANCELLED, "cancelled; the next start goes on from the last completed checkpoint");
-  begin_teardown(job, now_ns);
+  begin_teardown(job);
 }
 
 static enum wr_progress job_step(struct wr_steppable *steppable, uint64_t now_ns, uint64_t *wake_at_ns) {
@@ -334,14 +341,14 @@ static enum wr_progress job_step(struct wr_steppable *steppable, uint64_t now_ns
   bool progress = false;
   enum wr_job_phase before = job->phase;
   handle_events(job, now_ns, &progress);
-  check_cancel(job, now_ns);
+  check_cancel(job);
   if (job->phase == WR_JOB_TEARDOWN) {
     if (job->folder_job != WR_FOLDER_IDLE) wr_job_step_folder(job, now_ns, &progress);
     progress = step_teardown(job, now_ns) || progress;
   } else {
     job->error.code = WEIR_OK;
     enum weir_code code = step_phase(job, now_ns, wake_at_ns, &progress);
-    if (code != WEIR_OK) wr_job_fail(job, &job->error, now_ns);
+    if (code != WEIR_OK) wr_job_fail(job, &job->error);
   }
   wr_job_update_status(job);
   if (job->phase == WR_JOB_OVER) return WR_PROGRESS_DONE;

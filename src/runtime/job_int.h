@@ -44,7 +44,7 @@ struct wr_job {
   atomic_bool stop_requested, cancel_requested, checkpoint_requested, over;
 
   enum wr_job_phase phase;
-  uint64_t phase_since_ns;
+  uint64_t stop_since_ns; /* when the stop was seen; 0: none */
   struct weir_error result;     /* code OK while nothing went wrong for good */
   struct weir_error last_failure; /* the transient one that led to the last restart */
   bool already_finished;
@@ -109,9 +109,9 @@ struct wr_job {
 
 void wr_job_log(struct wr_job *job, enum wr_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-void wr_job_enter(struct wr_job *job, enum wr_job_phase phase, uint64_t now_ns);
+void wr_job_enter(struct wr_job *job, enum wr_job_phase phase);
 /* The attempt has failed: restart or end, by the class of the error. */
-void wr_job_fail(struct wr_job *job, const struct weir_error *error, uint64_t now_ns);
+void wr_job_fail(struct wr_job *job, const struct weir_error *error);
 
 /* job_run.c */
 enum weir_code wr_job_deploy(struct wr_job *job, uint64_t now_ns);
