@@ -9,8 +9,8 @@ struct watched_target {
   struct wr_target base;
   struct wr_target *inner;
   struct wr_memory *memory;
-  struct sim_job_graph *owner;
-  const char *uid;
+  struct sim_wrapped_sink *sink;
+  struct wr_target_context context;
 };
 
 static struct watched_target *watched(struct wr_target *target) {
@@ -33,7 +33,10 @@ static enum weir_code watched_claim(struct wr_target *target, const struct wr_ma
 static enum weir_code watched_commit(struct wr_target *target, const struct wr_epoch *epoch, bool *out_already,
                                      struct weir_error *error) {
   struct watched_target *self = watched(target);
-  if (self->owner->watch.commit != NULL) self->owner->watch.commit(self->owner->watch.context, self->uid, epoch);
+  struct sim_job_graph *owner = self->sink->owner;
+  if (owner->watch.commit != NULL) owner->watch.commit(owner->watch.context, self->context.uid, epoch);
+  sim_zombie_note(&owner->zombie, &owner->memory.memory, self->sink->new_target, self->sink->target_config,
+                  &self->context, epoch);
   return self->inner->vtable->commit(self->inner, epoch, out_already, error);
 }
 
@@ -61,8 +64,8 @@ static enum weir_code new_watched_target(void *config, const struct wr_target_co
   if (self == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for a target");
   self->base.vtable = &watched_vtable;
   self->memory = context->memory;
-  self->owner = sink->owner;
-  self->uid = context->uid;
+  self->sink = sink;
+  self->context = *context;
   enum weir_code code = sink->new_target(sink->target_config, context, &self->inner, error);
   if (code != WEIR_OK) {
     wr_free(context->memory, self);
@@ -128,14 +131,17 @@ bool sim_job_graph_init(struct sim_job_graph *job, const struct sim_job_options 
   job->watch = options->watch;
   wr_heap_memory_init(&job->memory, 0);
   if (wr_builder_init(&job->builder, &job->memory.memory, sim_job_name(options->kind), error) != WEIR_OK) return false;
-  if (options->kind == SIM_JOB_PV) build_pv(&job->builder, options);
-  else build_seen(&job->builder, options);
+  if (options->kind == SIM_JOB_PV)
+    build_pv(&job->builder, options);
+  else
+    build_seen(&job->builder, options);
   if (wr_builder_finish(&job->builder, &job->graph, error) != WEIR_OK) return false;
   wrap_sinks(job, &options->limits);
   return true;
 }
 
 bool sim_job_graph_deinit(struct sim_job_graph *job) {
+  sim_zombie_deinit(&job->zombie);
   wr_builder_deinit(&job->builder);
   return job->memory.total_bytes == 0;
 }

@@ -12,6 +12,7 @@
 #include "api/api_int.h"
 #include "operators/sink_nodes.h"
 #include "sim/sim_log.h"
+#include "sim/sim_zombie.h"
 
 enum sim_job_kind { SIM_JOB_PV, SIM_JOB_SEEN };
 
@@ -40,13 +41,14 @@ struct sim_job_graph {
   struct sim_watch watch;
   struct sim_wrapped_sink sinks[SIM_SINKS_MAX];
   uint32_t sink_count;
+  struct sim_zombie zombie; /* of the last commit that was begun */
 };
 
 struct sim_job_options {
   enum sim_job_kind kind;
-  const char *log_folder;    /* "/log" */
-  const char *database;      /* "/out/t.db" */
-  const char *dead_letter;   /* not NULL: bad records are skipped to it */
+  const char *log_folder;  /* "/log" */
+  const char *database;    /* "/out/t.db" */
+  const char *dead_letter; /* not NULL: bad records are skipped to it */
   struct wr_commit_limits limits;
   struct sim_watch watch;
 };

@@ -12,7 +12,7 @@ static void *need(void *block) {
 }
 
 __attribute__((format(printf, 2, 3))) static void put(struct sim_partition *partition, const char *format, ...) {
-  char line[512];
+  char line[512 + SIM_LOG_APP_BYTES_MAX];
   va_list arguments;
   va_start(arguments, format);
   int length = vsnprintf(line, sizeof line, format, arguments);
@@ -49,16 +49,18 @@ static void put_record(struct sim_partition *partition, const char *app, struct 
 }
 
 static void put_bad(struct sim_partition *partition, struct wr_random *random) {
-  static const char *const lines[] = {"not json",     "{\"app_id\":\"x\"",     "{\"app_id\":17}", "{\"other\":\"x\"}",
+  static const char *const lines[] = {"not json",     "{\"app_id\":\"x\"",     "{\"app_id\":17}",  "{\"other\":\"x\"}",
                                       "[\"app_id\"]", "{\"app_id\":\"x\"} {}", "{\"app_id\":null}"};
   put(partition, "%s\n", lines[wr_random_below(random, sizeof lines / sizeof lines[0])]);
 }
 
 static void add_line(struct sim_log *log, struct wr_random *random) {
   struct sim_partition *partition = &log->partitions[wr_random_below(random, log->options.partitions)];
-  struct sim_line line = {.kind = SIM_LINE_RECORD};
-  if (wr_random_one_in(random, 40)) line.kind = SIM_LINE_BLANK;
-  else if (log->options.bad_lines && wr_random_one_in(random, 25)) line.kind = SIM_LINE_BAD;
+  struct sim_line line = {.kind = SIM_LINE_RECORD, .begin = partition->length};
+  if (wr_random_one_in(random, 40))
+    line.kind = SIM_LINE_BLANK;
+  else if (log->options.bad_lines && wr_random_one_in(random, 25))
+    line.kind = SIM_LINE_BAD;
   if (line.kind == SIM_LINE_BLANK) put(partition, "%s\n", wr_random_one_in(random, 2) ? "" : " \t");
   if (line.kind == SIM_LINE_BAD) put_bad(partition, random);
   if (line.kind == SIM_LINE_BAD) log->bad++;
@@ -72,6 +74,13 @@ static void add_line(struct sim_log *log, struct wr_random *random) {
   partition->lines[partition->line_count++] = line;
 }
 
+/* The end of the line in which byte `at` is. */
+static size_t end_of_line(const struct sim_partition *partition, size_t at) {
+  while (at > 0 && at < partition->length && partition->text[at - 1] != '\n')
+    at++;
+  return at;
+}
+
 static void plan_growth(struct sim_log *log, struct sim_partition *partition, struct wr_random *random) {
   uint32_t steps = log->options.all_at_once ? 1 : 1 + (uint32_t)wr_random_below(random, SIM_LOG_STEPS_MAX - 1);
   uint64_t first_ns = !log->options.all_at_once && wr_random_one_in(random, 4)
@@ -80,6 +89,7 @@ static void plan_growth(struct sim_log *log, struct sim_partition *partition, st
   for (uint32_t i = 0; i < steps; i++) {
     bool last = i + 1 == steps;
     partition->step_end[i] = last ? partition->length : wr_random_below(random, partition->length + 1);
+    if (log->options.whole_lines) partition->step_end[i] = end_of_line(partition, partition->step_end[i]);
     partition->step_ns[i] = first_ns + (log->options.duration_ns - first_ns) / steps * i;
   }
   for (uint32_t i = 1; i < steps; i++) /* ascending */
@@ -91,12 +101,20 @@ static void plan_growth(struct sim_log *log, struct sim_partition *partition, st
   partition->step_count = steps;
 }
 
+static void name_app(struct sim_log *log, uint32_t a) {
+  char *name = log->apps[a];
+  int length = snprintf(name, sizeof log->apps[a], a % 3 == 0 ? "a%u" : "application-number-%u", a);
+  WR_ASSERT(log->options.app_bytes <= SIM_LOG_APP_BYTES_MAX);
+  for (uint32_t i = (uint32_t)length; i < log->options.app_bytes; i++)
+    name[i] = (char)('a' + (a + i) % 26);
+}
+
 void sim_log_init(struct sim_log *log, const struct sim_log_options *options) {
   memset(log, 0, sizeof *log);
   log->options = *options;
   struct wr_random random = wr_random_of(options->seed);
   for (uint32_t a = 0; a < options->apps; a++)
-    snprintf(log->apps[a], sizeof log->apps[a], a % 3 == 0 ? "a%u" : "application-number-%u", a);
+    name_app(log, a);
   for (uint32_t p = 0; p < options->partitions; p++) {
     struct sim_partition *partition = &log->partitions[p];
     snprintf(partition->name, sizeof partition->name, "p%u.ndjson", p);
@@ -129,6 +147,17 @@ void sim_log_grow(struct sim_log *log, struct sim_world *world, bool all) {
       if (!sim_disk_exists(world, partition->path)) sim_disk_write(world, partition->path, "", 0);
       if (to > from) sim_disk_append(world, partition->path, partition->text + from, to - from);
     }
+  }
+}
+
+void sim_log_end_at(struct sim_log *log, uint32_t partition, uint64_t bytes) {
+  struct sim_partition *cut = &log->partitions[partition];
+  while (cut->line_count > 0 && cut->lines[cut->line_count - 1].begin >= bytes) {
+    const struct sim_line *line = &cut->lines[--cut->line_count];
+    log->bad -= line->kind == SIM_LINE_BAD;
+    if (line->kind != SIM_LINE_RECORD) continue;
+    log->records--;
+    log->app_counts[line->app]--;
   }
 }
 

@@ -2,20 +2,22 @@
  *
  * Everything is drawn from a seed before the run: the lines of each partition (records of a skewed choice of apps with
  * other fields around app_id, blank lines, bad lines where those are skipped), and the times at which the files grow,
- * often in the middle of a line. The model is what a naive reader of the whole log would count. Host memory. One thread.
+ * often in the middle of a line. The model is what a naive reader of the whole log would count. Host memory. One
+ * thread.
  */
 #ifndef WR_SIM_LOG_H
 #define WR_SIM_LOG_H
 
 #include "sim/sim_disk.h"
 
-enum { SIM_LOG_PARTITIONS_MAX = 5, SIM_LOG_APPS_MAX = 64, SIM_LOG_STEPS_MAX = 64 };
+enum { SIM_LOG_PARTITIONS_MAX = 5, SIM_LOG_APPS_MAX = 64, SIM_LOG_STEPS_MAX = 64, SIM_LOG_APP_BYTES_MAX = 1000 };
 
 enum sim_line_kind { SIM_LINE_RECORD, SIM_LINE_BLANK, SIM_LINE_BAD };
 
 struct sim_line {
   enum sim_line_kind kind;
   uint32_t app; /* RECORD */
+  size_t begin; /* of its first byte in the file */
 };
 
 struct sim_partition {
@@ -35,16 +37,18 @@ struct sim_log_options {
   uint64_t seed;
   const char *folder;
   uint32_t partitions, apps;
-  uint32_t lines;          /* of all partitions together */
-  bool bad_lines;          /* some lines are no records */
-  bool all_at_once;        /* the files are whole from the start */
-  uint64_t duration_ns;    /* over which the files grow */
+  uint32_t lines;       /* of all partitions together */
+  bool bad_lines;       /* some lines are no records */
+  bool all_at_once;     /* the files are whole from the start */
+  bool whole_lines;     /* they never end in the middle of a line */
+  uint32_t app_bytes;   /* names of apps are made this long; 0: short ones */
+  uint64_t duration_ns; /* over which the files grow */
 };
 
 struct sim_log {
   struct sim_log_options options;
   struct sim_partition partitions[SIM_LOG_PARTITIONS_MAX];
-  char apps[SIM_LOG_APPS_MAX][24];
+  char apps[SIM_LOG_APPS_MAX][SIM_LOG_APP_BYTES_MAX + 1];
   uint64_t app_counts[SIM_LOG_APPS_MAX];
   uint64_t records, bad;
 };
@@ -54,6 +58,8 @@ void sim_log_init(struct sim_log *log, const struct sim_log_options *options);
 void sim_log_deinit(struct sim_log *log);
 /* Writes what is due by now; with `all`, everything that is left. */
 void sim_log_grow(struct sim_log *log, struct sim_world *world, bool all);
+/* The model from now on is that of a reader who takes only the records of a partition that begin before `bytes`. */
+void sim_log_end_at(struct sim_log *log, uint32_t partition, uint64_t bytes);
 /* When the next piece is due; UINT64_MAX: none. */
 uint64_t sim_log_next_ns(const struct sim_log *log);
 

@@ -48,9 +48,14 @@ static void draw_log(struct sim_run *run) {
                                 .lines = (uint32_t)below(run, one_in(run, 4) ? 6000 : 800),
                                 .bad_lines = one_in(run, 3),
                                 .all_at_once = one_in(run, 4),
+                                .whole_lines = one_in(run, 3),
+                                .app_bytes = one_in(run, 3) ? 100 + (uint32_t)below(run, 900) : 0,
                                 .duration_ns = (50 + below(run, 1500)) * ms_ns};
   run->dead_letter = log.bad_lines;
   sim_log_init(&run->log, &log);
+  /* A record that is cut short at the stop would be a bad one. */
+  run->bounded_growth = log.whole_lines && !log.all_at_once && one_in(run, 2);
+  run->bounded_from = (uint32_t)below(run, LIVES_MAX);
 }
 
 static void draw_rule(struct sim_run *run, struct sim_fault_rule *rule, const char *prefix, bool is_log) {
@@ -103,27 +108,68 @@ static void draw_job(struct sim_run *run) {
 
 /* ---- one life ---- */
 
+/* Who else is at the target in this life. */
+static void draw_others(struct sim_run *run) {
+  uint64_t now_ns = sim_world_now_ns(run->world);
+  run->zombie_at_ns = one_in(run, 3) ? now_ns + below(run, 100) * ms_ns : UINT64_MAX;
+  run->rival_from_ns = run->rival_until_ns = UINT64_MAX;
+  if (!one_in(run, 5)) return;
+  run->rival_from_ns = now_ns + below(run, 300) * ms_ns;
+  if (run->last_life || one_in(run, 2)) run->rival_until_ns = run->rival_from_ns + below(run, 2000) * ms_ns;
+}
+
+static void end_rival(struct sim_run *run) {
+  sim_rival_unlock(run->rival);
+  run->rival = NULL;
+}
+
+static void step_others(struct sim_run *run) {
+  uint64_t now_ns = sim_world_now_ns(run->world);
+  if (now_ns >= run->rival_from_ns && run->rival == NULL) {
+    run->rival_from_ns = UINT64_MAX;
+    run->rival = sim_rival_lock(run->world, "/out/t.db");
+    if (run->rival != NULL) run->report->events[SIM_EVENT_RIVAL]++;
+  }
+  if (now_ns >= run->rival_until_ns && run->rival != NULL) end_rival(run);
+  if (now_ns < run->zombie_at_ns || run->graph.zombie.memory == NULL) return;
+  struct wr_job_status status;
+  wr_job_read_status(run->job, &status);
+  bool taken_over = status.start_number > run->graph.zombie.store.start_number;
+  if (!taken_over || status.phase < WR_JOB_DEPLOY || status.phase > WR_JOB_STOP) return;
+  run->zombie_at_ns = UINT64_MAX;
+  run->report->events[SIM_EVENT_ZOMBIE]++;
+  if (sim_zombie_commit(&run->graph.zombie, 1 + below(run, 2000)))
+    sim_violation(run, "start %" PRIu64 " commits although start %" PRIu64 " has taken over",
+                  run->graph.zombie.store.start_number, status.start_number);
+}
+
 static bool start_life(struct sim_run *run) {
   struct weir_error error = {.code = WEIR_OK};
   sim_host_init(&run->host, run->world, 1 + (uint32_t)below(run, 3), wr_random_next(&run->random));
   run->host.step_ns_max = 1 + below(run, 100 * 1000);
-  if (one_in(run, 3) && !run->last_life) {
+  if (one_in(run, 3) && (!run->last_life || run->faults_end_ns != 0)) {
     run->host.hold_one_in = 50 + (uint32_t)below(run, 500);
     run->host.hold_ns_max = (1 + below(run, 400)) * ms_ns;
   }
   uint32_t parallelism = 1 + (uint32_t)below(run, 4);
   if (run->job_options.parallelism != parallelism && run->lives != 0) run->report->events[SIM_EVENT_RESCALE]++;
   run->job_options.parallelism = parallelism;
-  run->job_options.bounded = run->last_life || (run->log.options.all_at_once && one_in(run, 2));
+  bool in_growth = run->bounded_growth && run->lives >= run->bounded_from;
+  if (in_growth) run->report->events[SIM_EVENT_BOUNDED_GROWTH]++;
+  run->job_options.bounded = run->last_life || in_growth || (run->log.options.all_at_once && one_in(run, 2));
   run->job_options.fresh = run->fresh_pending || (!run->last_life && run->lives != 0 && one_in(run, 25));
   run->fresh_pending = run->job_options.fresh;
   if (run->job_options.fresh) {
     run->report->events[SIM_EVENT_FRESH]++;
     sim_disk_remove(run->world, "/out");
     sim_disk_make_folders(run->world, "/out");
+    memset(&run->stops, 0, sizeof run->stops);
+  } else if (!run->last_life && run->lives != 0) {
+    sim_tamper_before(run);
   }
-  enum weir_code code = wr_job_new(run->graph.graph, &run->job_options, sim_world_seams(run->world), &run->host.host,
-                                   &run->job, &error);
+  draw_others(run);
+  enum weir_code code =
+      wr_job_new(run->graph.graph, &run->job_options, sim_world_seams(run->world), &run->host.host, &run->job, &error);
   if (code != WEIR_OK) {
     sim_violation(run, "the job cannot be made: %s", error.message);
     return false;
@@ -147,6 +193,11 @@ static void count_life(struct sim_run *run) {
   if (status.start_number != 0) run->fresh_pending = false; /* the new identity is durable */
 }
 
+static void after_life(struct sim_run *run, enum wr_job_phase phase) {
+  sim_tamper_after(run, phase);
+  if (run->bounded_growth) sim_stops_look(run);
+}
+
 static void kill_life(struct sim_run *run, bool at_operation) {
   struct wr_job_status status;
   wr_job_read_status(run->job, &status);
@@ -157,9 +208,11 @@ static void kill_life(struct sim_run *run, bool at_operation) {
   if (run->options->verbose)
     fprintf(stderr, "  killed in phase %s (%s)\n", wr_job_phase_text(status.phase),
             kill == SIM_KILL_POWER ? "power cut" : "process");
+  end_rival(run);
   sim_world_kill(run->world, kill);
   sim_memory_drop_all(sim_world_memory(run->world));
   run->job = NULL;
+  after_life(run, status.phase);
 }
 
 /* The job is over: was that all right? */
@@ -169,9 +222,13 @@ static void end_life(struct sim_run *run, bool stopped) {
   count_life(run);
   wr_job_free(run->job);
   run->job = NULL;
-  if (run->options->verbose)
-    fprintf(stderr, "  over: %s\n", code == WEIR_OK ? "done" : error.message);
-  bool excused = stopped && (code == WEIR_CHECKPOINT_FAILED || code == WEIR_COMMIT_WAITS || weir_code_is_transient(code));
+  end_rival(run);
+  if (run->options->verbose) fprintf(stderr, "  over: %s\n", code == WEIR_OK ? "done" : error.message);
+  bool excused =
+      stopped && (code == WEIR_CHECKPOINT_FAILED || code == WEIR_COMMIT_WAITS || weir_code_is_transient(code));
+  excused = excused || sim_tamper_excuses(run, code);
+  if (stopped && run->stop_must_snapshot && code == WEIR_CHECKPOINT_FAILED)
+    sim_violation(run, "a stop could not make its last checkpoint, and nothing was in its way: %s", error.message);
   if (stopped) run->report->events[code == WEIR_OK ? SIM_EVENT_STOP : SIM_EVENT_STOP_FAILED]++;
   if (code != WEIR_OK && !excused)
     sim_violation(run, "the job ended with an error that nobody caused: %s (%s:%d)", error.message, error.file,
@@ -183,6 +240,7 @@ static void end_life(struct sim_run *run, bool stopped) {
   }
   if (sim_disk_open_files(run->world) != 0)
     sim_violation(run, "%" PRIu64 " files were left open after a clean end", sim_disk_open_files(run->world));
+  after_life(run, WR_JOB_OVER);
 }
 
 enum life_end { LIFE_KILL, LIFE_OPERATION, LIFE_STOP, LIFE_FINISH };
@@ -193,17 +251,41 @@ static void order_crash(struct sim_run *run, enum life_end end) {
   sim_disk_crash_at(run->world, n, one_in(run, 2) ? SIM_CRASH_BEFORE : SIM_CRASH_AFTER);
 }
 
+/* Writes what is due; returns when there is more to do, at the latest `deadline_ns`. */
+static uint64_t grow_log(struct sim_run *run, uint64_t deadline_ns) {
+  if (sim_tamper_holds_log(run)) return deadline_ns;
+  sim_log_grow(&run->log, run->world, run->last_life);
+  return sim_log_next_ns(&run->log) < deadline_ns ? sim_log_next_ns(&run->log) : deadline_ns;
+}
+
+/* The last life's faults have their end. */
+static void calm_down(struct sim_run *run) {
+  if (!run->last_life || sim_world_now_ns(run->world) < run->faults_end_ns) return;
+  sim_world_faults(run->world)->rule_count = 0;
+  run->host.hold_one_in = 0;
+}
+
+static void begin_stop(struct sim_run *run) {
+  struct wr_job_status status;
+  wr_job_read_status(run->job, &status);
+  run->stop_must_snapshot = status.phase == WR_JOB_RUN && sim_world_faults(run->world)->rule_count == 0 &&
+                            run->host.hold_one_in == 0 && run->job_options.checkpoint_timeout_ms >= 60000;
+  wr_job_stop(run->job);
+}
+
 /* False: something is wrong for good. */
 static bool live(struct sim_run *run, enum life_end end) {
   if (!start_life(run)) return false;
   order_crash(run, end);
   uint64_t begin_ns = sim_world_now_ns(run->world);
-  uint64_t deadline_ns = end == LIFE_FINISH ? UINT64_MAX : begin_ns + (1 + below(run, one_in(run, 3) ? 3000 : 300)) * ms_ns;
+  uint64_t deadline_ns =
+      end == LIFE_FINISH ? UINT64_MAX : begin_ns + (1 + below(run, one_in(run, 3) ? 3000 : 300)) * ms_ns;
   uint64_t steps_max = end == LIFE_FINISH ? STEPS_MAX_LAST : STEPS_MAX_PER_LIFE;
   bool stopping = false;
   for (uint64_t step = 0; step < steps_max; step++) {
-    sim_log_grow(&run->log, run->world, run->last_life);
-    uint64_t until_ns = sim_log_next_ns(&run->log) < deadline_ns ? sim_log_next_ns(&run->log) : deadline_ns;
+    step_others(run);
+    uint64_t until_ns = grow_log(run, deadline_ns);
+    calm_down(run);
     if (!sim_host_step(&run->host, until_ns)) {
       if (wr_job_is_over(run->job)) break;
       if (until_ns == UINT64_MAX || stopping) {
@@ -224,7 +306,7 @@ static bool live(struct sim_run *run, enum life_end end) {
     if (end != LIFE_STOP) break;
     stopping = true;
     deadline_ns = UINT64_MAX;
-    wr_job_stop(run->job);
+    begin_stop(run);
   }
   sim_disk_crash_at(run->world, 0, SIM_CRASH_BEFORE);
   if (wr_job_is_over(run->job)) {
@@ -235,8 +317,9 @@ static bool live(struct sim_run *run, enum life_end end) {
   if (end == LIFE_FINISH || stopping) {
     struct wr_job_status status;
     wr_job_read_status(run->job, &status);
-    sim_violation(run, "the job does not end: phase %s after %" PRIu64 " steps, %.1f s", wr_job_phase_text(status.phase),
-                  run->host.steps, (double)(sim_world_now_ns(run->world) - begin_ns) / 1e9);
+    sim_violation(run, "the job does not end: phase %s after %" PRIu64 " steps, %.1f s",
+                  wr_job_phase_text(status.phase), run->host.steps,
+                  (double)(sim_world_now_ns(run->world) - begin_ns) / 1e9);
     return false;
   }
   kill_life(run, false);
@@ -250,8 +333,8 @@ static bool live_all(struct sim_run *run) {
     static const enum life_end ends[] = {LIFE_KILL, LIFE_KILL, LIFE_OPERATION, LIFE_OPERATION, LIFE_STOP};
     if (!live(run, ends[below(run, sizeof ends / sizeof ends[0])])) return false;
   }
-  sim_world_faults(run->world)->rule_count = 0;
   run->last_life = true;
+  if (one_in(run, 2)) run->faults_end_ns = sim_world_now_ns(run->world) + below(run, 2000) * ms_ns;
   /* Finished early by a bounded life: that was the whole log, or the life was the last one. */
   if (!run->finished && !live(run, LIFE_FINISH)) return false;
   if (!run->finished) {
@@ -259,6 +342,11 @@ static bool live_all(struct sim_run *run) {
     return false;
   }
   return true;
+}
+
+static void judge(struct sim_run *run) {
+  if (run->bounded_growth) sim_stops_apply(run);
+  sim_oracle_judge(run);
 }
 
 bool sim_run(const struct sim_run_options *options, struct sim_run_report *out_report) {
@@ -274,6 +362,7 @@ bool sim_run(const struct sim_run_options *options, struct sim_run_report *out_r
   sim_disk_make_folders(run->world, "/log");
   sim_disk_make_folders(run->world, "/out");
   sim_disk_make_folders(run->world, "/state");
+  sim_disk_make_folders(run->world, "/keep");
   run->kind = one_in(run, 2) ? SIM_JOB_PV : SIM_JOB_SEEN;
   draw_log(run);
   draw_faults(run);
@@ -283,17 +372,21 @@ bool sim_run(const struct sim_run_options *options, struct sim_run_report *out_r
             options->seed, sim_job_name(run->kind), run->log.options.partitions, run->log.records,
             run->job_options.mode, run->job_options.checkpoint_interval_ms);
   struct weir_error error;
-  if (!sim_oracle_init(run, &error)) sim_violation(run, "the graph cannot be made: %s", error.message);
-  else if (live_all(run)) sim_oracle_judge(run);
+  if (!sim_oracle_init(run, &error))
+    sim_violation(run, "the graph cannot be made: %s", error.message);
+  else if (live_all(run))
+    judge(run);
   out_report->records = run->log.records;
   out_report->file_operations = sim_disk_operations(run->world);
   out_report->trace_hash = sim_world_trace_hash(run->world);
   for (int fault = 0; fault < SIM_FAULT_COUNT; fault++)
     out_report->faults[fault] = sim_world_fault_count(run->world, (enum sim_fault)fault);
   if (run->job != NULL) { /* a violation in the middle of a life */
+    end_rival(run);
     sim_world_kill(run->world, SIM_KILL_PROCESS);
     sim_memory_drop_all(sim_world_memory(run->world));
   }
+  sim_tamper_deinit(run);
   sim_oracle_deinit(run);
   sim_log_deinit(&run->log);
   sim_world_free(run->world);

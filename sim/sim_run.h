@@ -1,16 +1,19 @@
 /* sim/sim_run.h: one seed: a whole history of one job, with kills and faults, and the oracles over it.
  *
- * From the seed are drawn: the job (pv or seen), the log and its growth, the mode, how often checkpoints are taken, which
- * faults happen where and how often (each run has its own mixture), slow and stuck tasks, WAIT from state, limits. Then
- * the job lives several lives, at changing parallelism: each ends by a kill at a random step, at a file operation
- * (before or after it took effect), by a power cut, or by a stop. In the last life there are no faults and the log is
- * whole; it must end, and then the oracles speak:
+ * From the seed are drawn: the job (pv or seen), the log and its growth, the mode, how often checkpoints are taken,
+ * which faults happen where and how often (each run has its own mixture), slow and stuck tasks, WAIT from state,
+ * limits. Then the job lives several lives, at changing parallelism: each ends by a kill at a random step, at a file
+ * operation (before or after it took effect), by a power cut, or by a stop. In the last life faults cease after a while
+ * and the log is whole; it must end, and then the oracles speak:
  *
  *   - the table equals what a naive reader of the log counts; each bad record is in the dead-letter file once
  *   - no epoch was committed before a checkpoint that carries it was durable; what R carried was committed before any
  *     source read; epochs went out in ascending order
  *   - nothing was removed that a readable checkpoint names, and never the newest durable checkpoint
  *   - memory, open files and calls are back to nothing after each clean end; nothing hangs; no error that nobody caused
+ *   - what was tampered with between two lives is refused, or makes no difference (sim_tamper.h)
+ *   - a commit of a run that was taken over is turned down (sim_zombie.h)
+ *   - stop positions never move; a stop makes its last checkpoint also while the target cannot be written to
  *   - the folder is sound, and a finished job that is started again says so and touches nothing
  *
  * The same seed gives the same trace. One thread.
@@ -40,6 +43,13 @@
   X(HELD, "slow or stuck task")                                                                                        \
   X(LIMIT_ONE, "run with a backlog limit of 1")                                                                        \
   X(STATE_WAIT, "run in which state answers WAIT")                                                                     \
+  X(TAMPER_CHECKPOINT, "newest checkpoint damaged or away")                                                            \
+  X(TAMPER_TARGET, "target emptied or as it was before")                                                               \
+  X(TAMPER_LOG, "log file replaced, cut, renamed or away")                                                             \
+  X(REFUSED, "start refused because of that")                                                                          \
+  X(ZOMBIE, "commit of a run that was taken over")                                                                     \
+  X(RIVAL, "database locked by another program")                                                                       \
+  X(BOUNDED_GROWTH, "bounded life while the log grows")                                                                \
   X(BAD_RECORD, "bad record to the dead-letter file")                                                                  \
   X(TOO_HIGH, "count too high after an unaligned checkpoint")
 
@@ -47,7 +57,7 @@ enum sim_event {
 #define SIM_EVENT_ENUM(name, text) SIM_EVENT_##name,
   SIM_EVENTS(SIM_EVENT_ENUM)
 #undef SIM_EVENT_ENUM
-  SIM_EVENT_COUNT
+      SIM_EVENT_COUNT
 };
 const char *sim_event_text(enum sim_event event);
 
@@ -62,8 +72,8 @@ struct sim_run_report {
 struct sim_run_options {
   uint64_t seed;
   const enum wr_mode *mode; /* NULL: drawn; else this one, everything else as the seed has it */
-  FILE *trace;   /* the world's trace; NULL: none */
-  bool verbose;  /* what is drawn, and each life, on standard error */
+  FILE *trace;              /* the world's trace; NULL: none */
+  bool verbose;             /* what is drawn, and each life, on standard error */
 };
 
 /* True when no oracle objects. */

@@ -5,6 +5,7 @@
 #include "sim/sim_host.h"
 #include "sim/sim_jobs.h"
 #include "sim/sim_run.h"
+#include "sim/sim_tamper.h"
 
 enum { SIM_NODES_MAX = 16 };
 
@@ -20,10 +21,18 @@ struct sim_run {
   struct wr_commit_limits limits; /* all 0: the defaults */
   struct sim_job_graph graph;
   struct wr_job_options job_options;
-  struct wr_job *job;             /* of this life; NULL between lives */
+  struct wr_job *job; /* of this life; NULL between lives */
   uint32_t lives;
   bool last_life, finished;
-  bool fresh_pending;             /* a fresh start was killed before it was surely made: it is given again */
+  bool fresh_pending;  /* a fresh start was killed before it was surely made: it is given again */
+  bool bounded_growth; /* from life `bounded_from` on the job is bounded while its log grows */
+  uint32_t bounded_from;
+  uint64_t faults_end_ns; /* of the last life */
+  struct sim_tamper tamper;
+  struct sim_stops stops;
+  struct sqlite3 *rival;                                /* holds the database's lock; NULL: nobody */
+  uint64_t rival_from_ns, rival_until_ns, zombie_at_ns; /* of this life; UINT64_MAX: not at all */
+  bool stop_must_snapshot;            /* nothing stands in the way of the last checkpoint of this stop */
   uint64_t last_epoch[SIM_NODES_MAX]; /* per node: the last epoch that went out in this life */
 };
 

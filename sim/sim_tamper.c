@@ -1,0 +1,306 @@
+/* sim/sim_tamper.c: see sim_tamper.h. */
+#include "checkpoint/metadata.h"
+#include "connectors/files/file_split.h"
+#include "sim/sim_run_int.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TAMPER_ONE_IN = 5, KEEP_ONE_IN = 3 };
+
+static uint64_t below(struct sim_run *run, uint64_t bound) {
+  return wr_random_below(&run->random, bound);
+}
+
+/* ---- the newest checkpoint that can be read ---- */
+
+static uint64_t checkpoint_of(const char *name) {
+  char *end = NULL;
+  if (strncmp(name, "chk-", 4) != 0) return 0;
+  uint64_t id = strtoull(name + 4, &end, 10);
+  return *end == 0 ? id : 0;
+}
+
+/* The highest chk-N below `below_id`; false: none. */
+static bool find_checkpoint(struct sim_run *run, uint64_t below_id, uint64_t *out_id, char out_path[300]) {
+  struct wr_name_list names = sim_disk_list(run->world, run->job_options.folder);
+  *out_id = 0;
+  for (size_t i = 0; i < names.count; i++) {
+    uint64_t id = checkpoint_of(names.names[i]);
+    if (id < below_id && id > *out_id) *out_id = id;
+  }
+  sim_disk_list_free(&names);
+  snprintf(out_path, 300, "%s/chk-%" PRIu64, run->job_options.folder, *out_id);
+  return *out_id != 0;
+}
+
+static bool load_newest(struct sim_run *run, struct wr_memory *memory, struct wr_metadata *out_metadata,
+                        char out_path[300]) {
+  uint64_t id = UINT64_MAX;
+  while (find_checkpoint(run, id, &id, out_path)) {
+    size_t length = 0;
+    uint8_t *data = sim_disk_read(run->world, out_path, &length);
+    bool good = data != NULL && wr_metadata_decode(data, length, out_path, memory, out_metadata, NULL) == WEIR_OK;
+    free(data);
+    if (good) return true;
+  }
+  return false;
+}
+
+/* The split of partition `p` in a checkpoint; release it. */
+static bool find_split(const struct sim_run *run, const struct wr_metadata *metadata, uint32_t p,
+                       struct wr_memory *memory, struct wr_file_split *out_split) {
+  for (uint32_t o = 0; o < metadata->operator_count; o++)
+    for (uint32_t s = 0; s < metadata->operators[o].subtask_count; s++) {
+      const struct wr_subtask_state *subtask = &metadata->operators[o].subtasks[s];
+      for (uint32_t i = 0; i < subtask->split_count; i++) {
+        const struct wr_handle *handle = &subtask->splits[i];
+        if (wr_file_split_read(handle->inline_bytes, handle->length, memory, out_split, NULL) != WEIR_OK) continue;
+        if (strcmp(out_split->name, run->log.partitions[p].name) == 0) return true;
+        wr_file_split_deinit(out_split, memory);
+      }
+    }
+  return false;
+}
+
+/* How far the restored job has read partition `p`; 0: not at all, or unknown. */
+static uint64_t restored_position(struct sim_run *run, uint32_t p) {
+  struct wr_heap_memory heap;
+  wr_heap_memory_init(&heap, 0);
+  struct wr_metadata metadata;
+  struct wr_file_split split;
+  char path[300];
+  uint64_t position = 0;
+  if (!load_newest(run, &heap.memory, &metadata, path)) return 0;
+  if (find_split(run, &metadata, p, &heap.memory, &split)) {
+    position = split.position;
+    wr_file_split_deinit(&split, &heap.memory);
+  }
+  wr_metadata_deinit(&heap.memory, &metadata);
+  return position;
+}
+
+/* ---- tampering ---- */
+
+static void save(struct sim_run *run, const char *path) {
+  struct sim_tamper *tamper = &run->tamper;
+  if (path != tamper->path) snprintf(tamper->path, sizeof tamper->path, "%s", path);
+  free(tamper->saved);
+  tamper->saved = sim_disk_read(run->world, path, &tamper->saved_length);
+}
+
+static bool tamper_with_checkpoint(struct sim_run *run, enum sim_tamper_kind kind) {
+  struct sim_tamper *tamper = &run->tamper;
+  uint64_t id;
+  char path[300];
+  if (!find_checkpoint(run, UINT64_MAX, &id, path)) return false;
+  save(run, path);
+  if (tamper->saved == NULL || tamper->saved_length == 0) return false;
+  if (kind == SIM_TAMPER_CHECKPOINT_GONE)
+    sim_disk_remove(run->world, path);
+  else if (below(run, 2) == 0)
+    sim_disk_flip_bit(run->world, path, below(run, tamper->saved_length * 8));
+  else
+    sim_disk_cut(run->world, path, below(run, tamper->saved_length));
+  return true;
+}
+
+static bool tamper_with_target(struct sim_run *run, enum sim_tamper_kind kind) {
+  if (kind == SIM_TAMPER_TARGET_OLDER && !run->tamper.has_older) return false;
+  sim_disk_remove(run->world, "/keep/present");
+  sim_disk_rename(run->world, "/out", "/keep/present");
+  if (kind == SIM_TAMPER_TARGET_OLDER)
+    sim_disk_copy(run->world, "/keep/older", "/out");
+  else
+    sim_disk_make_folders(run->world, "/out");
+  return true;
+}
+
+/* Another file of the same length, of records that could be counted. */
+static void replace_log(struct sim_run *run, const char *path, size_t length) {
+  static const char line[] = "{\"app_id\":\"other\"}\n";
+  char *text = malloc(length + 1);
+  WR_ASSERT(text != NULL);
+  for (size_t i = 0; i < length; i++)
+    text[i] = line[i % (sizeof line - 1)];
+  sim_disk_replace(run->world, path, text, length);
+  free(text);
+}
+
+static bool tamper_with_log(struct sim_run *run, enum sim_tamper_kind kind) {
+  struct sim_tamper *tamper = &run->tamper;
+  uint32_t p = (uint32_t)below(run, run->log.options.partitions);
+  uint64_t position = restored_position(run, p);
+  if (position < 2 || !sim_disk_exists(run->world, run->log.partitions[p].path)) return false;
+  save(run, run->log.partitions[p].path);
+  char other[320];
+  snprintf(other, sizeof other, "%s.away.ndjson", tamper->path);
+  switch (kind) {
+  case SIM_TAMPER_LOG_COPIED:
+    sim_disk_replace(run->world, tamper->path, tamper->saved, tamper->saved_length);
+    break;
+  case SIM_TAMPER_LOG_REPLACED:
+    replace_log(run, tamper->path, tamper->saved_length);
+    break;
+  case SIM_TAMPER_LOG_SHRUNK:
+    sim_disk_cut(run->world, tamper->path, below(run, position));
+    break;
+  case SIM_TAMPER_LOG_RENAMED:
+    sim_disk_rename(run->world, tamper->path, other);
+    break;
+  default:
+    sim_disk_remove(run->world, tamper->path);
+    break;
+  }
+  return true;
+}
+
+static bool is_checkpoint_kind(enum sim_tamper_kind kind) {
+  return kind == SIM_TAMPER_CHECKPOINT_DAMAGED || kind == SIM_TAMPER_CHECKPOINT_GONE;
+}
+
+static bool is_target_kind(enum sim_tamper_kind kind) {
+  return kind == SIM_TAMPER_TARGET_OLDER || kind == SIM_TAMPER_TARGET_EMPTY;
+}
+
+static void save_identity(struct sim_run *run) {
+  char path[300];
+  snprintf(path, sizeof path, "%s/JOB", run->job_options.folder);
+  free(run->tamper.identity);
+  run->tamper.identity = sim_disk_read(run->world, path, &run->tamper.identity_length);
+}
+
+static bool identity_is_unchanged(struct sim_run *run) {
+  char path[300];
+  snprintf(path, sizeof path, "%s/JOB", run->job_options.folder);
+  size_t length = 0;
+  uint8_t *now = sim_disk_read(run->world, path, &length);
+  const struct sim_tamper *tamper = &run->tamper;
+  bool same = now == NULL ? tamper->identity == NULL
+                          : tamper->identity != NULL && length == tamper->identity_length &&
+                                memcmp(now, tamper->identity, length) == 0;
+  free(now);
+  return same;
+}
+
+void sim_tamper_before(struct sim_run *run) {
+  struct sim_tamper *tamper = &run->tamper;
+  if (below(run, TAMPER_ONE_IN) == 0) {
+    enum sim_tamper_kind kind = (enum sim_tamper_kind)(1 + below(run, SIM_TAMPER_COUNT - 1));
+    save_identity(run);
+    bool done = is_checkpoint_kind(kind) ? tamper_with_checkpoint(run, kind)
+                : is_target_kind(kind)   ? tamper_with_target(run, kind)
+                                         : tamper_with_log(run, kind);
+    if (done && run->options->verbose) fprintf(stderr, "  tampered: kind %d, %s\n", kind, tamper->path);
+    if (!done) return;
+    tamper->kind = kind;
+    run->report->events[is_checkpoint_kind(kind) ? SIM_EVENT_TAMPER_CHECKPOINT
+                        : is_target_kind(kind)   ? SIM_EVENT_TAMPER_TARGET
+                                                 : SIM_EVENT_TAMPER_LOG]++;
+  } else if (below(run, KEEP_ONE_IN) == 0) {
+    sim_disk_remove(run->world, "/keep/older");
+    tamper->has_older = sim_disk_copy(run->world, "/out", "/keep/older");
+  }
+}
+
+bool sim_tamper_excuses(struct sim_run *run, enum weir_code code) {
+  enum sim_tamper_kind kind = run->tamper.kind;
+  bool excused = false;
+  if (is_checkpoint_kind(kind))
+    excused = code == WEIR_REFUSED || code == WEIR_CORRUPT;
+  else if (is_target_kind(kind))
+    excused = code == WEIR_REFUSED;
+  else if (kind > SIM_TAMPER_LOG_COPIED)
+    excused = code == WEIR_GONE;
+  if (!excused) return false;
+  run->tamper.refused = true;
+  run->report->events[SIM_EVENT_REFUSED]++;
+  if (kind < SIM_TAMPER_LOG_COPIED && !identity_is_unchanged(run))
+    sim_violation(run, "a start was refused, but has changed the job's identity");
+  return true;
+}
+
+bool sim_tamper_holds_log(const struct sim_run *run) {
+  return run->tamper.kind > SIM_TAMPER_LOG_COPIED;
+}
+
+static void put_back_checkpoint(struct sim_run *run, bool untouched) {
+  const struct sim_tamper *tamper = &run->tamper;
+  if (!untouched) memset(&run->stops, 0, sizeof run->stops); /* an older checkpoint may know none */
+  bool there = sim_disk_exists(run->world, tamper->path);
+  if (there || untouched || (tamper->kind == SIM_TAMPER_CHECKPOINT_GONE && below(run, 2) == 0))
+    sim_disk_replace(run->world, tamper->path, tamper->saved, tamper->saved_length);
+}
+
+static void put_back_target(struct sim_run *run, bool untouched) {
+  if (!untouched) return; /* the job goes on with what it found */
+  sim_disk_remove(run->world, "/out");
+  sim_disk_rename(run->world, "/keep/present", "/out");
+}
+
+static void put_back_log(struct sim_run *run, enum wr_job_phase phase) {
+  struct sim_tamper *tamper = &run->tamper;
+  if (tamper->kind == SIM_TAMPER_LOG_COPIED) return;
+  bool ended = run->finished && !identity_is_unchanged(run); /* one that was finished before touches nothing */
+  if (ended || phase == WR_JOB_RUN || phase == WR_JOB_FINISH)
+    sim_violation(run, "%s was replaced, cut or taken away, and the job goes on", tamper->path);
+  char other[320];
+  snprintf(other, sizeof other, "%s.away.ndjson", tamper->path);
+  if (tamper->kind == SIM_TAMPER_LOG_RENAMED)
+    sim_disk_rename(run->world, other, tamper->path);
+  else
+    sim_disk_replace(run->world, tamper->path, tamper->saved, tamper->saved_length);
+}
+
+void sim_tamper_after(struct sim_run *run, enum wr_job_phase phase) {
+  struct sim_tamper *tamper = &run->tamper;
+  if (tamper->kind == SIM_TAMPER_NONE) return;
+  bool untouched = tamper->refused || identity_is_unchanged(run);
+  if (is_checkpoint_kind(tamper->kind))
+    put_back_checkpoint(run, untouched);
+  else if (is_target_kind(tamper->kind))
+    put_back_target(run, untouched);
+  else
+    put_back_log(run, phase);
+  tamper->kind = SIM_TAMPER_NONE;
+  tamper->refused = false;
+}
+
+void sim_tamper_deinit(struct sim_run *run) {
+  free(run->tamper.saved);
+  free(run->tamper.identity);
+}
+
+/* ---- stop positions ---- */
+
+static void compare_stop(struct sim_run *run, uint32_t p, uint64_t stop, bool durable) {
+  struct sim_stops *stops = &run->stops;
+  if (stops->known[p] && stops->bytes[p] != stop)
+    sim_violation(run, "the stop position of %s moved from %" PRIu64 " to %" PRIu64, run->log.partitions[p].name,
+                  stops->bytes[p], stop);
+  stops->known[p] = stops->known[p] || durable;
+  stops->bytes[p] = stop;
+}
+
+void sim_stops_look(struct sim_run *run) {
+  struct wr_heap_memory heap;
+  wr_heap_memory_init(&heap, 0);
+  struct wr_metadata metadata;
+  char path[300];
+  if (!load_newest(run, &heap.memory, &metadata, path)) return;
+  bool durable = sim_disk_is_durable(run->world, path);
+  for (uint32_t p = 0; metadata.bounded && p < run->log.options.partitions; p++) {
+    struct wr_file_split split;
+    if (!find_split(run, &metadata, p, &heap.memory, &split)) continue;
+    if (split.has_stop) compare_stop(run, p, split.stop, durable);
+    wr_file_split_deinit(&split, &heap.memory);
+  }
+  wr_metadata_deinit(&heap.memory, &metadata);
+}
+
+void sim_stops_apply(struct sim_run *run) {
+  sim_stops_look(run);
+  for (uint32_t p = 0; p < run->log.options.partitions; p++)
+    sim_log_end_at(&run->log, p, run->stops.known[p] ? run->stops.bytes[p] : 0);
+}
