@@ -70,7 +70,7 @@ void *wr_builder_alloc(struct weir_job_builder *builder, size_t bytes);
 /* Takes a block over, to free it with the builder. NULL in, or no memory (then it is freed): NULL. */
 void *wr_builder_keep(struct weir_job_builder *builder, void *block);
 char *wr_builder_copy(struct weir_job_builder *builder, const char *text);
-/* Remembers an error, if it is the first. */
+/* Remember an error, if it is the first. `uid` says whose mistake it is; NULL: of no node. */
 void wr_builder_fail(struct weir_job_builder *builder, const struct weir_error *error);
 __attribute__((format(printf, 3, 4))) void wr_builder_invalid(struct weir_job_builder *builder, const char *uid,
                                                               const char *format, ...);

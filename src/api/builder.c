@@ -22,7 +22,8 @@ void wr_builder_invalid(struct weir_job_builder *builder, const char *uid, const
   va_start(arguments, format);
   vsnprintf(message, sizeof message, format, arguments);
   va_end(arguments);
-  (void)WR_FAIL(&error, WEIR_INVALID, "'%s': %s", uid == NULL ? "" : uid, message);
+  (void)WR_FAIL(&error, WEIR_INVALID, "%s%s%s%s", uid == NULL ? "" : "'", uid == NULL ? "" : uid,
+                uid == NULL ? "" : "': ", message);
   wr_builder_fail(builder, &error);
 }
 

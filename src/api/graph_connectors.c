@@ -145,7 +145,7 @@ struct weir_stream *weir_source_of_options(struct weir_job_builder *builder, con
   own.skip_bad_records = strcmp(weir_options_text(options, "on-error"), "skip") == 0;
   own.dead_letter = weir_options_text(options, "dead-letter");
   if (own.folder == NULL) {
-    wr_builder_invalid(builder, uid, "--source DIR is missing: the folder of the input (--help lists all options)");
+    wr_builder_invalid(builder, NULL, "--source DIR is missing: the folder of the input (--help lists all options)");
     return NULL;
   }
   return weir_files_source(builder, uid, &own);
@@ -259,7 +259,7 @@ void weir_sink_of_options(struct weir_stream *stream, const char *uid, const cha
   if (stream == NULL) return;
   const char *sink = weir_options_text(options, "sink");
   if (sink == NULL) {
-    wr_builder_invalid(stream->builder, uid, "--sink is missing: sqlite:FILE, print or blackhole");
+    wr_builder_invalid(stream->builder, NULL, "--sink is missing: sqlite:FILE, print or blackhole");
   } else if (strcmp(sink, "print") == 0) {
     weir_print_sink(stream, uid);
   } else if (strcmp(sink, "blackhole") == 0) {
@@ -272,6 +272,6 @@ void weir_sink_of_options(struct weir_stream *stream, const char *uid, const cha
                                                .key_field_count = key_field_count};
     weir_sqlite_sink(stream, uid, &sqlite);
   } else {
-    wr_builder_invalid(stream->builder, uid, "--sink is sqlite:FILE, print or blackhole, not \"%.64s\"", sink);
+    wr_builder_invalid(stream->builder, NULL, "--sink is sqlite:FILE, print or blackhole, not \"%.64s\"", sink);
   }
 }
