@@ -686,7 +686,7 @@ struct model_file {
 
 static void model_append(struct job *job, struct model_file *file, struct wr_random *random, uint32_t lines) {
   struct wr_bytes text;
-  char line[400];
+  char line[1024];
   wr_bytes_init(&text, &job->files.below_memory.memory, WR_MEMORY_ENGINE);
   if (file->open) wr_bytes_put_u8(&text, '\n');
   file->open = false;
