@@ -39,6 +39,7 @@ test=(
   "build clang      | 2 | $self build clang"
   "tests release    | 1 | $self programs release 1"
   "tests asan       | 2 | $self programs asan 1"
+  "demo             | 1 | tests/demo.sh"
   "tests tsan       | 2 | $self programs tsan 1 \$($self threads)"
   "simulator        | 4 | build/release/sim --seeds 2400 --processes 2 --minimum-of-each-kind 50"
   "simulator asan   | 2 | build/asan/sim --seeds 300 --processes 2"

@@ -18,6 +18,7 @@ CASES = [
     ("sideways allowed", "src/connectors/file/a.c", OPEN + '#include "formats/a.h"\n#include "operators/o.h"\n', []),
     ("base below os", "src/base/a.c", OPEN + '#include "os/seams.h"\n', ["2: include"]),
     ("src includes sim", "src/runtime/a.c", OPEN + '#include "sim/sim.h"\n', ["2: include"]),
+    ("a command shows sim", "src/cli/a.c", OPEN + '#include "sim/sim.h"\n', []),
     ("not from the root", "src/data/a.c", OPEN + '#include "a.h"\n', ["2: include"]),
     ("tests are free", "src/data/test_a.c", OPEN + '#include "api/a.h"\n#include "sim/s.h"\nTEST_MAIN()\n', []),
     ("example", "examples/a.c", OPEN + '#include "weir/job.h"\n#include "data/a.h"\n', ["3: include"]),

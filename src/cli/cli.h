@@ -11,6 +11,7 @@ struct wr_command {
   int (*run)(int argc, char **argv); /* argv[0] is the first word after the name */
 };
 
+extern const struct wr_command wr_command_demo;
 extern const struct wr_command wr_command_check;
 extern const struct wr_command wr_command_version;
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct wr_command *const commands[] = {&wr_command_check, &wr_command_version};
+static const struct wr_command *const commands[] = {&wr_command_demo, &wr_command_check, &wr_command_version};
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
 static void print_help(void) {

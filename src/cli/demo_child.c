@@ -1,0 +1,215 @@
+/* cli/demo_child.c: a job in a process of its own, as a user would start it. What is known of it is what it says: its
+ * log (standard error, into a file) and its metrics file. */
+#include "cli/demo.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { LOG_BYTES_MAX = 1024 * 1024, COMMAND_WORDS = 24, SHOWN_LINES = 12 };
+
+void demo_child_init(struct demo_child *child, struct demo *demo, const char *name, const char *suffix,
+                     const char *source, const char *interval) {
+  *child = (struct demo_child){.demo = demo, .name = name};
+  demo_path(child->database, sizeof child->database, "%s/%s%s.db", demo->folder, name, suffix);
+  demo_path(child->state, sizeof child->state, "%s/%s%s-state", demo->folder, name, suffix);
+  demo_path(child->log, sizeof child->log, "%s/%s%s.log", demo->folder, name, suffix);
+  demo_path(child->metrics, sizeof child->metrics, "%s/%s%s-metrics.json", demo->folder, name, suffix);
+  demo_path(child->source, sizeof child->source, "%s", source);
+  demo_path(child->interval, sizeof child->interval, "%s", interval);
+}
+
+/* ---- starting ---- */
+
+struct command {
+  char program[WR_PATH_BYTES_MAX + 16], sink[WR_PATH_BYTES_MAX + 16];
+  const char *words[COMMAND_WORDS];
+};
+
+static void make_command(const struct demo_child *child, bool bounded, struct command *command) {
+  snprintf(command->program, sizeof command->program, "%s/%s", child->demo->programs, child->name);
+  snprintf(command->sink, sizeof command->sink, "sqlite:%s", child->database);
+  const char *words[] = {command->program,
+                         "--source",
+                         child->source,
+                         "--sink",
+                         command->sink,
+                         "--state",
+                         child->state,
+                         "--parallelism",
+                         "2",
+                         "--mode",
+                         "exactly-once",
+                         "--checkpoint-interval",
+                         child->interval,
+                         "--metrics-file",
+                         child->metrics,
+                         bounded ? "--bounded" : NULL,
+                         NULL};
+  _Static_assert(sizeof words / sizeof words[0] <= COMMAND_WORDS, "the words have room");
+  memcpy(command->words, words, sizeof words);
+}
+
+void demo_child_command(const struct demo_child *child, bool bounded, char *text, size_t size) {
+  struct command command;
+  make_command(child, bounded, &command);
+  size_t length = 0;
+  text[0] = 0;
+  for (int i = 0; command.words[i] != NULL && length < size; i++) {
+    int added = snprintf(text + length, size - length, "%s%s", i == 0 ? "" : " ", command.words[i]);
+    length += added < 0 ? size : (size_t)added;
+  }
+}
+
+/* No signal is blocked in the new process, and Ctrl-C does not reach it: only the demonstration ends it. It reads
+ * nothing, and its output goes into the log. */
+static int spawn(const struct demo_child *child, struct command *command, pid_t *out_process) {
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  sigset_t none;
+  sigemptyset(&none);
+  int failed = posix_spawn_file_actions_init(&actions);
+  if (failed != 0) return failed;
+  failed = posix_spawnattr_init(&attributes);
+  if (failed == 0) {
+    failed = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    if (failed == 0)
+      failed = posix_spawn_file_actions_addopen(&actions, 2, child->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    if (failed == 0) failed = posix_spawn_file_actions_adddup2(&actions, 2, 1);
+    if (failed == 0) failed = posix_spawnattr_setsigmask(&attributes, &none);
+    if (failed == 0) failed = posix_spawnattr_setpgroup(&attributes, 0);
+    if (failed == 0) failed = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+    if (failed == 0)
+      failed =
+          posix_spawn(out_process, command->program, &actions, &attributes, (char *const *)command->words, environ);
+    posix_spawnattr_destroy(&attributes);
+  }
+  posix_spawn_file_actions_destroy(&actions);
+  return failed;
+}
+
+enum weir_code demo_child_start(struct demo_child *child, bool bounded, struct weir_error *error) {
+  struct command command;
+  struct wr_files *files = child->demo->files;
+  struct wr_file_info info;
+  make_command(child, bounded, &command);
+  child->began = false;
+  child->restored = child->restored_records = child->records = 0;
+  child->restored_ms = 0;
+  child->exit_code = 0;
+  if (files->stat(files, child->metrics, &info, NULL) == WEIR_OK) WR_TRY(files->remove(files, child->metrics, error));
+  child->started_ns = demo_now_ns(child->demo);
+  int failed = spawn(child, &command, &child->process);
+  if (failed == 0) return WEIR_OK;
+  child->process = 0;
+  return WR_FAIL(error, WEIR_NOT_FOUND, "%s cannot be started: %s", command.program, strerror(failed));
+}
+
+/* ---- looking ---- */
+
+static void read_log_line(struct demo_child *child, const char *line) {
+  const char *at = strstr(line, "restored checkpoint ");
+  if (strstr(line, "begins from the earliest records") != NULL) child->began = true;
+  if (at == NULL) return;
+  uint64_t id = 0, records = 0;
+  double ms = 0;
+  if (sscanf(at, "restored checkpoint %" SCNu64 " (%" SCNu64 " records before it) in %lf ms", &id, &records, &ms) != 3)
+    return;
+  child->began = true;
+  child->restored = id;
+  child->restored_records = records;
+  child->restored_ms = ms;
+  if (child->records < records) child->records = records;
+}
+
+/* What is new in the log, as far as lines are whole. */
+static void read_log(struct demo_child *child) {
+  struct wr_files *files = child->demo->files;
+  struct wr_file *file = NULL;
+  char text[4096];
+  size_t length = 0;
+  if (files->open(files, child->log, WR_FILE_READ, &file, NULL) != WEIR_OK) return;
+  while (files->read(files, file, child->log_offset, text, sizeof text - 1, &length, NULL) == WEIR_OK && length != 0) {
+    text[length] = 0;
+    char *line = text, *end;
+    while ((end = strchr(line, '\n')) != NULL) {
+      *end = 0;
+      read_log_line(child, line);
+      line = end + 1;
+    }
+    if (line == text) break;
+    child->log_offset += (uint64_t)(line - text);
+  }
+  files->close(files, file, NULL);
+}
+
+static void read_metrics(struct demo_child *child) {
+  static const char label[] = "\"sourceRecords\":";
+  struct wr_memory *memory = &child->demo->heap.memory;
+  uint8_t *text = NULL;
+  size_t length = 0;
+  if (wr_file_load(child->demo->files, child->metrics, LOG_BYTES_MAX, memory, WR_MEMORY_USER, &text, &length, NULL) !=
+      WEIR_OK)
+    return; /* it has not reported yet */
+  const char *at = strstr((const char *)text, label);
+  uint64_t records = at == NULL ? 0 : strtoull(at + sizeof label - 1, NULL, 10);
+  if (child->began && records > child->records) child->records = records;
+  wr_free(memory, text);
+}
+
+static bool is_over(struct demo_child *child, int options) {
+  int status = 0;
+  pid_t found;
+  if (child->process == 0) return true;
+  do
+    found = waitpid(child->process, &status, options);
+  while (found < 0 && errno == EINTR);
+  if (found == 0) return false;
+  child->process = 0;
+  child->exit_code = found > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return true;
+}
+
+bool demo_child_look(struct demo_child *child) {
+  bool over = is_over(child, WNOHANG);
+  read_log(child);
+  read_metrics(child);
+  return !over;
+}
+
+static void end(struct demo_child *child, int number) {
+  if (child->process == 0) return;
+  kill(child->process, number);
+  (void)is_over(child, 0);
+  read_log(child);
+  read_metrics(child);
+}
+
+void demo_child_kill(struct demo_child *child) {
+  end(child, SIGKILL);
+}
+
+void demo_child_stop(struct demo_child *child) {
+  end(child, SIGTERM);
+}
+
+void demo_child_show_log(struct demo_child *child) {
+  struct wr_memory *memory = &child->demo->heap.memory;
+  uint8_t *text = NULL;
+  size_t length = 0;
+  if (wr_file_load(child->demo->files, child->log, LOG_BYTES_MAX, memory, WR_MEMORY_USER, &text, &length, NULL) !=
+      WEIR_OK)
+    return;
+  size_t from = length;
+  for (int lines = 0; from > 0; from--)
+    if (text[from - 1] == '\n' && ++lines > SHOWN_LINES) break;
+  demo_say(child->demo, "its log ends with:\n%s", (const char *)text + from);
+  wr_free(memory, text);
+}
