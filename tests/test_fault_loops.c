@@ -1,0 +1,380 @@
+/* tests/test_fault_loops.c: every allocation, every file operation, each failing once and for ever, each a crash point.
+ *
+ * A history (sim/sim_fault_run.h) is lived again and again, with the fault at the first point, the second, and so on,
+ * until a run passes in which the point was not reached. `--share` says how many of the points are tried: `quick` (what
+ * runs without arguments) a few percent, evenly spread, from a place that the seed gives; `test` all of the important
+ * kinds; `deep` all. Points are shared out to processes; a process that dies names the point it died of, and the rest
+ * goes on. A failure prints the command that repeats the one run.
+ *
+ *   test_fault_loops [--share quick|test|deep] [--processes P] [--loop NAME [--n N [--again M]]] [--trace] [--verbose]
+ *
+ * The seed of the history is always the same unless WEIR_TEST_SEED gives another. */
+#include "api/api_int.h"
+#include "sim/sim_disk.h"
+#include "sim/sim_fault_run.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+  PROCESSES_MAX = 16,
+  FAILURES_MAX = 8,     /* of one loop: after so many it is given up */
+  RUN_SECONDS_MAX = 60, /* of one run: after it, it hangs */
+};
+
+enum share_size { SHARE_QUICK, SHARE_TEST, SHARE_DEEP, SHARE_COUNT };
+static const char *const share_texts[] = {"quick", "test", "deep"};
+
+struct arguments {
+  uint64_t seed, n, again, processes;
+  enum share_size share;
+  const char *loop; /* NULL: all */
+  bool trace, verbose;
+};
+
+/* One loop: a kind of point in the history of a job; with `twice`, a second crash follows the first. */
+struct loop {
+  char name[48];
+  enum sim_job_kind job;
+  enum sim_point_kind kind;
+  bool twice;
+  uint64_t stride, step; /* every so-many-th point; after it, every so-many-th operation */
+};
+
+/* Every so-many-th point, by share, for pv and for seen. */
+static const uint64_t strides[SIM_POINT_COUNT][2][SHARE_COUNT] = {
+    [SIM_POINT_MEMORY_ONCE] = {{97, 1, 1}, {197, 3, 1}},   [SIM_POINT_MEMORY_EVER] = {{97, 2, 1}, {197, 7, 1}},
+    [SIM_POINT_SQLITE_ONCE] = {{197, 2, 1}, {397, 11, 1}}, [SIM_POINT_SQLITE_EVER] = {{397, 5, 1}, {797, 23, 1}},
+    [SIM_POINT_IO_ONCE] = {{61, 1, 1}, {97, 1, 1}},        [SIM_POINT_IO_EVER] = {{61, 1, 1}, {97, 3, 1}},
+    [SIM_POINT_SPACE_ONCE] = {{61, 1, 1}, {97, 3, 1}},     [SIM_POINT_SPACE_EVER] = {{97, 2, 1}, {97, 5, 1}},
+    [SIM_POINT_KILL_BEFORE] = {{61, 1, 1}, {61, 1, 1}},    [SIM_POINT_KILL_AFTER] = {{61, 1, 1}, {61, 1, 1}},
+    [SIM_POINT_POWER_BEFORE] = {{61, 1, 1}, {61, 1, 1}},   [SIM_POINT_POWER_AFTER] = {{61, 1, 1}, {61, 1, 1}},
+};
+static const uint64_t twice_strides[2][SHARE_COUNT] = {{397, 29, 5}, {397, 97, 5}};
+static const uint64_t twice_steps[SHARE_COUNT] = {97, 11, 5};
+
+/* What a process tells its parent; in memory that they share. */
+struct share {
+  struct sim_point at; /* being run */
+  uint64_t next_n;     /* where to go on after it died */
+  uint64_t runs, reached, ended, failed, last_n;
+  uint64_t faults[SIM_FAULT_COUNT];
+  uint64_t lives, restarts, checkpoints, checkpoints_failed, epochs;
+};
+
+static void print_replay(const struct arguments *arguments, const struct loop *loop, struct sim_point point) {
+  printf("  WEIR_TEST_SEED=%" PRIu64 " test_fault_loops --loop %s --n %" PRIu64, arguments->seed, loop->name, point.n);
+  if (point.again != 0) printf(" --again %" PRIu64, point.again);
+  printf(" --verbose\n");
+  fflush(stdout);
+}
+
+/* True when the point was reached, the second one too where there is one. */
+static bool run_point(const struct arguments *arguments, const struct loop *loop, struct sim_point point,
+                      struct share *share) {
+  share->at = point;
+  alarm(RUN_SECONDS_MAX);
+  struct sim_fault_report report;
+  bool passed = sim_fault_run(arguments->seed, point, arguments->trace ? stdout : NULL, arguments->verbose, &report);
+  alarm(0);
+  share->runs++;
+  share->reached += report.reached;
+  share->ended += report.ended;
+  share->lives += report.lives;
+  share->restarts += report.restarts;
+  share->checkpoints += report.checkpoints;
+  share->checkpoints_failed += report.checkpoints_failed;
+  share->epochs += report.epochs;
+  for (int i = 0; i < SIM_FAULT_COUNT; i++)
+    share->faults[i] += report.faults[i];
+  if (report.reached && point.n > share->last_n) share->last_n = point.n;
+  if (!passed) {
+    share->failed++;
+    printf("FAILED: %s\n", report.violation);
+    print_replay(arguments, loop, point);
+  }
+  return report.reached && (point.again == 0 || report.reached_again);
+}
+
+/* The share of points of process `p`. */
+static void run_share(const struct arguments *arguments, const struct loop *loop, uint64_t p, struct share *share) {
+  if (share->next_n == 0) share->next_n = 1 + arguments->seed % loop->stride + p * loop->stride;
+  while (share->failed < FAILURES_MAX) {
+    struct sim_point point = {.job = loop->job, .kind = loop->kind, .n = share->next_n};
+    share->next_n += loop->stride * arguments->processes;
+    if (!loop->twice) {
+      if (!run_point(arguments, loop, point, share)) break;
+      continue;
+    }
+    bool reached_again = true;
+    for (point.again = 1 + point.n % loop->step; reached_again && share->failed < FAILURES_MAX;
+         point.again += loop->step)
+      reached_again = run_point(arguments, loop, point, share);
+    if (share->last_n < point.n) break;
+  }
+}
+
+static void died(const struct arguments *arguments, const struct loop *loop, int status, struct share *share) {
+  share->failed++;
+  share->runs++;
+  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+    printf("FAILED: the run did not end in %d s\n", RUN_SECONDS_MAX);
+  else if (WIFSIGNALED(status))
+    printf("FAILED: the process died of %s\n", strsignal(WTERMSIG(status)));
+  else
+    printf("FAILED: the process ended with code %d\n", WEXITSTATUS(status));
+  print_replay(arguments, loop, share->at);
+}
+
+static pid_t start_share(const struct arguments *arguments, const struct loop *loop, uint64_t p, struct share *share) {
+  fflush(stdout);
+  pid_t pid = fork();
+  if (pid != 0) return pid;
+  run_share(arguments, loop, p, share);
+  fflush(stdout);
+  _exit(0);
+}
+
+static void print_loop(const struct loop *loop, const struct share *sum, double seconds) {
+  printf("%-25s %5" PRIu64 " runs, %5" PRIu64 " hit their point (one in %" PRIu64 " of %" PRIu64, loop->name, sum->runs,
+         sum->reached, loop->stride, sum->last_n);
+  if (loop->twice) printf(", then one in %" PRIu64, loop->step);
+  printf("), %" PRIu64 " ended the job, %" PRIu64 " restarts, %" PRIu64 " failed, %.1f s\n", sum->ended, sum->restarts,
+         sum->failed, seconds);
+  fflush(stdout);
+}
+
+static double now_seconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void add_share(struct share *sum, const struct share *share) {
+  sum->runs += share->runs;
+  sum->reached += share->reached;
+  sum->ended += share->ended;
+  sum->failed += share->failed;
+  sum->lives += share->lives;
+  sum->restarts += share->restarts;
+  sum->checkpoints += share->checkpoints;
+  sum->checkpoints_failed += share->checkpoints_failed;
+  sum->epochs += share->epochs;
+  if (share->last_n > sum->last_n) sum->last_n = share->last_n;
+  for (int i = 0; i < SIM_FAULT_COUNT; i++)
+    sum->faults[i] += share->faults[i];
+}
+
+static void run_loop(const struct arguments *arguments, const struct loop *loop, struct share *total) {
+  double begin = now_seconds();
+  struct share *shares =
+      mmap(NULL, PROCESSES_MAX * sizeof *shares, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shares == MAP_FAILED) abort();
+  pid_t pids[PROCESSES_MAX] = {0};
+  for (uint64_t p = 0; p < arguments->processes; p++)
+    pids[p] = start_share(arguments, loop, p, &shares[p]);
+  int status;
+  for (pid_t pid; (pid = wait(&status)) > 0;) {
+    for (uint64_t p = 0; p < arguments->processes; p++) {
+      if (pids[p] != pid || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) continue;
+      died(arguments, loop, status, &shares[p]);
+      pids[p] = start_share(arguments, loop, p, &shares[p]);
+    }
+  }
+  struct share sum = {0};
+  for (uint64_t p = 0; p < arguments->processes; p++)
+    add_share(&sum, &shares[p]);
+  print_loop(loop, &sum, now_seconds() - begin);
+  add_share(total, &sum);
+  munmap(shares, PROCESSES_MAX * sizeof *shares);
+}
+
+/* The history itself, twice: it must pass, be the same both times, and have something in it. */
+static bool run_plain(const struct arguments *arguments, enum sim_job_kind job) {
+  struct sim_fault_report report, second = {0};
+  struct sim_point nothing = {.job = job};
+  bool passed = sim_fault_run(arguments->seed, nothing, NULL, arguments->verbose, &report) &&
+                sim_fault_run(arguments->seed, nothing, NULL, false, &second);
+  printf("%s: %" PRIu64 " records, %" PRIu64 " bad ones, %" PRIu64 " lives, %" PRIu64 " checkpoints, %" PRIu64
+         " epochs committed, %" PRIu64 " allocations, %" PRIu64 " of SQLite's own, %" PRIu64 " steps\n",
+         sim_job_name(job), report.records, report.bad_records, report.lives, report.checkpoints, report.epochs,
+         report.allocations, report.sqlite_allocations, report.steps);
+  printf("  %" PRIu64 " file operations:", report.file_operations);
+  for (int i = 0; i < SIM_OPERATION_COUNT; i++)
+    printf(" %s %" PRIu64, sim_operation_text((enum sim_operation_kind)i), report.operations_of[i]);
+  printf("\n");
+  if (!passed) printf("FAILED: without any fault: %s%s\n", report.violation, second.violation);
+  bool same = report.trace_hash == second.trace_hash;
+  if (passed && !same) printf("FAILED: the same history had two traces\n");
+  bool enough = report.checkpoints >= 6 && report.epochs >= 6 && report.bad_records != 0;
+  if (passed && !enough) printf("FAILED: there is too little in the history\n");
+  return passed && same && enough;
+}
+
+/* ---- making the graph ---- */
+
+static enum weir_code build_graph(struct wr_memory *memory, struct weir_error *error) {
+  static const struct weir_field fields[] = {{"app_id", WEIR_TYPE_STRING, false}};
+  static const struct weir_schema schema = {fields, 1};
+  static const char *const key[] = {"app_id"};
+  struct weir_files_options files = {.size = sizeof files,
+                                     .folder = "/log",
+                                     .schema = &schema,
+                                     .skip_bad_records = true,
+                                     .dead_letter = "/out/dead-letter.ndjson"};
+  struct weir_sqlite_options table = {
+      .size = sizeof table, .path = "/out/t.db", .table = "pv", .key_fields = key, .key_field_count = 1};
+  struct weir_job_builder builder;
+  const struct wr_graph *graph = NULL;
+  enum weir_code code = wr_builder_init(&builder, memory, "pv", error);
+  if (code != WEIR_OK) return code;
+  struct weir_stream *views = weir_files_source(&builder, "views", &files);
+  weir_sqlite_sink(weir_count(weir_key_by(views, "app_id"), "count", "pv"), "pv", &table);
+  code = wr_builder_finish(&builder, &graph, error);
+  wr_builder_deinit(&builder);
+  return code;
+}
+
+/* Every allocation of making the graph fails once, and for ever. */
+static void run_build_loop(struct share *total) {
+  uint64_t points = 0;
+  for (uint64_t n = 1, reached = 1; reached != 0; n++) {
+    for (int ever = 0; ever < 2; ever++) {
+      struct sim_memory memory;
+      struct weir_error error = {.code = WEIR_OK};
+      sim_memory_init(&memory);
+      sim_memory_fail_nth(&memory, n, ever != 0);
+      enum weir_code code = build_graph(&memory.memory, &error);
+      reached = memory.failures;
+      points += reached != 0;
+      total->runs++;
+      bool passed = code == (reached != 0 ? WEIR_NO_MEMORY : WEIR_OK) && memory.blocks == 0;
+      if (!passed) {
+        total->failed++;
+        printf("FAILED: allocation %" PRIu64 " of making the graph fails%s: %s: %s; %" PRIu64 " blocks were left\n", n,
+               ever != 0 ? " for ever" : "", weir_code_text(code), error.message, memory.blocks);
+      }
+      sim_memory_deinit(&memory);
+    }
+  }
+  total->reached += points;
+  printf("%-25s %5" PRIu64 " runs hit their point\n", "graph memory", points);
+}
+
+/* ---- the program ---- */
+
+static bool parse_share(const char *text, enum share_size *out) {
+  for (int i = 0; i < SHARE_COUNT; i++) {
+    if (strcmp(text, share_texts[i]) != 0) continue;
+    *out = (enum share_size)i;
+    return true;
+  }
+  return false;
+}
+
+static bool parse(int argc, char **argv, struct arguments *out) {
+  const char *seed = getenv("WEIR_TEST_SEED");
+  *out = (struct arguments){.seed = seed == NULL ? 1 : strtoull(seed, NULL, 0), .processes = 1};
+  for (int i = 1; i < argc; i++) {
+    const char *value = i + 1 < argc ? argv[i + 1] : NULL;
+    if (strcmp(argv[i], "--trace") == 0)
+      out->trace = true;
+    else if (strcmp(argv[i], "--verbose") == 0)
+      out->verbose = true;
+    else if (value == NULL)
+      return false;
+    else if (strcmp(argv[i], "--share") == 0 && parse_share(value, &out->share))
+      i++;
+    else if (strcmp(argv[i], "--loop") == 0)
+      out->loop = argv[++i];
+    else if (strcmp(argv[i], "--n") == 0)
+      out->n = strtoull(argv[++i], NULL, 0);
+    else if (strcmp(argv[i], "--again") == 0)
+      out->again = strtoull(argv[++i], NULL, 0);
+    else if (strcmp(argv[i], "--processes") == 0)
+      out->processes = strtoull(argv[++i], NULL, 0);
+    else
+      return false;
+  }
+  return out->processes >= 1 && out->processes <= PROCESSES_MAX && (out->n == 0 || out->loop != NULL);
+}
+
+enum { LOOPS_MAX = 4 * SIM_POINT_COUNT };
+
+static size_t make_loops(const struct arguments *arguments, struct loop loops[LOOPS_MAX]) {
+  size_t count = 0;
+  for (int job = SIM_JOB_PV; job <= SIM_JOB_SEEN; job++) {
+    const char *name = sim_job_name((enum sim_job_kind)job);
+    for (int kind = 0; kind < SIM_POINT_COUNT; kind++) {
+      struct loop *loop = &loops[count++];
+      *loop = (struct loop){.job = (enum sim_job_kind)job, .kind = (enum sim_point_kind)kind};
+      loop->stride = strides[kind][job != SIM_JOB_PV][arguments->share];
+      snprintf(loop->name, sizeof loop->name, "%s-%s", name, sim_point_text(loop->kind));
+    }
+    for (int kind = SIM_POINT_KILL_BEFORE; kind <= SIM_POINT_POWER_AFTER; kind++) {
+      struct loop *loop = &loops[count++];
+      *loop = (struct loop){.job = (enum sim_job_kind)job, .kind = (enum sim_point_kind)kind, .twice = true};
+      loop->stride = twice_strides[job != SIM_JOB_PV][arguments->share];
+      loop->step = twice_steps[arguments->share];
+      snprintf(loop->name, sizeof loop->name, "%s-%s-twice", name, sim_point_text(loop->kind));
+    }
+  }
+  return count;
+}
+
+static void print_total(const struct share *total) {
+  printf("all: %" PRIu64 " runs, %" PRIu64 " hit their point, %" PRIu64 " lives, %" PRIu64
+         " restarts within a process, %" PRIu64 " checkpoints, %" PRIu64 " failed ones, %" PRIu64 " epochs committed\n",
+         total->runs, total->reached, total->lives, total->restarts, total->checkpoints, total->checkpoints_failed,
+         total->epochs);
+  for (int i = 0; i < SIM_FAULT_COUNT; i++)
+    if (total->faults[i] != 0) printf("  %-46s %10" PRIu64 "\n", sim_fault_text((enum sim_fault)i), total->faults[i]);
+}
+
+/* True when there is a loop of the name that was asked for. */
+static bool run_loops(const struct arguments *arguments, struct share *total) {
+  struct loop loops[LOOPS_MAX];
+  size_t count = make_loops(arguments, loops);
+  bool found = arguments->loop == NULL;
+  for (size_t i = 0; i < count; i++) {
+    if (arguments->loop != NULL && strcmp(arguments->loop, loops[i].name) != 0) continue;
+    found = true;
+    struct sim_point point = {.job = loops[i].job, .kind = loops[i].kind, .n = arguments->n, .again = arguments->again};
+    if (arguments->n == 0)
+      run_loop(arguments, &loops[i], total);
+    else if (!run_point(arguments, &loops[i], point, total))
+      printf("the point was not reached\n");
+  }
+  return found;
+}
+
+int main(int argc, char **argv) {
+  struct arguments arguments;
+  if (!parse(argc, argv, &arguments)) {
+    fprintf(stderr, "usage: test_fault_loops [--share quick|test|deep] [--processes P] [--loop NAME [--n N "
+                    "[--again M]]] [--trace] [--verbose]\n");
+    return 2;
+  }
+  sim_fault_run_init();
+  printf("seed: WEIR_TEST_SEED=%" PRIu64 "\n", arguments.seed);
+  struct share total = {0};
+  if (arguments.loop == NULL) {
+    run_build_loop(&total);
+    total.runs += 2;
+    total.failed += !run_plain(&arguments, SIM_JOB_PV);
+    total.failed += !run_plain(&arguments, SIM_JOB_SEEN);
+  }
+  if (!run_loops(&arguments, &total)) {
+    fprintf(stderr, "there is no loop '%s'\n", arguments.loop);
+    return 2;
+  }
+  print_total(&total);
+  printf("%" PRIu64 " passed, %" PRIu64 " failed\n", total.runs - total.failed, total.failed);
+  return total.failed != 0;
+}
