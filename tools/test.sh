@@ -43,6 +43,7 @@ test=(
   "tests tsan       | 2 | $self programs tsan 1 \$($self threads)"
   "simulator        | 4 | build/release/sim --seeds 2400 --processes 2 --minimum-of-each-kind 50"
   "simulator asan   | 2 | build/asan/sim --seeds 300 --processes 2"
+  "fault loops      | 4 | build/release/tests/test_fault_loops --share test --processes 2"
   "kills            | 5 | python3 tests/kills.py --cycles 60"
 )
 deep_minutes=600
@@ -51,6 +52,8 @@ deep=(
   "tests asan x 20  | 30 | $self programs asan 20"
   "tests tsan x 20  | 30 | $self programs tsan 20 \$($self threads)"
   "simulator deep   | 60 | build/release/sim --seeds 60000 --processes 2 --minimum-of-each-kind 500"
+  "fault loops asan | 60 | build/asan/tests/test_fault_loops --share test --processes 2"
+  "fault loops deep | 60 | build/release/tests/test_fault_loops --share deep --processes 2"
   "kills x 30       | 30 | python3 tests/kills.py --cycles 1800"
 )
 
