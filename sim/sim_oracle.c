@@ -148,18 +148,18 @@ static void judge_pv(struct sim_run *run) {
     while (a < run->log.options.apps && strcmp(run->log.apps[a], app) != 0)
       a++;
     if (a == run->log.options.apps || found[a]) {
-      sim_violation(run, "the table has app %s, which is not in the log, or has it twice", app);
+      sim_violation(run, "the table has app %.40s, which is not in the log, or has it twice", app);
       break;
     }
     found[a] = true;
     uint64_t expected = run->log.app_counts[a];
     if (too_high_is_fine && pv > expected) run->report->events[SIM_EVENT_TOO_HIGH]++;
     else if (pv != expected)
-      sim_violation(run, "%s is %" PRIu64 ", %" PRIu64 " records are in the log: %s", app, pv, expected,
+      sim_violation(run, "%.40s is %" PRIu64 ", %" PRIu64 " records are in the log: %s", app, pv, expected,
                     pv < expected ? "rows lost" : "rows doubled");
   }
   for (uint32_t a = 0; a < run->log.options.apps; a++)
-    if (run->log.app_counts[a] != 0 && !found[a]) sim_violation(run, "%s is missing: rows lost", run->log.apps[a]);
+    if (run->log.app_counts[a] != 0 && !found[a]) sim_violation(run, "%.40s is missing: rows lost", run->log.apps[a]);
   sqlite3_finalize(rows);
   sqlite3_close(database);
 }
@@ -175,7 +175,7 @@ static void see(struct sim_run *run, uint8_t **seen, const char *partition, int6
     if (seen[p][position]++ != 0) sim_violation(run, "%s %" PRId64 " is there twice: rows doubled", partition, position);
     return;
   }
-  sim_violation(run, "a row (%s, %" PRId64 ", %s) is not of the log", partition, position, app == NULL ? "" : app);
+  sim_violation(run, "a row (%s, %" PRId64 ", %.40s) is not of the log", partition, position, app == NULL ? "" : app);
 }
 
 static void check_all_seen(struct sim_run *run, uint8_t **seen, enum sim_line_kind kind) {

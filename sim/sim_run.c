@@ -44,12 +44,12 @@ static void draw_log(struct sim_run *run) {
   struct sim_log_options log = {.seed = wr_random_next(&run->random),
                                 .folder = "/log",
                                 .partitions = 1 + (uint32_t)below(run, SIM_LOG_PARTITIONS_MAX),
-                                .apps = 1 + (uint32_t)below(run, 40),
+                                .apps = 1 + (uint32_t)below(run, SIM_LOG_APPS_MAX),
                                 .lines = (uint32_t)below(run, one_in(run, 4) ? 6000 : 800),
                                 .bad_lines = one_in(run, 3),
                                 .all_at_once = one_in(run, 4),
                                 .whole_lines = one_in(run, 3),
-                                .app_bytes = one_in(run, 3) ? 100 + (uint32_t)below(run, 900) : 0,
+                                .app_bytes = one_in(run, 3) ? (uint32_t)below(run, SIM_LOG_APP_BYTES_MAX + 1) : 0,
                                 .duration_ns = (50 + below(run, 1500)) * ms_ns};
   run->dead_letter = log.bad_lines;
   sim_log_init(&run->log, &log);
@@ -78,7 +78,7 @@ static void draw_faults(struct sim_run *run) {
   plan->slow_sync_ns_max = (200 + below(run, 5000)) * ms_ns;
   plan->no_space_ns_max = (1 + below(run, 2000)) * ms_ns;
   plan->rule_count = 0;
-  if (one_in(run, 5)) return; /* kills alone */
+  if (one_in(run, 3)) return; /* kills alone */
   draw_rule(run, &plan->rules[0], "/state", false);
   draw_rule(run, &plan->rules[1], "/out", false);
   draw_rule(run, &plan->rules[2], "/log", true);
@@ -90,7 +90,7 @@ static void draw_job(struct sim_run *run) {
   wr_job_options_default(options);
   options->name = sim_job_name(run->kind);
   options->folder = run->kind == SIM_JOB_PV ? "/state/pv" : "/state/seen";
-  options->mode = one_in(run, 8) ? WR_AT_LEAST_ONCE : WR_EXACTLY_ONCE;
+  options->mode = one_in(run, 5) ? WR_AT_LEAST_ONCE : WR_EXACTLY_ONCE;
   if (run->options->mode != NULL) options->mode = *run->options->mode;
   options->checkpoint_interval_ms = 2 + below(run, one_in(run, 3) ? 300 : 40);
   options->checkpoint_min_pause_ms = one_in(run, 4) ? below(run, 20) : 0;
@@ -100,7 +100,7 @@ static void draw_job(struct sim_run *run) {
   options->restart_delay_max_ms = 200;
   options->state_wait_one_in = one_in(run, 3) ? 2 + (uint32_t)below(run, 20) : 0;
   if (options->state_wait_one_in != 0) run->report->events[SIM_EVENT_STATE_WAIT]++;
-  if (one_in(run, 4)) {
+  if (one_in(run, 3)) {
     run->limits = (struct wr_commit_limits){.epochs_max = 1, .bytes_max = 1};
     run->report->events[SIM_EVENT_LIMIT_ONE]++;
   }
@@ -108,12 +108,14 @@ static void draw_job(struct sim_run *run) {
 
 /* ---- one life ---- */
 
+enum life_end { LIFE_KILL, LIFE_OPERATION, LIFE_STOP, LIFE_FINISH };
+
 /* Who else is at the target in this life. */
-static void draw_others(struct sim_run *run) {
+static void draw_others(struct sim_run *run, bool will_stop) {
   uint64_t now_ns = sim_world_now_ns(run->world);
   run->zombie_at_ns = one_in(run, 3) ? now_ns + below(run, 100) * ms_ns : UINT64_MAX;
   run->rival_from_ns = run->rival_until_ns = UINT64_MAX;
-  if (!one_in(run, 5)) return;
+  if (!one_in(run, will_stop ? 2 : 5)) return;
   run->rival_from_ns = now_ns + below(run, 300) * ms_ns;
   if (run->last_life || one_in(run, 2)) run->rival_until_ns = run->rival_from_ns + below(run, 2000) * ms_ns;
 }
@@ -143,7 +145,7 @@ static void step_others(struct sim_run *run) {
                   run->graph.zombie.store.start_number, status.start_number);
 }
 
-static bool start_life(struct sim_run *run) {
+static bool start_life(struct sim_run *run, enum life_end end) {
   struct weir_error error = {.code = WEIR_OK};
   sim_host_init(&run->host, run->world, 1 + (uint32_t)below(run, 3), wr_random_next(&run->random));
   run->host.step_ns_max = 1 + below(run, 100 * 1000);
@@ -167,7 +169,7 @@ static bool start_life(struct sim_run *run) {
   } else if (!run->last_life && run->lives != 0) {
     sim_tamper_before(run);
   }
-  draw_others(run);
+  draw_others(run, end == LIFE_STOP);
   enum weir_code code =
       wr_job_new(run->graph.graph, &run->job_options, sim_world_seams(run->world), &run->host.host, &run->job, &error);
   if (code != WEIR_OK) {
@@ -243,8 +245,6 @@ static void end_life(struct sim_run *run, bool stopped) {
   after_life(run, WR_JOB_OVER);
 }
 
-enum life_end { LIFE_KILL, LIFE_OPERATION, LIFE_STOP, LIFE_FINISH };
-
 static void order_crash(struct sim_run *run, enum life_end end) {
   if (end != LIFE_OPERATION) return;
   uint64_t n = 1 + below(run, one_in(run, 2) ? 60 : 600);
@@ -275,7 +275,7 @@ static void begin_stop(struct sim_run *run) {
 
 /* False: something is wrong for good. */
 static bool live(struct sim_run *run, enum life_end end) {
-  if (!start_life(run)) return false;
+  if (!start_life(run, end)) return false;
   order_crash(run, end);
   uint64_t begin_ns = sim_world_now_ns(run->world);
   uint64_t deadline_ns =
