@@ -52,12 +52,21 @@ __attribute__((cold)) static enum weir_code fail(struct weir_error *error, const
   return fail_as(error, code_of_errno(number), verb, path, number);
 }
 
+/* O_NONBLOCK is for what is no file after all: opening a pipe would wait for its other end. */
 static int open_again(const char *path, int flags) {
   int descriptor;
   do
-    descriptor = open(path, flags | O_CLOEXEC | O_NOCTTY, 0600);
+    descriptor = open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
   while (descriptor < 0 && errno == EINTR);
   return descriptor;
+}
+
+/* A pipe has no offsets to read at, and nothing that could be found again. */
+static enum weir_code refuse_pipe(int descriptor, const char *path, struct weir_error *error) {
+  struct stat status;
+  if (fstat(descriptor, &status) != 0) return fail(error, "examine", path, errno);
+  if (!S_ISFIFO(status.st_mode)) return WEIR_OK;
+  return WR_FAIL(error, WEIR_NOT_FOUND, "%s is no file, but a pipe", path);
 }
 
 static enum weir_code files_open(struct wr_files *files, const char *path, enum wr_file_mode mode,
@@ -78,6 +87,12 @@ static enum weir_code files_open(struct wr_files *files, const char *path, enum 
     wr_free(memory, file);
     if (mode == WR_FILE_CREATE_NEW && number == EEXIST) return fail_as(error, WEIR_IN_USE, "create", path, number);
     return fail(error, mode == WR_FILE_CREATE_NEW ? "create" : "open", path, number);
+  }
+  enum weir_code code = refuse_pipe(file->descriptor, path, error);
+  if (code != WEIR_OK) {
+    close(file->descriptor);
+    wr_free(memory, file);
+    return code;
   }
   *out_file = file;
   return WEIR_OK;
@@ -138,7 +153,8 @@ static struct wr_file_info info_of(const struct stat *stat) {
   return (struct wr_file_info){.size_bytes = (uint64_t)stat->st_size,
                                .device = stat->st_dev,
                                .inode = stat->st_ino,
-                               .folder = S_ISDIR(stat->st_mode)};
+                               .folder = S_ISDIR(stat->st_mode),
+                               .special = !S_ISREG(stat->st_mode) && !S_ISDIR(stat->st_mode)};
 }
 
 static enum weir_code files_info(struct wr_files *files, struct wr_file *file, struct wr_file_info *out_info,

@@ -57,6 +57,7 @@ struct wr_file_info {
   uint64_t size_bytes;
   uint64_t device, inode; /* together the identity of a file, whatever its name */
   bool folder;
+  bool special; /* neither a file nor a folder: a pipe, a device */
 };
 
 struct wr_name_list {

@@ -251,6 +251,11 @@ TEST(codes_and_messages) {
   CHECK_INT(files->stat(files, below, &info, &error), WEIR_NOT_FOUND);
   CHECK_INT(files->make_folder(files, world.path, &error), WEIR_IO); /* a file stands there */
   CHECK_INT(files->list(files, below, &world.heap.memory, &(struct wr_name_list){0}, &error), WEIR_NOT_FOUND);
+  CHECK_INT(files->remove(files, world.path, &error), WEIR_OK);
+  CHECK_INT(mkfifo(world.path, 0600), 0); /* opening it does not wait for its other end */
+  CHECK_INT(files->open(files, world.path, WR_FILE_READ, &file, &error), WEIR_NOT_FOUND);
+  CHECK_INT(files->stat(files, world.path, &info, &error), WEIR_OK);
+  CHECK(info.special && !info.folder);
   world_deinit(&world);
 }
 

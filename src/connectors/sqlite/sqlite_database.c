@@ -89,9 +89,9 @@ static enum weir_code check_no_folder(const struct wr_sqlite_database *database,
   struct wr_files *files = database->seams->files;
   enum weir_code code = files->stat(files, database->path, &info, error);
   if (code == WEIR_NOT_FOUND) return WEIR_OK;
-  if (code == WEIR_OK && info.folder)
-    return WR_FAIL(error, WEIR_NOT_FOUND, "the sink's database %s is a folder; give the path of a file",
-                   database->path);
+  if (code == WEIR_OK && (info.folder || info.special))
+    return WR_FAIL(error, WEIR_NOT_FOUND, "the sink's database %s is a %s; give the path of a file", database->path,
+                   info.folder ? "folder" : "pipe or a device");
   return code;
 }
 
@@ -118,6 +118,17 @@ static enum weir_code look_inside(struct wr_sqlite_database *database, struct we
   return identify(database, error);
 }
 
+/* SQLite tries to make the file, then to open it for reading only, and tells of the second failure alone: in a folder
+ * that is there, no such file means that it could not be made. */
+static enum weir_code open_failed(const struct wr_sqlite_database *database, int result, struct weir_error *error) {
+  sqlite3 *connection = database->connection;
+  if (connection == NULL || (result & 0xff) != SQLITE_CANTOPEN || sqlite3_system_errno(connection) != ENOENT)
+    return wr_sqlite_fail(database, result, "open it", error);
+  return WR_FAIL(error, WEIR_DENIED,
+                 "the sink's database %s cannot be made; this user needs the right to write in its folder",
+                 database->path);
+}
+
 enum weir_code wr_sqlite_open(struct wr_sqlite_database *database, struct weir_error *error) {
   WR_ASSERT(database->connection == NULL);
   WR_TRY(check_folder(database, error));
@@ -126,7 +137,7 @@ enum weir_code wr_sqlite_open(struct wr_sqlite_database *database, struct weir_e
   int result = sqlite3_open_v2(database->path, &database->connection, flags, database->seams->sqlite_vfs);
   if (database->connection != NULL)
     database->seams->calls->adopt(database->seams->calls, database->connection, release);
-  enum weir_code code = result == SQLITE_OK ? WEIR_OK : wr_sqlite_fail(database, result, "open it", error);
+  enum weir_code code = result == SQLITE_OK ? WEIR_OK : open_failed(database, result, error);
   if (code == WEIR_OK) {
     sqlite3_busy_timeout(database->connection, BUSY_TIMEOUT_MS);
     code = look_inside(database, error);
