@@ -18,7 +18,15 @@ static enum weir_code read_identity(struct wr_recovery *recovery, struct weir_er
   if (recovery->folder == NULL)
     WR_TRY(wr_folder_open(recovery->seams->files, recovery->seams->memory, recovery->folder_path, false,
                           &recovery->folder, error));
-  WR_TRY(wr_folder_read_identity(recovery->folder, &recovery->identity, &recovery->has_identity, error));
+  enum weir_code code =
+      wr_folder_read_identity(recovery->folder, &recovery->identity, &recovery->has_identity, error);
+  if (recovery->fresh && (code == WEIR_CORRUPT || code == WEIR_NEWER)) {
+    /* A fresh start needs nothing of what is there: it is moved aside, whatever it is. */
+    recovery->identity = (struct wr_identity){.start_number = 0};
+    recovery->has_identity = true;
+    return WEIR_OK;
+  }
+  if (code != WEIR_OK) return code;
   if (!recovery->has_identity || recovery->fresh) return WEIR_OK;
   if (strcmp(recovery->identity.job_name, recovery->job_name) != 0)
     return WR_FAIL(error, WEIR_FOREIGN,
@@ -133,16 +141,22 @@ static enum weir_code refuse(struct wr_recovery *recovery, const struct wr_recov
                    "), but %s is a new folder; give that run's --state, or write on top of it with --fresh",
                    uid, recovery->job_name, sink->seen.checkpoint_id, recovery->folder_path);
   case WR_COMPARE_LOST:
+    if (!sink->seen.present)
+      return WR_FAIL(error, WEIR_REFUSED,
+                     "the target of sink '%s' was replaced or has lost data: it knows nothing of this job, which has made "
+                     "checkpoint %" PRIu64 "; put the target back, or go on as it is with --accept-duplicates (write what "
+                     "is in doubt) or --accept-loss (leave it out)",
+                     uid, r);
     return WR_FAIL(error, WEIR_REFUSED,
                    "the target of sink '%s' was replaced or has lost data: it holds output up to checkpoint %" PRIu64
                    ", but checkpoint %" PRIu64 " says that output up to %" PRIu64 " was committed; put the target back, "
                    "or go on as it is with --accept-duplicates (write what is in doubt) or --accept-loss (leave it out)",
-                   uid, sink->seen.present ? sink->seen.checkpoint_id : 0, r, recorded);
+                   uid, sink->seen.checkpoint_id, r, recorded);
   case WR_COMPARE_NEWER_OUTPUT:
     return WR_FAIL(error, WEIR_REFUSED,
                    "the target of sink '%s' holds output up to checkpoint %" PRIu64 ", but the newest checkpoint that can "
-                   "be restored is %" PRIu64 ": going on would write that output again; --accept-duplicates does so, "
-                   "--accept-loss leaves out what is in doubt",
+                   "be restored is %" PRIu64 ": going on from it writes the output after it once more; put the newer "
+                   "checkpoint back, or go on with --accept-duplicates or --accept-loss (which do the same here)",
                    uid, sink->seen.checkpoint_id, r);
   case WR_COMPARE_FENCED:
     return WR_FAIL(error, WEIR_FENCED,
@@ -183,8 +197,9 @@ static enum weir_code ask_target(struct wr_recovery *recovery, struct wr_recover
   if (sink->verdict == WR_COMPARE_OK) return WEIR_OK;
   bool accepted = (recovery->accept_duplicates || recovery->accept_loss) && sink->verdict != WR_COMPARE_FENCED;
   if (!accepted) return refuse(recovery, sink, error);
-  sink->marker_checkpoint_id =
-      recovery->accept_loss && recovery->has_restored ? recovery->restored.checkpoint_id : 0;
+  /* A target that is ahead of R has all that R carries: only what comes after R is in doubt, and is read again. */
+  bool has_all = recovery->accept_loss || sink->verdict == WR_COMPARE_NEWER_OUTPUT;
+  sink->marker_checkpoint_id = has_all && recovery->has_restored ? recovery->restored.checkpoint_id : 0;
   wr_log_write(recovery->seams->log, WR_LOG_WARN, "sink '%s': its target does not fit the checkpoint; %s", node->uid,
                recovery->accept_loss ? "what is in doubt is left out (--accept-loss)"
                                      : "what is in doubt is written (--accept-duplicates)");
