@@ -14,7 +14,13 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { RECORDS_DEFAULT = 10 * 1000 * 1000, KILLS_DEFAULT = 5, TICK_NS = 5 * 1000 * 1000, NUMBER_DIGITS_MAX = 20 };
+enum {
+  RECORDS_DEFAULT = 10 * 1000 * 1000,
+  KILLS_DEFAULT = 5,
+  TICK_NS = 5 * 1000 * 1000,
+  PROGRESS_NS = 100 * 1000 * 1000,
+  NUMBER_DIGITS_MAX = 20
+};
 static const uint64_t article_seed = 1;
 
 /* ---- what the parts share ---- */
@@ -36,7 +42,9 @@ void demo_say(struct demo *demo, const char *format, ...) {
 
 void demo_progress(struct demo *demo, const char *format, ...) {
   va_list arguments;
-  if (!demo->is_terminal) return;
+  uint64_t now_ns = demo_now_ns(demo);
+  if (!demo->is_terminal || (demo->progress_is_shown && now_ns - demo->progress_ns < PROGRESS_NS)) return;
+  demo->progress_ns = now_ns;
   fputs("\r\033[K", stderr);
   va_start(arguments, format);
   vfprintf(stderr, format, arguments);
@@ -77,7 +85,7 @@ void demo_path(char *path, size_t size, const char *format, ...) {
 
 /* Of a job of this many records, measured, with room to spare: the log, and what its jobs write. */
 static uint64_t needed_bytes(const struct demo *demo) {
-  return demo->records * (DEMO_RECORD_BYTES + DEMO_RECORD_BYTES / 4) + 256 * 1024 * 1024;
+  return demo->records * (DEMO_RECORD_BYTES + DEMO_RECORD_BYTES / 4) + 384 * 1024 * 1024;
 }
 
 static enum weir_code make_folder(struct demo *demo, struct weir_error *error) {

@@ -25,6 +25,7 @@ struct demo {
   bool keep;        /* the temporary folder */
   bool is_terminal; /* there is somebody to see a progress line */
   bool progress_is_shown;
+  uint64_t progress_ns;             /* when it last changed */
   bool is_stopped;                  /* by a signal */
   char programs[WR_PATH_BYTES_MAX]; /* the folder of pv and seen */
   char folder[WR_PATH_BYTES_MAX];   /* temporary; empty: not made yet */

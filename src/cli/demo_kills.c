@@ -8,7 +8,15 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { GROW_SECONDS = 12, TAIL_SECONDS = 2, PATIENCE_SECONDS = 90, LIFE_MS_MIN = 250, LIFE_MS_MAX = 1750 };
+enum {
+  GROW_SECONDS = 12,
+  TAIL_SECONDS = 2,
+  PATIENCE_SECONDS = 60,
+  PATIENCE_SECONDS_PER_KILL = 10,
+  RECORDS_PER_SECOND_MIN = 50 * 1000,
+  LIFE_MS_MIN = 250,
+  LIFE_MS_MAX = 1750
+};
 static const uint64_t second_ns = 1000 * 1000 * 1000, ms_ns = 1000 * 1000;
 
 struct chase {
@@ -83,14 +91,15 @@ static void show(struct chase *chase, const char *what) {
 static bool live(struct chase *chase) {
   struct demo *demo = chase->demo;
   uint64_t life_ns = (LIFE_MS_MIN + wr_random_below(&demo->random, LIFE_MS_MAX - LIFE_MS_MIN)) * ms_ns;
+  uint64_t patience_s = PATIENCE_SECONDS + PATIENCE_SECONDS_PER_KILL * (uint64_t)demo->kills;
   while (demo_now_ns(demo) < chase->child.started_ns + life_ns) {
     if (!demo_tick(demo) || !grow(chase)) return false;
     if (!demo_child_look(&chase->child)) return child_failed(chase);
     if (chase->child.began && chase->is_open) tell_kill(chase);
     if (chase->counted == demo->kills) return true;
     show(chase, "a growing log");
-    if (demo_now_ns(demo) > chase->begun_ns + PATIENCE_SECONDS * second_ns) {
-      demo_say(demo, "WRONG: in %d s only %u kills have made a run read records again", PATIENCE_SECONDS,
+    if (demo_now_ns(demo) > chase->begun_ns + patience_s * second_ns) {
+      demo_say(demo, "WRONG: in %" PRIu64 " s only %u kills have made a run read records again", patience_s,
                chase->counted);
       return false;
     }
@@ -130,9 +139,14 @@ static bool kill_again_and_again(struct chase *chase) {
 static bool run_to_the_end(struct chase *chase, const char *what, double *out_s) {
   struct weir_error error;
   if (demo_child_start(&chase->child, true, &error) != WEIR_OK) return fail(chase->demo, &error);
+  uint64_t patience_s = PATIENCE_SECONDS + chase->log->records / RECORDS_PER_SECOND_MIN;
   while (demo_child_look(&chase->child)) {
     if (!demo_tick(chase->demo)) return false;
     show(chase, what);
+    if (demo_now_ns(chase->demo) < chase->child.started_ns + patience_s * second_ns) continue;
+    demo_say(chase->demo, "WRONG: %s has not ended after %" PRIu64 " s", chase->child.name, patience_s);
+    demo_child_show_log(&chase->child);
+    return false;
   }
   *out_s = (double)(demo_now_ns(chase->demo) - chase->child.started_ns) / (double)second_ns;
   return chase->child.exit_code == 0 || child_failed(chase);
@@ -172,7 +186,9 @@ static bool judge(struct chase *chase, const struct demo_truth *truth, judge_fun
            demo_number(doubled, verdict.doubled));
   if (verdict.foreign != 0)
     demo_say(chase->demo, "WRONG: %" PRIu64 " rows of the table are not in the files at all", verdict.foreign);
-  return verdict.lost == 0 && verdict.doubled == 0 && verdict.foreign == 0 && verdict.rows == truth->records;
+  bool good = verdict.lost == 0 && verdict.doubled == 0 && verdict.foreign == 0 && verdict.rows == truth->records;
+  if (!good) demo_say(chase->demo, "WRONG: the table is not what the files say");
+  return good;
 }
 
 /* ---- the two jobs ---- */
@@ -223,7 +239,7 @@ static bool pv_part(struct demo *demo, struct demo_summary *summary) {
   demo_say(demo,
            "\nPage views per app: a log of %d partitions, %s views of up to 100,000 apps, some far more popular than\n"
            "others, that grows while the job counts it into an SQLite table; the job is killed by SIGKILL at random\n"
-           "moments and started again by the same command (seed %" PRIu64 "):",
+           "moments and started again by the same command (seed %" PRIu64 "). Each start takes new checkpoint numbers.",
            DEMO_PARTITIONS, demo_number(records, demo->records), demo->seed);
   if (demo_log_init(&log, demo, "views", demo->records, &error) != WEIR_OK) return fail(demo, &error);
   begin_chase(&chase, demo, &log, "pv");
