@@ -146,7 +146,7 @@ static void check_commit(const struct check *check, const struct wr_commit_snaps
 
 static void check_operator(struct check *check, const struct wr_operator_state *operator) {
   say(check, "  %s: parallelism %u%s", operator->uid, operator->parallelism,
-                                                      operator->input_ended ? ", its input has ended" : "");
+                                                      operator->ended_inputs != 0 ? ", its input has ended" : "");
   for (uint32_t s = 0; s < operator->subtask_count; s++) {
     const struct wr_subtask_state *state = &operator->subtasks[s];
     if (state->keyed_count > 0) check_keyed(check, state);

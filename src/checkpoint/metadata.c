@@ -14,7 +14,7 @@
  *   4    number of operators, then each, ascending by uid:
  *     ...  string uid
  *     4    parallelism, 1 to 256
- *     1    input ended: 0 or 1
+ *     4    inputs that have ended: bit i is input i; a source whose splits have all ended: bit 0
  *     4    number of subtasks that stored something, then each, ascending by number:
  *       4    subtask, below the parallelism
  *       4+4  its key groups: first, end
@@ -37,7 +37,7 @@
 enum { METADATA_VERSION = 1 };
 static const char magic[] = "WEIRCHKP";
 /* The least that one element takes in the file. */
-enum { HANDLE_BYTES_MIN = 5, SUBTASK_BYTES_MIN = 26, OPERATOR_BYTES_MIN = 14 };
+enum { HANDLE_BYTES_MIN = 5, SUBTASK_BYTES_MIN = 26, OPERATOR_BYTES_MIN = 17 };
 
 /* ---- release ---- */
 
@@ -77,7 +77,7 @@ static void put_handles(struct wr_bytes *out, const struct wr_handle *handles, u
 static void put_operator(struct wr_bytes *out, const struct wr_operator_state *operator) {
   wr_bytes_put_string(out, operator->uid);
   wr_bytes_put_u32(out, operator->parallelism);
-  wr_bytes_put_u8(out, operator->input_ended);
+  wr_bytes_put_u32(out, operator->ended_inputs);
   wr_bytes_put_u32(out, operator->subtask_count);
   for (uint32_t s = 0; s < operator->subtask_count; s++) {
     const struct wr_subtask_state *state = &operator->subtasks[s];
@@ -207,9 +207,9 @@ static enum weir_code read_operator(const struct decoder *decoder, const char *p
   bool good = read_name(reader, operator->uid, WR_UID_BYTES_MAX) && strcmp(previous_uid, operator->uid) < 0;
   if (!good) return nonsense(decoder, "an operator's uid");
   operator->parallelism = wr_read_u32(reader);
-  good = read_flag(reader, &operator->input_ended);
+  operator->ended_inputs = wr_read_u32(reader);
   uint32_t count = wr_read_u32(reader);
-  if (!good || operator->parallelism == 0 || operator->parallelism> WR_PARALLELISM_MAX || count> operator->parallelism)
+  if (operator->parallelism == 0 || operator->parallelism> WR_PARALLELISM_MAX || count> operator->parallelism)
     return nonsense(decoder, "an operator");
   void *subtasks;
   WR_TRY(allocate(decoder, count, SUBTASK_BYTES_MIN, sizeof(struct wr_subtask_state), "an operator", &subtasks));

@@ -48,7 +48,7 @@ TEST(round_trip) {
   CHECK(back.bounded && back.mode == WR_EXACTLY_ONCE);
   CHECK_STRING(back.job_name, "pv");
   CHECK(wr_metadata_find(&back, "count") == &back.operators[0]);
-  CHECK(wr_metadata_find(&back, "source")->input_ended);
+  CHECK_INT(wr_metadata_find(&back, "source")->ended_inputs, 1);
   CHECK(wr_metadata_find(&back, "nobody") == NULL);
   CHECK_INT(back.operators[0].subtasks[1].range.first, 64);
   CHECK_INT(back.operators[1].subtasks[0].commit.epochs[0].parts[0].row_count, 5);

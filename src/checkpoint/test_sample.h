@@ -81,7 +81,7 @@ static inline void sample_metadata(struct wr_memory *memory, uint64_t id, struct
     commit->epochs[0].parts = sample_array(memory, 1, sizeof *commit->epochs[0].parts);
     commit->epochs[0].parts[0] = (struct wr_part){.prepared_for = id, .subtask = 1, .row_count = 5, .handle = epoch};
   }
-  operators[2].input_ended = true;
+  operators[2].ended_inputs = 1;
   for (uint32_t s = 0; s < 2; s++) {
     struct wr_subtask_state *state = &operators[2].subtasks[s];
     state->splits = sample_array(memory, 1, sizeof *state->splits);

@@ -65,16 +65,16 @@ static enum wr_step run_watermark(struct wr_task *task, struct wr_link *link, in
 
 static enum wr_step run_end(struct wr_task *task, uint32_t index, uint32_t input, uint64_t *wake_at_ns) {
   struct wr_link *link = &task->links[index];
+  uint32_t bit = UINT32_C(1) << input;
   enum wr_result result = WR_RESULT_OK;
-  if (!link->ended_before_restore && link->op->vtable->end_input != NULL)
+  if ((link->ended_inputs & bit) == 0 && link->op->vtable->end_input != NULL)
     result = link->op->vtable->end_input(link->op, input, wake_at_ns);
   if (result != WR_RESULT_OK) return finish_front(task, link, result);
-  link->inputs_ended++;
+  link->ends_seen |= bit;
+  link->ended_inputs |= bit;
   uint32_t inputs = index == 0 ? task->head_input_count : 1;
-  if (link->inputs_ended == inputs) {
-    link->input_ended = true;
-    if (wr_chain_end_output(task, index) != WEIR_OK) return WR_STEP_FAILED;
-  }
+  bool is_last = link->ends_seen == (UINT32_C(1) << inputs) - 1;
+  if (is_last && wr_chain_end_output(task, index) != WEIR_OK) return WR_STEP_FAILED;
   return finish_front(task, link, WR_RESULT_OK);
 }
 
@@ -85,6 +85,8 @@ static enum wr_step run_front(struct wr_task *task, uint32_t index, uint64_t *wa
   link->output.emitted_in_call = 0;
   switch (front->item.kind) {
   case WR_ITEM_BATCH:
+    /* After an end that was restored: a job that was bounded goes on without bounds, and will end anew. */
+    link->ended_inputs &= ~(UINT32_C(1) << input) | link->ends_seen;
     return finish_front(task, link, link->op->vtable->process(link->op, input, front->item.batch, wake_at_ns));
   case WR_ITEM_WATERMARK:
     return run_watermark(task, link, front->item.value, wake_at_ns);

@@ -128,7 +128,7 @@ enum weir_code wr_job_handle_event(struct wr_job *job, struct wr_task_event *eve
 static enum weir_code fill_operator(struct wr_job *job, struct wr_pending_checkpoint *pending, uint32_t node,
                                     struct wr_operator_state *out) {
   uint32_t count = 0;
-  out->input_ended = true;
+  out->ended_inputs = UINT32_MAX;
   for (uint32_t i = 0; i < pending->entry_count; i++)
     count += pending->entries[i].node == node;
   out->subtasks = wr_alloc_zeroed(job->memory, count + 1, sizeof *out->subtasks, WR_MEMORY_SNAPSHOT);
@@ -137,7 +137,7 @@ static enum weir_code fill_operator(struct wr_job *job, struct wr_pending_checkp
   for (uint32_t i = 0; i < pending->entry_count; i++) {
     struct wr_ack_entry *entry = &pending->entries[i];
     if (entry->node != node) continue;
-    out->input_ended = out->input_ended && entry->input_ended;
+    out->ended_inputs &= entry->ended_inputs;
     out->subtasks[out->subtask_count++] = entry->state;
     entry->state = (struct wr_subtask_state){0};
   }

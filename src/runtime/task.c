@@ -101,8 +101,8 @@ static enum weir_code finish_deployment(struct wr_task *task) {
     struct wr_link *link = &task->links[i];
     const struct wr_operator_state *state =
         task->options.restored == NULL ? NULL : wr_metadata_find(task->options.restored, link->definition->uid);
-    link->ended_before_restore = state != NULL && state->input_ended && (task->has_gate || i != 0);
-    link->input_ended = link->ended_before_restore;
+    /* A source finds out anew: it says DONE again when its splits have ended. */
+    if (state != NULL && (task->has_gate || i != 0)) link->ended_inputs = state->ended_inputs;
     if (link->op->vtable->restored == NULL) continue;
     struct wr_subtask_state *own = own_state(state, task->options.subtask, task->options.vertex->parallelism);
     WR_TRY(link->op->vtable->restored(link->op, own, &task->error));
@@ -247,7 +247,7 @@ static enum wr_step poll_source(struct wr_task *task, uint64_t *wake_at_ns) {
   if (result == WR_RESULT_WAIT) return WR_STEP_NOTHING;
   if (result == WR_RESULT_DONE) {
     task->source_done = true;
-    link->input_ended = true;
+    link->ended_inputs = 1;
     if (wr_chain_end_output(task, 0) != WEIR_OK) return WR_STEP_FAILED;
   }
   return wr_chain_result(task, link, result);

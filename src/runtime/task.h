@@ -61,7 +61,7 @@ enum wr_task_event_kind {
 /* What one operator of the task stored. */
 struct wr_ack_entry {
   uint32_t node;
-  bool input_ended;
+  uint32_t ended_inputs; /* bit i: end_input(i) had run; a source: bit 0, its splits have ended */
   struct wr_subtask_state state;
 };
 struct wr_task_event {

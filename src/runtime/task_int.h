@@ -15,15 +15,14 @@ struct wr_link {
   uint32_t edges_set;
   struct wr_item_queue pending;         /* items for this operator, in order */
   struct wr_backend *backend;           /* keyed operators */
-  uint32_t inputs_ended;
-  bool input_ended;                     /* end_input has run for all inputs (perhaps before R) */
-  bool ended_before_restore;            /* it had run at R: it is not run again */
+  uint32_t ends_seen;                   /* bit i: the end of input i has come, in this attempt */
+  uint32_t ended_inputs;                /* bit i: end_input(i) has run, perhaps before R: then it is not run again */
   bool output_ended;                    /* its END went out */
   /* the running snapshot's share */
   struct wr_upload *upload;
   bool backend_written;
   struct wr_subtask_state snapshot;
-  bool snapshot_input_ended;
+  uint32_t snapshot_ended_inputs;
 };
 
 enum wr_task_state {

@@ -105,7 +105,7 @@ out:
 
 static enum weir_code snapshot_link(struct wr_task *task, struct wr_link *link, uint64_t id) {
   link->snapshot = (struct wr_subtask_state){.subtask = task->options.subtask};
-  link->snapshot_input_ended = link->input_ended;
+  link->snapshot_ended_inputs = link->ended_inputs;
   WR_TRY(snapshot_operator(task, link, id));
   if (link->backend == NULL) return WEIR_OK;
   link->snapshot.range = wr_key_group_range_of(task->options.subtask, task->options.vertex->parallelism,
@@ -124,6 +124,14 @@ static enum weir_code take_snapshot(struct wr_task *task, uint64_t id) {
   return WEIR_OK;
 }
 
+/* Snapshot code has kept the step from returning since `before_ns`. Returns the time. */
+static uint64_t note_stall(struct wr_task *task, uint64_t before_ns) {
+  uint64_t after_ns = task->options.seams->clock->monotonic_ns(task->options.seams->clock);
+  if (after_ns - before_ns > atomic_load_explicit(&task->metrics.snapshot_stall_max_ns, memory_order_relaxed))
+    atomic_store_explicit(&task->metrics.snapshot_stall_max_ns, after_ns - before_ns, memory_order_relaxed);
+  return after_ns;
+}
+
 /* The operators have flushed and the chain is empty. */
 static enum weir_code pass_barrier(struct wr_task *task) {
   uint64_t id = task->barrier_id;
@@ -135,11 +143,9 @@ static enum weir_code pass_barrier(struct wr_task *task) {
     uint64_t before_ns = task->options.seams->clock->monotonic_ns(task->options.seams->clock);
     WR_TRY(send_barrier(task, id));
     WR_TRY(take_snapshot(task, id));
-    uint64_t after_ns = task->options.seams->clock->monotonic_ns(task->options.seams->clock);
-    task->snapshot_started_ns = after_ns;
-    atomic_store_explicit(&task->metrics.snapshot_sync_ns, after_ns - before_ns, memory_order_relaxed);
-    if (after_ns - before_ns > atomic_load_explicit(&task->metrics.snapshot_stall_max_ns, memory_order_relaxed))
-      atomic_store_explicit(&task->metrics.snapshot_stall_max_ns, after_ns - before_ns, memory_order_relaxed);
+    task->snapshot_started_ns = note_stall(task, before_ns);
+    atomic_store_explicit(&task->metrics.snapshot_sync_ns, task->snapshot_started_ns - before_ns,
+                          memory_order_relaxed);
   }
   if (task->has_gate) wr_gate_snapshot_taken(&task->gate, id);
   if (task->next_trigger_id > id) wr_task_begin_barrier(task, task->next_trigger_id);
@@ -283,7 +289,7 @@ static enum weir_code acknowledge(struct wr_task *task, uint64_t now_ns) {
   for (uint32_t i = 0; i < task->link_count; i++) {
     struct wr_link *link = &task->links[i];
     event->entries[i] = (struct wr_ack_entry){
-        .node = link->node, .input_ended = link->snapshot_input_ended, .state = link->snapshot};
+        .node = link->node, .ended_inputs = link->snapshot_ended_inputs, .state = link->snapshot};
     link->snapshot = (struct wr_subtask_state){0};
   }
   task->snapshot_id = 0;
@@ -295,6 +301,7 @@ static enum weir_code acknowledge(struct wr_task *task, uint64_t now_ns) {
 enum wr_step wr_task_snapshot_step(struct wr_task *task, uint64_t now_ns, uint64_t *wake_at_ns) {
   if (task->snapshot_id == 0) return WR_STEP_NOTHING;
   enum wr_step result = WR_STEP_NOTHING;
+  uint64_t before_ns = task->options.seams->clock->monotonic_ns(task->options.seams->clock);
   for (uint32_t i = 0; i < task->link_count; i++) {
     struct weir_error cause = {.code = WEIR_OK};
     enum wr_step step = upload_step(task, &task->links[i], now_ns, wake_at_ns, &cause);
@@ -305,6 +312,7 @@ enum wr_step wr_task_snapshot_step(struct wr_task *task, uint64_t now_ns, uint64
     }
     if (step == WR_STEP_PROGRESS || (step == WR_STEP_BLOCKED && result == WR_STEP_NOTHING)) result = step;
   }
+  (void)note_stall(task, before_ns);
   if (result != WR_STEP_NOTHING) return result;
   return acknowledge(task, now_ns) == WEIR_OK ? WR_STEP_PROGRESS : WR_STEP_FAILED;
 }
