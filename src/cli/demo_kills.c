@@ -30,6 +30,7 @@ struct chase {
   uint64_t begun_ns;
   /* the last kill, until the next run has said where it goes on */
   bool is_open;
+  uint32_t open_kill; /* its number */
   double life_s;
   uint64_t read_to;
 };
@@ -63,15 +64,16 @@ static void tell_kill(struct chase *chase) {
   char read_to[DEMO_NUMBER_BYTES], stored[DEMO_NUMBER_BYTES], again[DEMO_NUMBER_BYTES];
   chase->is_open = false;
   if (child->restored == 0) {
-    demo_say(chase->demo, "  %4u  %4.2f s  before any checkpoint: it begins anew; not counted", chase->kills,
+    demo_say(chase->demo, "  %4u  %4.2f s  before any checkpoint: it begins anew; not counted", chase->open_kill,
              chase->life_s);
     return;
   }
   uint64_t repeated = chase->read_to > child->restored_records ? chase->read_to - child->restored_records : 0;
   if (repeated != 0) chase->counted++;
-  demo_say(chase->demo, "  %4u  %4.2f s  %18s  chk-%-9" PRIu64 " %10s  %20s  %10.1f ms%s", chase->kills, chase->life_s,
-           demo_number(read_to, chase->read_to), child->restored, demo_number(stored, child->restored_records),
-           demo_number(again, repeated), child->restored_ms, repeated == 0 ? "; not counted" : "");
+  demo_say(chase->demo, "  %4u  %4.2f s  %18s  chk-%-9" PRIu64 " %10s  %20s  %10.1f ms%s", chase->open_kill,
+           chase->life_s, demo_number(read_to, chase->read_to), child->restored,
+           demo_number(stored, child->restored_records), demo_number(again, repeated), child->restored_ms,
+           repeated == 0 ? "; not counted" : "");
 }
 
 static bool child_failed(struct chase *chase) {
@@ -118,6 +120,7 @@ static void kill_it(struct chase *chase) {
   }
   if (chase->is_open) tell_kill(chase);
   chase->is_open = true;
+  chase->open_kill = chase->kills;
   chase->life_s = (double)age_ns / (double)second_ns;
   chase->read_to = chase->child.records;
 }
