@@ -55,7 +55,7 @@ def read_input(folder, bounded=True):
     without newline is a record of a bounded run only."""
     records, bad = [], []
     for name in sorted(os.listdir(folder)):
-        if not name.endswith(".ndjson"):
+        if not name.endswith(".ndjson") or not os.path.isfile(os.path.join(folder, name)):
             continue
         with open(os.path.join(folder, name), "rb") as handle:
             lines = handle.read().split(b"\n")
@@ -134,6 +134,18 @@ def compare_dead_letters(path, bad):
         return None
     lost, doubled = wanted - found, found - wanted
     return f"dead letters: {sum(lost.values())} lost, {sum(doubled.values())} doubled or wrong: {lost or doubled}"
+
+
+def dump(database):
+    """Everything in a database, as SQL; None where there is no file. What lies in its write-ahead log counts: a start that
+    only looks may fold it in, as every reader does."""
+    if not os.path.exists(database):
+        return None
+    connection = sqlite3.connect(database, timeout=30)
+    try:
+        return list(connection.iterdump())
+    finally:
+        connection.close()
 
 
 def checkpoints(state):
