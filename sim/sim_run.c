@@ -265,11 +265,19 @@ static void calm_down(struct sim_run *run) {
   run->host.hold_one_in = 0;
 }
 
+/* No faults in the job's folder. */
+static bool folder_behaves(struct sim_run *run) {
+  const struct sim_fault_plan *plan = sim_world_faults(run->world);
+  for (int fault = 0; plan->rule_count != 0 && fault < SIM_FAULT_COUNT; fault++)
+    if (plan->rules[0].one_in[fault] != 0) return false;
+  return true;
+}
+
 static void begin_stop(struct sim_run *run) {
   struct wr_job_status status;
   wr_job_read_status(run->job, &status);
-  run->stop_must_snapshot = status.phase == WR_JOB_RUN && sim_world_faults(run->world)->rule_count == 0 &&
-                            run->host.hold_one_in == 0 && run->job_options.checkpoint_timeout_ms >= 60000;
+  run->stop_must_snapshot =
+      status.phase == WR_JOB_RUN && folder_behaves(run) && run->job_options.checkpoint_timeout_ms >= 60000;
   wr_job_stop(run->job);
 }
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TAMPER_ONE_IN = 5, KEEP_ONE_IN = 3 };
+enum { TAMPER_ONE_IN = 4, KEEP_ONE_IN = 3 };
 
 static uint64_t below(struct sim_run *run, uint64_t bound) {
   return wr_random_below(&run->random, bound);
