@@ -94,7 +94,7 @@ static void draw_job(struct sim_run *run) {
   if (run->options->mode != NULL) options->mode = *run->options->mode;
   options->checkpoint_interval_ms = 2 + below(run, one_in(run, 3) ? 300 : 40);
   options->checkpoint_min_pause_ms = one_in(run, 4) ? below(run, 20) : 0;
-  options->checkpoint_timeout_ms = one_in(run, 3) ? 5 + below(run, 200) : 60000;
+  options->checkpoint_timeout_ms = one_in(run, 3) ? 5 + below(run, one_in(run, 2) ? 40 : 200) : 60000;
   options->checkpoints_retained = 1 + (uint32_t)below(run, 3);
   options->restart_delay_initial_ms = 1 + below(run, 50);
   options->restart_delay_max_ms = 200;
