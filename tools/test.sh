@@ -44,7 +44,7 @@ test=(
   "simulator        | 4 | build/release/sim --seeds 2400 --processes 2 --minimum-of-each-kind 50"
   "simulator asan   | 2 | build/asan/sim --seeds 300 --processes 2"
   "fault loops      | 4 | build/release/tests/test_fault_loops --share test --processes 2"
-  "planted bugs     | 4 | tests/planted/run.sh --sample 18"
+  "planted bugs     | 4 | tests/planted/run.sh"
   "kills            | 5 | python3 tests/kills.py --cycles 60"
   "bad input        | 2 | python3 tests/bad_input.py"
 )
@@ -56,7 +56,6 @@ deep=(
   "simulator deep   | 60 | build/release/sim --seeds 60000 --processes 2 --minimum-of-each-kind 500"
   "fault loops asan | 60 | build/asan/tests/test_fault_loops --share test --processes 2"
   "fault loops deep | 60 | build/release/tests/test_fault_loops --share deep --processes 2"
-  "planted bugs all | 15 | tests/planted/run.sh"
   "kills x 30       | 30 | python3 tests/kills.py --cycles 1800"
 )
 
