@@ -46,17 +46,17 @@ static struct wr_gate_event from_decision(struct wr_gate *gate, struct wr_barrie
   return nothing();
 }
 
-/* The minimum over the channels that count; INT64_MAX when all have ended; the present one when all are idle. */
+/* The minimum over the channels that count; without one, the present one where a channel is idle, else INT64_MAX. */
 static int64_t minimum_watermark(const struct wr_gate *gate) {
   int64_t minimum = INT64_MAX;
-  bool any = gate->open_count == 0;
+  bool any_idle = false;
   for (uint32_t i = 0; i < gate->channel_count; i++) {
     const struct wr_gate_channel *channel = &gate->channels[i];
-    if (channel->ended || channel->idle) continue;
-    any = true;
-    if (channel->watermark_ms < minimum) minimum = channel->watermark_ms;
+    if (channel->ended || channel->watermark_ms == INT64_MAX) continue;
+    if (channel->idle) any_idle = true;
+    else if (channel->watermark_ms < minimum) minimum = channel->watermark_ms;
   }
-  return any ? minimum : gate->watermark_ms;
+  return minimum == INT64_MAX && any_idle ? gate->watermark_ms : minimum;
 }
 
 static bool all_idle(const struct wr_gate *gate) {
@@ -65,7 +65,14 @@ static bool all_idle(const struct wr_gate *gate) {
   return gate->open_count != 0;
 }
 
-static struct wr_gate_event watermark_event(struct wr_gate *gate) {
+/* What has changed for the task, one event at a time: idleness, then the watermark. */
+static struct wr_gate_event tell(struct wr_gate *gate) {
+  gate->more_to_tell = true;
+  if (all_idle(gate) != gate->idle && gate->open_count != 0) {
+    gate->idle = !gate->idle;
+    return (struct wr_gate_event){.kind = WR_GATE_IDLE, .idle = gate->idle};
+  }
+  gate->more_to_tell = false;
   int64_t minimum = minimum_watermark(gate);
   if (minimum <= gate->watermark_ms) return nothing();
   gate->watermark_ms = minimum;
@@ -75,7 +82,8 @@ static struct wr_gate_event watermark_event(struct wr_gate *gate) {
 static struct wr_gate_event take_end(struct wr_gate *gate, struct wr_gate_channel *channel) {
   channel->ended = true;
   gate->open_count--;
-  if (--gate->open_channels[channel->input] != 0) return watermark_event(gate);
+  if (--gate->open_channels[channel->input] != 0) return tell(gate);
+  gate->more_to_tell = true;
   return (struct wr_gate_event){.kind = WR_GATE_END, .input = channel->input};
 }
 
@@ -87,15 +95,10 @@ static struct wr_gate_event take_item(struct wr_gate *gate, uint32_t index) {
     return (struct wr_gate_event){.kind = WR_GATE_BATCH, .input = channel->input, .batch = item.batch};
   case WR_ITEM_WATERMARK:
     if (item.value > channel->watermark_ms) channel->watermark_ms = item.value;
-    return watermark_event(gate);
-  case WR_ITEM_IDLE: {
+    return tell(gate);
+  case WR_ITEM_IDLE:
     channel->idle = item.value != 0;
-    if (all_idle(gate) != gate->idle) {
-      gate->idle = !gate->idle;
-      return (struct wr_gate_event){.kind = WR_GATE_IDLE, .idle = gate->idle};
-    }
-    return watermark_event(gate);
-  }
+    return tell(gate);
   case WR_ITEM_BARRIER:
     return from_decision(gate, wr_barriers_barrier(gate->barriers, index, (uint64_t)item.value));
   case WR_ITEM_CANCEL:
@@ -115,6 +118,10 @@ struct wr_gate_event wr_gate_next(struct wr_gate *gate) {
   if (gate->more_to_decide) {
     gate->more_to_decide = false;
     return from_decision(gate, wr_barriers_more(gate->barriers));
+  }
+  if (gate->more_to_tell) {
+    struct wr_gate_event event = tell(gate);
+    if (event.kind != WR_GATE_NOTHING) return event;
   }
   for (uint32_t n = 0; n < gate->channel_count; n++) {
     uint32_t index = gate->next;

@@ -4,8 +4,9 @@
  * events: a batch of an input; the watermark of all inputs rose; all became idle; an input has ended; a snapshot is due;
  * a checkpoint was given up. Barriers go through checkpoint/barriers.h, which decides which channels are held.
  *
- * Watermark of the task = minimum over its channels that are not idle (an ended channel counts as the end of time). It
- * never falls. One thread: the task's.
+ * Watermark of the task = minimum over its channels that are neither idle nor at the end of time. When there is no such
+ * channel it stays as it is while one is idle (what comes when that goes on must not be late), else time has ended. It
+ * never falls. The task is idle when all channels that have not ended are. One thread: the task's.
  */
 #ifndef WR_RUNTIME_GATE_H
 #define WR_RUNTIME_GATE_H
@@ -53,6 +54,7 @@ struct wr_gate {
   bool idle;
   struct wr_barriers *barriers;
   bool more_to_decide;         /* after a CANCELLED: ask wr_barriers_more */
+  bool more_to_tell;           /* watermark or idleness may have changed: told before anything else is read */
 };
 
 /* `inputs[i]` is the input of channel i; `always_aligned` as in wr_barriers_new. Ids up to `last_id` count as over. */
