@@ -2,7 +2,10 @@
  *
  * First every retained checkpoint is read and the names of its files are gathered; if one cannot be read nothing is
  * removed, for then nobody knows what it names. Then superfluous chk-N go and the folder is synced, so that no chk-N
- * can come back after a power cut when its files are gone; then the data files that nobody names. One publish or
+ * can come back after a power cut when its files are gone; then the data files that nobody names. Of the files of the
+ * present start these are the ones that a chk-N named which goes now: a file that no completed checkpoint has named yet
+ * may be in use, but one that has been named and is no more is needed by nobody (what a later checkpoint still stands on,
+ * or a committer still has to commit, is in the newest completed one). One publish or
  * clean-up at a time; inside a call.
  */
 #include "checkpoint/folder_internal.h"
@@ -79,11 +82,24 @@ static enum weir_code remove_name(struct wr_folder *folder, const char *name, st
   return code == WEIR_NOT_FOUND ? WEIR_OK : code;
 }
 
+/* The files of a checkpoint that goes. One that cannot be read keeps the files of this start until the next one. */
+static enum weir_code gather_dropped(struct wr_folder *folder, uint64_t id, struct file_set *dropped,
+                                     struct weir_error *error) {
+  struct wr_metadata metadata;
+  struct weir_error ignored;
+  if (wr_folder_load_checkpoint(folder, id, false, &metadata, &ignored) != WEIR_OK) return WEIR_OK;
+  wr_metadata_each_file(&metadata, add_file, dropped);
+  wr_metadata_deinit(folder->memory, &metadata);
+  return wr_bytes_check(&dropped->ids, error);
+}
+
 static enum weir_code remove_checkpoints(struct wr_folder *folder, const struct wr_folder_cleanup *cleanup,
-                                         const struct wr_name_list *list, uint32_t *removed, struct weir_error *error) {
+                                         const struct wr_name_list *list, struct file_set *dropped, uint32_t *removed,
+                                         struct weir_error *error) {
   for (size_t i = 0; i < list->count; i++) {
     uint64_t id;
     if (!wr_checkpoint_name_parse(list->names[i], &id) || is_retained(cleanup, id)) continue;
+    WR_TRY(gather_dropped(folder, id, dropped, error));
     WR_TRY(remove_name(folder, list->names[i], error));
     (*removed)++;
   }
@@ -111,11 +127,12 @@ static enum weir_code remove_garbage(struct wr_folder *folder, const struct wr_f
 }
 
 static enum weir_code remove_all(struct wr_folder *folder, const struct wr_folder_cleanup *cleanup,
-                                 const struct file_set *named, const struct file_set *dropped, uint32_t *removed,
+                                 const struct file_set *named, struct file_set *dropped, uint32_t *removed,
                                  struct weir_error *error) {
   struct wr_name_list list = {0};
   WR_TRY(wr_folder_list(folder, &list, error));
-  enum weir_code code = remove_checkpoints(folder, cleanup, &list, removed, error);
+  enum weir_code code = remove_checkpoints(folder, cleanup, &list, dropped, removed, error);
+  sort(dropped);
   if (code == WEIR_OK) code = remove_garbage(folder, cleanup, &list, named, dropped, removed, error);
   wr_name_list_deinit(&list, folder->memory);
   return code;
@@ -130,7 +147,6 @@ enum weir_code wr_folder_clean_up(struct wr_folder *folder, const struct wr_fold
   wr_bytes_init(&dropped.ids, folder->memory, WR_MEMORY_ENGINE);
   for (uint32_t i = 0; i < cleanup->drop_count; i++)
     if (cleanup->drop[i].file[0] != 0) add_file(&dropped, &cleanup->drop[i]);
-  sort(&dropped);
   enum weir_code code = wr_bytes_check(&dropped.ids, error);
   if (code == WEIR_OK) code = gather_named(folder, cleanup, &named, error);
   if (code == WEIR_OK) code = remove_all(folder, cleanup, &named, &dropped, out_removed, error);

@@ -304,6 +304,13 @@ TEST(clean_up) {
   cleanup.present_start = 7;
   CHECK_INT(wr_folder_clean_up(folder, &cleanup, &removed, &error), WEIR_OK);
   CHECK(removed == 0 && has_file(&test, "d-7-8"));
+  /* Of the present start goes what a checkpoint named that goes; what nobody has named yet may be in use. */
+  upload(&test, 7, 90, WR_BLOB_STATE, 30000);
+  uint64_t last[] = {4};
+  cleanup = (struct wr_folder_cleanup){.retained = last, .retained_count = 1, .present_start = 7};
+  CHECK_INT(wr_folder_clean_up(folder, &cleanup, &removed, &error), WEIR_OK);
+  CHECK_INT(removed, 1 + 2);
+  CHECK(!has_file(&test, "d-7-6") && !has_file(&test, "d-7-7") && has_file(&test, "d-7-8") && has_file(&test, "d-7-90"));
   wr_folder_close(folder);
   CHECK_INT(test.memory.living_count, 0);
   test_files_deinit(&test);
