@@ -53,7 +53,7 @@ simulate() { # FIRST_SEED SEEDS
 prepare() {
   mkdir "$work/tree" || return 1
   cp -a CMakeLists.txt include src sim "$work/tree" || return 1
-  # No optimizing: what is built most is one file, and what is run most is over after a few seeds.
+  # Little optimizing: most builds are of one file, and most runs are over after a few seeds.
   cmake -G Ninja -S "$work/tree" -B "$work/out" -DCMAKE_BUILD_TYPE=Planted -DCMAKE_C_FLAGS=-O1 -DCMAKE_CXX_FLAGS=-O1 \
     >"$work/build.log" 2>&1 && build
 }
