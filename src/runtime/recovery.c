@@ -14,20 +14,25 @@
 
 /* ---- open ---- */
 
+/* The first start of `--fresh`: nothing of what is in the folder counts. */
+static bool begins_anew(const struct wr_recovery *recovery) {
+  return recovery->fresh && !recovery->fresh_begun;
+}
+
 static enum weir_code read_identity(struct wr_recovery *recovery, struct weir_error *error) {
   if (recovery->folder == NULL)
     WR_TRY(wr_folder_open(recovery->seams->files, recovery->seams->memory, recovery->folder_path, false,
                           &recovery->folder, error));
   enum weir_code code =
       wr_folder_read_identity(recovery->folder, &recovery->identity, &recovery->has_identity, error);
-  if (recovery->fresh && (code == WEIR_CORRUPT || code == WEIR_NEWER)) {
+  if (begins_anew(recovery) && (code == WEIR_CORRUPT || code == WEIR_NEWER)) {
     /* A fresh start needs nothing of what is there: it is moved aside, whatever it is. */
     recovery->identity = (struct wr_identity){.start_number = 0};
     recovery->has_identity = true;
     return WEIR_OK;
   }
   if (code != WEIR_OK) return code;
-  if (!recovery->has_identity || recovery->fresh) return WEIR_OK;
+  if (!recovery->has_identity || begins_anew(recovery)) return WEIR_OK;
   if (strcmp(recovery->identity.job_name, recovery->job_name) != 0)
     return WR_FAIL(error, WEIR_FOREIGN,
                    "the folder %s belongs to job '%s', not to '%s'; give another --state, or begin anew with --fresh",
@@ -77,7 +82,7 @@ static enum weir_code check_uids(struct wr_recovery *recovery, struct weir_error
 }
 
 static enum weir_code find_restored(struct wr_recovery *recovery, struct weir_error *error) {
-  if (!recovery->has_identity || recovery->fresh) return WEIR_OK;
+  if (!recovery->has_identity || begins_anew(recovery)) return WEIR_OK;
   struct weir_error damage = {.code = WEIR_OK};
   WR_TRY(wr_folder_load_newest(recovery->folder, &recovery->restored, &recovery->has_restored,
                                &recovery->damaged_count, &damage, error));
@@ -91,6 +96,12 @@ static enum weir_code find_restored(struct wr_recovery *recovery, struct weir_er
                  recovery->damaged_count, recovery->restored.checkpoint_id, damage.message);
   }
   if (!recovery->has_restored) return WEIR_OK;
+  if (recovery->restored.checkpoint_id >= recovery->identity.checkpoint_id_limit)
+    return WR_FAIL(error, WEIR_CORRUPT,
+                   "%s has checkpoint %" PRIu64 ", but its file JOB has given out ids up to %" PRIu64
+                   " only: JOB is older than the checkpoints; put the newer one back, or begin anew with --fresh",
+                   recovery->folder_path, recovery->restored.checkpoint_id,
+                   recovery->identity.checkpoint_id_limit - 1);
   uint32_t stored = recovery->restored.max_parallelism;
   if (recovery->max_parallelism != 0 && recovery->max_parallelism != stored)
     return WR_FAIL(error, WEIR_INVALID, "the maximum parallelism of %s is %u and cannot become %u",
@@ -243,7 +254,7 @@ static enum weir_code next_identity(struct wr_recovery *recovery, struct wr_iden
   bool accepted = false;
   for (uint32_t i = 0; i < recovery->sink_count; i++)
     accepted = accepted || recovery->sinks[i].verdict != WR_COMPARE_OK;
-  if (recovery->fresh || !recovery->has_identity) {
+  if (begins_anew(recovery) || !recovery->has_identity) {
     next = (struct wr_identity){.checkpoint_id_limit = 1};
     size_t length = strlen(recovery->job_name);
     if (length > WR_NAME_BYTES_MAX)
@@ -274,7 +285,7 @@ static void forget_records(struct wr_recovery *recovery) {
 static enum weir_code publish_identity(struct wr_recovery *recovery, struct weir_error *error) {
   struct wr_identity next;
   WR_TRY(next_identity(recovery, &next, error));
-  if (recovery->fresh && recovery->has_identity) {
+  if (begins_anew(recovery) && recovery->has_identity) {
     char *moved_to = NULL;
     enum weir_code code = wr_folder_move_aside(recovery->folder, &moved_to, error);
     if (code != WEIR_OK) { /* It may stand under either name now: the next start opens it anew. */
@@ -292,7 +303,7 @@ static enum weir_code publish_identity(struct wr_recovery *recovery, struct weir
     forget_records(recovery);
   recovery->identity = next;
   recovery->has_identity = true;
-  recovery->fresh = recovery->accept_duplicates = recovery->accept_loss = false;
+  recovery->fresh_begun = recovery->fresh;
   memcpy(recovery->store->incarnation, next.incarnation, WR_INCARNATION_BYTES);
   recovery->store->start_number = next.start_number;
   atomic_store(&recovery->store->next_file_serial, 0);
@@ -323,6 +334,8 @@ enum weir_code wr_recovery_claim(struct wr_recovery *recovery, struct weir_error
     struct wr_recovery_sink *sink = &recovery->sinks[i];
     WR_TRY(sink->target->vtable->claim(sink->target, &sink->seen, sink->marker_checkpoint_id, error));
   }
+  /* Only now: a claim that failed is made again, and its target still holds what was asked to be passed over. */
+  recovery->fresh = recovery->fresh_begun = recovery->accept_duplicates = recovery->accept_loss = false;
   return WEIR_OK;
 }
 

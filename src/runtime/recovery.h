@@ -7,8 +7,8 @@
  *          begins, the new incarnation), publishes R again so that it is durable beyond doubt, cleans up, and claims every
  *          target. From here on an older start can neither commit nor publish.
  *
- * Both run again at every restart within the process. What is asked for once (fresh, accept_*) counts for the first
- * claim only. The struct is touched by one call at a time and by the master in between.
+ * Both run again at every restart within the process. What is asked for once (fresh, accept_*) counts until the first
+ * claim of all targets has succeeded. The struct is touched by one call at a time and by the master in between.
  */
 #ifndef WR_RUNTIME_RECOVERY_H
 #define WR_RUNTIME_RECOVERY_H
@@ -35,6 +35,7 @@ struct wr_recovery {
   const char *job_name;
   uint32_t max_parallelism;       /* asked for; 0: any */
   bool fresh, accept_duplicates, accept_loss, allow_non_restored; /* the first three are cleared by claim */
+  bool fresh_begun;               /* `fresh`: the new incarnation is durable, but not every target is claimed for it yet */
   bool bounded;
 
   /* found */
