@@ -50,6 +50,9 @@ static void begin_teardown(struct wr_job *job) {
 
 void wr_job_fail(struct wr_job *job, const struct weir_error *error) {
   bool transient = weir_code_is_transient(error->code) && !atomic_load(&job->cancel_requested);
+  uint64_t now_ns = job->seams->clock->monotonic_ns(job->seams->clock);
+  if (job->healthy_since_ns != 0 && now_ns - job->healthy_since_ns > (uint64_t)HEALTHY_NS_TO_RESET * 3600 * 1000000000u)
+    job->delay_ms = job->options.restart_delay_initial_ms;
   if (transient && !atomic_load(&job->stop_requested)) {
     wr_job_log(job, WR_LOG_WARN, "%s; the job restarts in %" PRIu64 " ms", error->message, job->delay_ms);
     job->restart = true;
@@ -195,6 +198,12 @@ static enum weir_code step_last(struct wr_job *job, bool finished) {
 
 static enum weir_code stop_failed(struct wr_job *job) {
   uint64_t waiting = wr_job_waiting_epochs(job);
+  if (job->phase < WR_JOB_SETTLE)
+    return WR_FAIL(&job->error, WEIR_CHECKPOINT_FAILED,
+                   "the job was still starting (%s) %" PRIu64
+                   " ms after it was asked to stop; nothing is lost: the next start goes on from the last completed "
+                   "checkpoint",
+                   wr_job_phase_text(job->phase), job->options.stop_timeout_ms);
   if (job->phase != WR_JOB_SETTLE && wr_coordinator_final_completed(job->coordinator) == 0)
     return WR_FAIL(&job->error, WEIR_CHECKPOINT_FAILED,
                    "the last checkpoint could not be made within %" PRIu64 " ms (%" PRIu64
@@ -206,8 +215,8 @@ static enum weir_code stop_failed(struct wr_job *job) {
                  waiting, job->options.stop_timeout_ms);
 }
 
-/* A stop that was asked for: at once where nothing runs yet, by a last checkpoint where it does. A job that is about to
- * finish may do so, but has no more time than another. */
+/* A stop that was asked for: at once while the job waits to restart, else by a last checkpoint, as soon as it runs (what
+ * was restored is committed first). A job that is about to finish may do so, but has no more time than another. */
 static enum weir_code check_stop(struct wr_job *job, uint64_t now_ns, uint64_t *wake_at_ns) {
   if (!atomic_load(&job->stop_requested)) return WEIR_OK;
   if (job->stop_since_ns == 0) job->stop_since_ns = now_ns;
@@ -226,11 +235,15 @@ static enum weir_code check_stop(struct wr_job *job, uint64_t now_ns, uint64_t *
     wr_coordinator_request(job->coordinator, WR_CHECKPOINT_FINAL);
     wr_job_enter(job, WR_JOB_STOP);
     break;
+  case WR_JOB_OPEN:
+  case WR_JOB_CLAIM:
+  case WR_JOB_DEPLOY:
   case WR_JOB_SETTLE:
   case WR_JOB_FINISH:
   case WR_JOB_STOP:
     break;
-  default:
+  case WR_JOB_TEARDOWN:
+  case WR_JOB_OVER:
     return WEIR_OK;
   }
   uint64_t deadline_ns = job->stop_since_ns + job->options.stop_timeout_ms * 1000000u;
@@ -248,13 +261,11 @@ static void after_teardown(struct wr_job *job, uint64_t now_ns) {
     return;
   }
   job->status.restarts++;
-  if (job->healthy_since_ns != 0 && now_ns - job->healthy_since_ns > (uint64_t)HEALTHY_NS_TO_RESET * 3600 * 1000000000u)
-    job->delay_ms = job->options.restart_delay_initial_ms;
   uint64_t jitter = 0;
   job->seams->entropy->fill(job->seams->entropy, &jitter, sizeof jitter);
   uint64_t spread_ms = job->delay_ms / 10 + 1;
   job->delay_until_ns = now_ns + (job->delay_ms + jitter % spread_ms) * 1000000u;
-  job->delay_ms = job->delay_ms + job->delay_ms / 2;
+  job->delay_ms += (job->delay_ms + 1) / 2;
   if (job->delay_ms > job->options.restart_delay_max_ms) job->delay_ms = job->options.restart_delay_max_ms;
   job->healthy_since_ns = 0;
   job->open_since_ns = now_ns;

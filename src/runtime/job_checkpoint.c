@@ -9,6 +9,8 @@
 
 #include <inttypes.h>
 
+static const uint64_t RETRY_NS = 1000000000; /* where there is no interval */
+
 /* ---- what is pending ---- */
 
 static struct wr_pending_checkpoint *find_pending(struct wr_job *job, uint64_t id) {
@@ -241,8 +243,19 @@ static enum weir_code begin_clean_up(struct wr_job *job) {
   return WEIR_OK;
 }
 
+/* The metadata could not be written: what only this checkpoint's snapshots wrote may go. */
+static void discard_metadata(struct wr_job *job) {
+  for (uint32_t o = 0; o < job->metadata.operator_count; o++) {
+    const struct wr_operator_state *state = &job->metadata.operators[o];
+    for (uint32_t i = 0; i < state->subtask_count; i++)
+      if (state->subtasks[i].keyed_count != 0)
+        drop_file(job, &state->subtasks[i].keyed[state->subtasks[i].keyed_count - 1]);
+  }
+}
+
 static void finish_publish(struct wr_job *job, uint64_t now_ns) {
   uint64_t id = job->metadata.checkpoint_id;
+  if (job->folder_outcome == WR_PUBLISH_FAILED) discard_metadata(job);
   wr_metadata_deinit(job->memory, &job->metadata);
   job->metadata = (struct wr_metadata){0};
   if (job->folder_outcome != WR_PUBLISH_DURABLE)
@@ -331,6 +344,7 @@ static enum weir_code trigger(struct wr_job *job, const struct wr_coordinator_ac
   *pending = (struct wr_pending_checkpoint){
       .id = action->id, .time_ms = job->seams->clock->wall_ms(job->seams->clock), .triggered_ns = now_ns};
   if (job->needs_first_checkpoint && job->first_checkpoint_id == 0) job->first_checkpoint_id = action->id;
+  job->first_due_ns = 0;
   /* Before any task can see the barrier: a sink that has stopped reading must read on when one is on its way. */
   atomic_store_explicit(&job->triggered_id, action->id, memory_order_release);
   WR_TRY(wr_attempt_post_all(&job->attempt, true, WR_TASK_TRIGGER, action->id, &job->error));
@@ -363,13 +377,18 @@ static void subsume(struct wr_job *job, uint64_t id) {
   job->clean_up_due = true;
 }
 
-static enum weir_code abort_checkpoint(struct wr_job *job, const struct wr_coordinator_action *action) {
+static uint64_t retry_ns(const struct wr_job *job) {
+  return job->options.checkpoint_interval_ms != 0 ? job->options.checkpoint_interval_ms * 1000000u : RETRY_NS;
+}
+
+static enum weir_code abort_checkpoint(struct wr_job *job, const struct wr_coordinator_action *action,
+                                       uint64_t now_ns) {
   job->status.checkpoints_failed++;
   if (job->publish_id == action->id) job->publish_id = 0;
   end_pending(job, action->id, true);
   if (job->first_checkpoint_id == action->id) {
     job->first_checkpoint_id = 0;
-    wr_coordinator_request(job->coordinator, WR_CHECKPOINT_REQUESTED);
+    job->first_due_ns = now_ns + retry_ns(job); /* not at once: what failed may fail for long */
   }
   wr_job_log(job, WR_LOG_WARN, "checkpoint %" PRIu64 " failed: %s; the job goes on", action->id,
              wr_abort_reason_text(action->abort_reason));
@@ -389,7 +408,7 @@ static enum weir_code carry_out(struct wr_job *job, const struct wr_coordinator_
     subsume(job, action->id);
     return WEIR_OK;
   case WR_COORDINATOR_ABORT:
-    return abort_checkpoint(job, action);
+    return abort_checkpoint(job, action, now_ns);
   case WR_COORDINATOR_RESERVE_IDS:
     job->reserve_to = action->id;
     return WEIR_OK;
@@ -413,6 +432,10 @@ enum weir_code wr_job_step_checkpoints(struct wr_job *job, uint64_t now_ns, uint
   wr_coordinator_set_backlog(job->coordinator, backlog);
   if (atomic_exchange_explicit(&job->checkpoint_requested, false, memory_order_relaxed))
     wr_coordinator_request(job->coordinator, WR_CHECKPOINT_REQUESTED);
+  if (job->first_due_ns != 0 && now_ns >= job->first_due_ns) {
+    job->first_due_ns = 0;
+    wr_coordinator_request(job->coordinator, WR_CHECKPOINT_REQUESTED);
+  }
   wr_coordinator_tick(job->coordinator, now_ns);
   struct wr_coordinator_action action;
   while (wr_coordinator_next_action(job->coordinator, &action)) {
@@ -420,6 +443,7 @@ enum weir_code wr_job_step_checkpoints(struct wr_job *job, uint64_t now_ns, uint
     WR_TRY(carry_out(job, &action, now_ns));
   }
   uint64_t due_ns = wr_coordinator_wake_at(job->coordinator);
+  if (job->first_due_ns != 0 && job->first_due_ns < due_ns) due_ns = job->first_due_ns;
   if (due_ns < *wake_at_ns) *wake_at_ns = due_ns;
   return WEIR_OK;
 }

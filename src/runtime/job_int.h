@@ -53,7 +53,6 @@ struct wr_job {
   uint64_t delay_ms;            /* the next restart's */
   uint64_t delay_until_ns;
   uint64_t healthy_since_ns;    /* RUN reached; 0: not */
-  bool stopping;                /* STOP_READING was sent, FINAL was asked for */
 
   struct wr_store store;
   struct wr_recovery recovery;
@@ -75,6 +74,7 @@ struct wr_job {
   bool cancel_sent;
   bool needs_first_checkpoint;  /* before the first record */
   uint64_t first_checkpoint_id; /* its id once triggered; 0: not yet */
+  uint64_t first_due_ns;        /* it failed and is taken again then; 0: it did not */
   bool reading;                 /* READ was sent */
   uint64_t open_since_ns;
 

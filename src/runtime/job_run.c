@@ -262,7 +262,8 @@ void wr_job_free_attempt(struct wr_job *job) {
   wr_job_drop_checkpoints(job);
   free_sink_tables(job);
   job->deployed_count = job->settled_count = job->ended_count = job->committer_count = 0;
-  job->cancel_sent = job->reading = job->stopping = false;
+  job->cancel_sent = job->reading = false;
+  job->first_due_ns = 0;
 }
 
 /* Sums over the tasks; the master's own fields are kept as they go. */
