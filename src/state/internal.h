@@ -174,6 +174,7 @@ struct snapshot {
   uint32_t next_table;
   struct drop_record *next_drop;
   uint64_t rows_written, deletions_written, drops_written, frozen_rows;
+  uint32_t fetched_end; /* saved rows of the pages before it were fetched in this slice */
   struct wr_bytes out;
   struct saved_row *saved[PAGE_SLOTS_MAX]; /* of the page being written, by slot */
   uint16_t row_slots[PAGE_SLOTS_MAX];

@@ -1,13 +1,17 @@
 /* state/prepare.c: access to rows by batch: find, insert, mark, and hand out pointers. The task's thread.
  *
  * A prepare runs over its keys in passes, so that the memory of many rows is fetched at once: hash and fetch the index
- * slot; find the first row with the tag and fetch it; compare keys. Then WRITE inserts what is missing, marks every row
- * (which copies what a running snapshot needs), and only then makes pointers. When memory ends in between, the rows
- * inserted so far are taken out again; marks that were set stay and only make the next delta a little larger.
+ * slot; find the first row with the tag and fetch its page, then itself; compare keys; and, for a WRITE, mark the rows
+ * (which copies what a running snapshot needs). Then WRITE inserts what is missing (and marks it), and only then makes
+ * pointers. When memory ends in between, the rows inserted so far are taken out again; marks that were set stay and only
+ * make the next delta a little larger.
  */
 #include "state/internal.h"
 
-enum { LOOKUP_ROWS = 128 }; /* rows whose memory is fetched at once */
+enum {
+  LOOKUP_ROWS = 128, /* rows whose memory is fetched at once */
+  FAR_PAGES = 512,   /* a table of so many pages keeps even its pages and marks out of the caches */
+};
 
 /* The keys of one prepare, in either form. */
 struct key_list {
@@ -79,23 +83,46 @@ static uint32_t first_with_tag(const struct index *index, uint32_t tag) {
   return slots[place].row_id;
 }
 
-static void find_block(struct wr_table *table, const struct key_list *list, uint32_t first, uint32_t end) {
+/* What a WRITE will look at: the page itself and the word with the row's mark. */
+static void fetch_page(const struct wr_table *table, uint32_t row_id) {
+  uint32_t page_number = row_id >> table->state->page_shift, slot = row_id & (table->state->page_slots - 1);
+  __builtin_prefetch(page_of(table, page_number));
+  __builtin_prefetch(page_marks(table, page_number, table->backend->set) + slot / 64, 1);
+}
+
+/* The row; and its header, which is copied with it while a snapshot is being written. */
+static void fetch_row(const struct wr_table *table, uint32_t row_id) {
+  __builtin_prefetch(row_of(table, row_id), 1);
+  if (table->snapshot_needs) __builtin_prefetch(header_of(table, row_id));
+}
+
+/* `mark`: marks the rows that are there; false without memory for what a snapshot still needs of them. */
+static bool find_block(struct wr_table *table, const struct key_list *list, uint32_t first, uint32_t end, bool mark) {
   const struct index *index = &table->index;
   const uint32_t *tags = table->backend->tags;
   uint32_t *ids = table->row_ids;
+  bool is_far = table->page_count >= FAR_PAGES;
   for (uint32_t i = first; i < end; i++)
     __builtin_prefetch(&index_segment_of(index, tags[i])->slots[tags[i] & index->slot_mask]);
   for (uint32_t i = first; i < end; i++) {
     ids[i] = first_with_tag(index, tags[i]);
-    if (ids[i] != NO_ROW) __builtin_prefetch(row_of(table, ids[i]), 1);
+    if (ids[i] == NO_ROW) continue;
+    if (is_far) fetch_page(table, ids[i]);
+    else __builtin_prefetch(row_of(table, ids[i]), 1);
   }
+  for (uint32_t i = first; i < end && is_far; i++)
+    if (ids[i] != NO_ROW) fetch_row(table, ids[i]);
   for (uint32_t i = first; i < end; i++)
     if (ids[i] != NO_ROW && !row_matches(table, ids[i], list, i)) ids[i] = find_one(table, tags[i], list, i);
+  if (!mark) return true;
+  for (uint32_t i = first; i < end; i++)
+    if (ids[i] != NO_ROW && !wr_table_mark(table, ids[i])) return false;
+  return true;
 }
 
-/* Fills tags and row ids (NO_ROW: missing); returns how many are missing. */
-static uint32_t find_all(struct wr_table *table, const struct key_list *list, uint32_t n) {
-  uint32_t *tags = table->backend->tags, missing = 0;
+/* Fills tags and row ids (NO_ROW: missing), and marks what is there when it will be written; false without memory. */
+static bool find_all(struct wr_table *table, const struct key_list *list, uint32_t n, enum wr_access access) {
+  uint32_t *tags = table->backend->tags;
   if (list->bigints != NULL) {
     for (uint32_t i = 0; i < n; i++)
       tags[i] = tag_of_bigint(table, list->bigints[i]);
@@ -105,13 +132,13 @@ static uint32_t find_all(struct wr_table *table, const struct key_list *list, ui
   }
   if (table->index.directory == NULL) {
     memset(table->row_ids, 0xff, n * sizeof *table->row_ids);
-    return n;
+    return true;
   }
-  for (uint32_t first = 0; first < n; first += LOOKUP_ROWS)
-    find_block(table, list, first, n - first < LOOKUP_ROWS ? n : first + LOOKUP_ROWS);
-  for (uint32_t i = 0; i < n; i++)
-    missing += table->row_ids[i] == NO_ROW;
-  return missing;
+  for (uint32_t first = 0; first < n; first += LOOKUP_ROWS) {
+    uint32_t end = n - first < LOOKUP_ROWS ? n : first + LOOKUP_ROWS;
+    if (!find_block(table, list, first, end, access == WR_ACCESS_WRITE)) return false;
+  }
+  return true;
 }
 
 /* ---- inserting ---- */
@@ -188,15 +215,6 @@ static bool insert_missing(struct wr_table *table, const struct key_list *list, 
   return true;
 }
 
-static bool mark_all(struct wr_table *table, uint32_t n) {
-  for (uint32_t i = 0; i < n; i++) {
-    if (wr_table_mark(table, table->row_ids[i])) continue;
-    take_out_new(table, n);
-    return false;
-  }
-  return true;
-}
-
 /* ---- results ---- */
 
 static bool reserve_results(struct wr_table *table, uint32_t n) {
@@ -231,11 +249,8 @@ static enum wr_prepare prepare(struct wr_table *table, const struct key_list *li
   table->write_epoch = access == WR_ACCESS_WRITE ? table->backend->epoch : 0;
   if (!reserve_results(table, n)) goto no_memory;
   memset(table->row_is_new, 0, n);
-  uint32_t missing = find_all(table, list, n);
-  if (access == WR_ACCESS_WRITE) {
-    if (missing != 0 && !insert_missing(table, list, n)) goto no_memory;
-    if (!mark_all(table, n)) goto no_memory;
-  }
+  if (!find_all(table, list, n, access)) goto no_memory;
+  if (access == WR_ACCESS_WRITE && !insert_missing(table, list, n)) goto no_memory;
   make_pointers(table, n);
   table->result_count = n;
   return WR_PREPARE_READY;

@@ -12,6 +12,7 @@ enum phase { PHASE_HEADER, PHASE_DROPS, PHASE_TABLES, PHASE_END };
 enum {
   CHANGED_ROW_COST = 64, /* bytes of budget: a changed row lies anywhere and has to be fetched */
   PAGE_COST = 32,
+  FETCHED_PAGES = 8,
 };
 
 /* ---- freeze ---- */
@@ -292,6 +293,23 @@ static void place_saved(struct snapshot *snapshot, const struct page *page, bool
     snapshot->saved[saved->slot] = set ? saved : NULL;
 }
 
+/* Fetches the saved rows of the pages from `page_number` on, one step along each page's list at a time: they lie
+ * anywhere, and to wait for each alone would take longer than all else. */
+static void fetch_saved(struct snapshot *snapshot, const struct page_group *group, uint32_t page_number) {
+  const struct saved_row *rows[FETCHED_PAGES];
+  uint32_t count = 0, first = page_number & (GROUP_PAGES - 1);
+  uint32_t end = first + FETCHED_PAGES < GROUP_PAGES ? first + FETCHED_PAGES : GROUP_PAGES;
+  for (uint32_t i = first; i < end; i++)
+    if (group->pages[i].saved_serial == snapshot->serial) __builtin_prefetch(rows[count++] = group->pages[i].saved);
+  while (count != 0)
+    for (uint32_t i = 0; i < count;) {
+      rows[i] = rows[i]->next;
+      if (rows[i] != NULL) __builtin_prefetch(rows[i++]);
+      else rows[i] = rows[--count];
+    }
+  snapshot->fetched_end = page_number - first + end;
+}
+
 /* Writes what it can of the page that the table's cursor is in; returns the cost. */
 static size_t write_page(struct wr_table *table, struct wr_bytes *out, size_t budget) {
   struct wr_backend *backend = table->backend;
@@ -300,6 +318,7 @@ static size_t write_page(struct wr_table *table, struct wr_bytes *out, size_t bu
   uint64_t next_page = (uint64_t)(page_number + 1) << shift;
   const struct page_group *group = table->groups[page_number >> GROUP_PAGES_SHIFT];
   const struct page *page = group == NULL ? NULL : page_of(table, page_number);
+  if (group != NULL && page_number >= snapshot->fetched_end) fetch_saved(snapshot, group, page_number);
   bool is_wanted = page != NULL && page->data != NULL;
   if (is_wanted && !snapshot->is_base)
     is_wanted = page->marks_tag[1 - backend->set] == backend->set_tag[1 - backend->set];
@@ -332,6 +351,7 @@ static size_t write_tables(struct wr_backend *backend, size_t budget) {
   size_t cost = 0;
   while (snapshot->next_table < snapshot->table_count && cost < budget) {
     struct wr_table *table = snapshot->tables[snapshot->next_table];
+    snapshot->fetched_end = 0; /* between two slices the caches are used for other things */
     if (table->cursor == 0) put_table(out, RECORD_TABLE, table->state->number, table->name_space, table->generation);
     uint64_t end = (uint64_t)table->frozen_pages << table->state->page_shift;
     while (table->cursor < end && cost < budget)
