@@ -12,7 +12,7 @@
 
 #include "base/limits.h"
 
-enum { SLICE_BYTES = 128 * 1024 };
+enum { SLICE_BYTES = 512 * 1024 };
 
 void wr_task_begin_barrier(struct wr_task *task, uint64_t id) {
   WR_ASSERT(task->barrier_stage == WR_BARRIER_NONE);
