@@ -40,8 +40,10 @@ static enum weir_code send_plain(struct wr_task *task, enum wr_task_event_kind k
   return WEIR_OK;
 }
 
+/* A task that was cancelled fails no more: nobody would ever cancel it again. */
 static void fail(struct wr_task *task) {
   WR_ASSERT(task->error.code != WEIR_OK);
+  if (task->state == WR_TASK_STOPPING) return;
   task->state = WR_TASK_FAILED;
   task->failed_event.kind = WR_EVENT_FAILED;
   task->failed_event.error = task->error;
@@ -301,10 +303,13 @@ static bool drain_outputs(struct wr_task *task, bool *out_moved) {
   return empty;
 }
 
-/* Sinks, committers and timers look after themselves. */
+/* Sinks, committers and timers look after themselves. Not those that have flushed for the barrier at hand: what they took
+ * up or sent now would be in no snapshot. */
 static enum wr_step poll_operators(struct wr_task *task, uint64_t *wake_at_ns) {
   enum wr_step result = WR_STEP_NOTHING;
-  for (uint32_t i = task->has_gate ? 0 : 1; i < task->link_count; i++) {
+  uint32_t first = task->has_gate ? 0 : 1;
+  if (task->barrier_stage == WR_BARRIER_FLUSH && task->barrier_link > first) first = task->barrier_link;
+  for (uint32_t i = first; i < task->link_count; i++) {
     struct wr_link *link = &task->links[i];
     if (link->op->vtable->poll == NULL) continue;
     enum wr_result polled = link->op->vtable->poll(link->op, wake_at_ns);
@@ -366,8 +371,11 @@ static enum wr_step input_step(struct wr_task *task, uint64_t now_ns, uint64_t *
     enum wr_step step = task->barrier_stage != WR_BARRIER_NONE ? wr_task_barrier_step(task, wake_at_ns)
                                                                : wr_chain_run(task, wake_at_ns);
     if (step == WR_STEP_NOTHING) step = task->has_gate ? read_gate(task) : poll_source(task, wake_at_ns);
-    if (step == WR_STEP_FAILED || step == WR_STEP_BLOCKED) return result == WR_STEP_PROGRESS && step == WR_STEP_BLOCKED
-                                                                      ? WR_STEP_PROGRESS : step;
+    if (step == WR_STEP_BLOCKED) {
+      if (flush_partial(task, false, now_ns, wake_at_ns) == WR_STEP_FAILED) return WR_STEP_FAILED;
+      return result == WR_STEP_PROGRESS ? WR_STEP_PROGRESS : WR_STEP_BLOCKED;
+    }
+    if (step == WR_STEP_FAILED) return step;
     if (step == WR_STEP_NOTHING) {
       step = flush_partial(task, true, now_ns, wake_at_ns);
       if (step == WR_STEP_NOTHING) return result;
@@ -449,7 +457,7 @@ static enum wr_progress task_step(struct wr_steppable *steppable, uint64_t now_n
   struct wr_task *task = (struct wr_task *)steppable;
   begin_step(task, now_ns);
   enum wr_step messages = wr_task_handle_messages(task);
-  if (messages == WR_STEP_FAILED && task->state != WR_TASK_STOPPING) {
+  if (messages == WR_STEP_FAILED) {
     fail(task);
     return WR_PROGRESS_MADE;
   }
