@@ -1,0 +1,153 @@
+/* What a start may do before it is sure: the starts that are refused leave every byte of folder and target as it is. */
+#include "runtime/test_small_job.h"
+
+static const char FOLDER[] = "/state/small";
+
+/* A digest of the names and bytes in the folder, whatever their order; LOCK holds nothing. */
+static uint64_t folder_digest(struct small_job *small) {
+  struct wr_name_list names = sim_disk_list(small->world, FOLDER);
+  uint64_t sum = names.count;
+  for (size_t i = 0; i < names.count; i++) {
+    char path[256];
+    size_t length = 0;
+    snprintf(path, sizeof path, "%s/%s", FOLDER, names.names[i]);
+    uint8_t *data = sim_disk_read(small->world, path, &length);
+    uint64_t hash = 14695981039346656037u;
+    for (const char *c = names.names[i]; *c != 0; c++)
+      hash = (hash ^ (uint8_t)*c) * 1099511628211u;
+    for (size_t k = 0; k < length; k++)
+      hash = (hash ^ data[k]) * 1099511628211u;
+    sum += hash;
+    free(data);
+  }
+  sim_disk_list_free(&names);
+  return sum;
+}
+
+/* A job that has run for a while, was killed, and has committed something. */
+static void begin(struct small_job *small) {
+  small_init(small, test_seed(), UINT64_MAX);
+  small_start(small, 1);
+  CHECK(small_reach(small, WR_JOB_RUN));
+  small_run_ms(small, 200);
+  CHECK(small->marker.checkpoint_id > 0);
+  small_kill(small);
+}
+
+/* The next start ends by `code`, and nothing has changed. */
+static void is_refused(struct small_job *small, enum weir_code code) {
+  struct weir_error error = {.code = WEIR_OK};
+  uint64_t digest = folder_digest(small);
+  struct wr_marker marker = small->marker;
+  uint64_t rows = small->rows;
+  small_start(small, 2);
+  enum weir_code got = small_end(small, NULL, &error);
+  if (got != code) TEST_FAIL("%d, expected %d: %s", (int)got, (int)code, error.message);
+  CHECK(folder_digest(small) == digest);
+  CHECK(memcmp(&marker, &small->marker, sizeof marker) == 0 && small->rows == rows);
+}
+
+static void goes_on(struct small_job *small) {
+  struct weir_error error;
+  small_start(small, 3);
+  if (!small_reach(small, WR_JOB_RUN)) {
+    enum weir_code code = small_end(small, NULL, &error);
+    TEST_FAIL("%d: %s", (int)code, error.message);
+  }
+  small_run_ms(small, 100);
+  wr_job_stop(small->job);
+  CHECK_INT(small_end(small, NULL, &error), WEIR_OK);
+}
+
+/* Damages the newest `count` checkpoints. */
+static void damage(struct small_job *small, int count) {
+  for (int i = 0; i < count; i++) {
+    struct wr_name_list names = sim_disk_list(small->world, FOLDER);
+    char path[256] = "";
+    uint64_t newest = 0;
+    for (size_t k = 0; k < names.count; k++) {
+      uint64_t id;
+      if (!wr_checkpoint_name_parse(names.names[k], &id) || id <= newest) continue;
+      char candidate[256];
+      snprintf(candidate, sizeof candidate, "%s/%s", FOLDER, names.names[k]);
+      if (sim_disk_size(small->world, candidate) == 7) continue; /* damaged before */
+      newest = id;
+      memcpy(path, candidate, sizeof path);
+    }
+    sim_disk_list_free(&names);
+    CHECK(path[0] != 0);
+    sim_disk_cut(small->world, path, 7);
+  }
+}
+
+TEST(a_target_that_is_ahead_or_has_lost_data) {
+  struct small_job small;
+  begin(&small);
+  CHECK_PASSED();
+  struct wr_marker marker = small.marker;
+  small.marker.checkpoint_id += 1000; /* newer output than any checkpoint knows */
+  is_refused(&small, WEIR_REFUSED);
+  small.marker = (struct wr_marker){.present = false};
+  is_refused(&small, WEIR_REFUSED);
+  small.marker = marker;
+  small.marker.checkpoint_id = 0;
+  is_refused(&small, WEIR_REFUSED);
+  small.marker = marker;
+  small.marker.start_number += 100; /* a copy of the folder ran elsewhere */
+  is_refused(&small, WEIR_FENCED);
+  small.marker = marker;
+  small.marker.incarnation[0] ^= 1;
+  is_refused(&small, WEIR_REFUSED);
+  small.marker = marker;
+  CHECK_PASSED();
+  goes_on(&small);
+  small_deinit(&small);
+}
+
+TEST(another_job_and_other_options) {
+  struct small_job small;
+  begin(&small);
+  CHECK_PASSED();
+  small.options.name = "other";
+  is_refused(&small, WEIR_FOREIGN);
+  small.options.name = "small";
+  small.options.max_parallelism = 64;
+  is_refused(&small, WEIR_INVALID);
+  small.options.max_parallelism = 0;
+  CHECK_PASSED();
+  goes_on(&small);
+  small_deinit(&small);
+}
+
+TEST(damaged_checkpoints) {
+  struct small_job small;
+  begin(&small);
+  CHECK_PASSED();
+  damage(&small, 1); /* the one before it is whole, but its output is out */
+  is_refused(&small, WEIR_REFUSED);
+  damage(&small, 1);
+  is_refused(&small, WEIR_CORRUPT);
+  CHECK_PASSED();
+  small.options.fresh = true;
+  goes_on(&small);
+  small_deinit(&small);
+}
+
+TEST(an_older_identity_than_the_checkpoints) {
+  struct small_job small;
+  begin(&small);
+  CHECK(sim_disk_copy(small.world, "/state/small/JOB", "/state/JOB"));
+  for (int life = 0; life < 2; life++) {
+    small_start(&small, 5);
+    CHECK(small_reach(&small, WR_JOB_RUN));
+    small_run_ms(&small, 100);
+    small_kill(&small);
+  }
+  sim_disk_remove(small.world, "/state/small/JOB");
+  CHECK(sim_disk_rename(small.world, "/state/JOB", "/state/small/JOB"));
+  is_refused(&small, WEIR_CORRUPT);
+  small_deinit(&small);
+}
+
+TEST_MAIN(TEST_CASE(a_target_that_is_ahead_or_has_lost_data), TEST_CASE(another_job_and_other_options),
+          TEST_CASE(damaged_checkpoints), TEST_CASE(an_older_identity_than_the_checkpoints))
