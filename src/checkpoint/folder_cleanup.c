@@ -4,8 +4,8 @@
  * removed, for then nobody knows what it names. Then superfluous chk-N go and the folder is synced, so that no chk-N
  * can come back after a power cut when its files are gone; then the data files that nobody names. Of the files of the
  * present start these are the ones that a chk-N named which goes now: a file that no completed checkpoint has named yet
- * may be in use, but one that has been named and is no more is needed by nobody (what a later checkpoint still stands on,
- * or a committer still has to commit, is in the newest completed one). One publish or
+ * may be in use, but one that has been named and is no more is needed by nobody (what a later checkpoint still stands
+ * on, or a committer still has to commit, is in the newest completed one). One publish or
  * clean-up at a time; inside a call.
  */
 #include "checkpoint/folder_internal.h"

@@ -28,7 +28,7 @@ struct wr_subtask_state {
 struct wr_operator_state {
   char uid[WR_UID_BYTES_MAX + 1];
   uint32_t parallelism;
-  uint32_t ended_inputs; /* bit i: end_input(i) had run before the barrier, in all subtasks; a source: its splits ended */
+  uint32_t ended_inputs; /* bit i: end_input(i) had run in all subtasks; a source: bit 0, its splits have ended */
   struct wr_subtask_state *subtasks;
   uint32_t subtask_count;
 };

@@ -310,7 +310,8 @@ TEST(clean_up) {
   cleanup = (struct wr_folder_cleanup){.retained = last, .retained_count = 1, .present_start = 7};
   CHECK_INT(wr_folder_clean_up(folder, &cleanup, &removed, &error), WEIR_OK);
   CHECK_INT(removed, 1 + 2);
-  CHECK(!has_file(&test, "d-7-6") && !has_file(&test, "d-7-7") && has_file(&test, "d-7-8") && has_file(&test, "d-7-90"));
+  CHECK(!has_file(&test, "d-7-6") && !has_file(&test, "d-7-7"));
+  CHECK(has_file(&test, "d-7-8") && has_file(&test, "d-7-90"));
   wr_folder_close(folder);
   CHECK_INT(test.memory.living_count, 0);
   test_files_deinit(&test);
