@@ -199,6 +199,8 @@ class History:
 
     def look(self):
         """Between two runs: the folder is sound, and the table never goes back."""
+        if "Sanitizer" in self.said():
+            return self.fail(self.said())
         if os.path.exists(os.path.join(self.state, "JOB")) and self.rng.random() < 0.4:
             self.counts["weir check"] += 1
             code, said = blackbox.run([blackbox.program("weir"), "check", self.state])

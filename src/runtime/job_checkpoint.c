@@ -8,6 +8,7 @@
 #include "base/limits.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 static const uint64_t RETRY_NS = 1000000000; /* where there is no interval */
 
@@ -113,9 +114,11 @@ enum weir_code wr_job_handle_event(struct wr_job *job, struct wr_task_event *eve
   case WR_EVENT_ACK:
     return handle_ack(job, event, now_ns);
   case WR_EVENT_DECLINE:
-    if (event->error.code != WEIR_OK)
-      wr_job_log(job, WR_LOG_WARN, "checkpoint %" PRIu64 ": %s: %s", event->id,
-                 wr_task_name(job->attempt.tasks[event->task]), event->error.message);
+    if (event->error.code != WEIR_OK) {
+      job->failure = event->error;
+      job->failure_id = event->id;
+      wr_error_prefix(&job->failure, "%s", wr_task_name(job->attempt.tasks[event->task]));
+    }
     wr_coordinator_decline(job->coordinator, event->attempt, event->id, event->task, event->reason, now_ns);
     return WEIR_OK;
   case WR_EVENT_FAILED:
@@ -258,10 +261,10 @@ static void finish_publish(struct wr_job *job, uint64_t now_ns) {
   if (job->folder_outcome == WR_PUBLISH_FAILED) discard_metadata(job);
   wr_metadata_deinit(job->memory, &job->metadata);
   job->metadata = (struct wr_metadata){0};
-  if (job->folder_outcome != WR_PUBLISH_DURABLE)
-    wr_job_log(job, WR_LOG_WARN, "checkpoint %" PRIu64 ": its metadata %s: %s", id,
-               job->folder_outcome == WR_PUBLISH_FAILED ? "could not be written" : "may or may not be durable",
-               job->folder_error.message);
+  if (job->folder_outcome != WR_PUBLISH_DURABLE) {
+    job->failure = job->folder_error;
+    job->failure_id = id;
+  }
   if (job->coordinator != NULL) wr_coordinator_published(job->coordinator, id, job->folder_outcome, now_ns);
 }
 
@@ -381,6 +384,17 @@ static uint64_t retry_ns(const struct wr_job *job) {
   return job->options.checkpoint_interval_ms != 0 ? job->options.checkpoint_interval_ms * 1000000u : RETRY_NS;
 }
 
+/* What was said of checkpoint `id` by who made it fail, in brackets; empty: nothing. */
+struct cause {
+  char text[WEIR_ERROR_MESSAGE_BYTES + 4];
+};
+
+static struct cause cause_of(const struct wr_job *job, uint64_t id) {
+  struct cause cause = {.text = ""};
+  if (job->failure_id == id) snprintf(cause.text, sizeof cause.text, " (%s)", job->failure.message);
+  return cause;
+}
+
 static enum weir_code abort_checkpoint(struct wr_job *job, const struct wr_coordinator_action *action,
                                        uint64_t now_ns) {
   job->status.checkpoints_failed++;
@@ -390,8 +404,8 @@ static enum weir_code abort_checkpoint(struct wr_job *job, const struct wr_coord
     job->first_checkpoint_id = 0;
     job->first_due_ns = now_ns + retry_ns(job); /* not at once: what failed may fail for long */
   }
-  wr_job_log(job, WR_LOG_WARN, "checkpoint %" PRIu64 " failed: %s; the job goes on", action->id,
-             wr_abort_reason_text(action->abort_reason));
+  wr_job_log(job, WR_LOG_WARN, "checkpoint %" PRIu64 " failed: %s%s; the job goes on", action->id,
+             wr_abort_reason_text(action->abort_reason), cause_of(job, action->id).text);
   return wr_attempt_post_all(&job->attempt, false, WR_TASK_ABORT, action->id, &job->error);
 }
 
@@ -414,11 +428,12 @@ static enum weir_code carry_out(struct wr_job *job, const struct wr_coordinator_
     return WEIR_OK;
   case WR_COORDINATOR_RESTART:
     return WR_FAIL(&job->error, WEIR_IO,
-                   "it is not known whether checkpoint %" PRIu64 " is durable; recovery decides by what is on disk",
-                   action->id);
+                   "it is not known whether checkpoint %" PRIu64 " is durable%s; recovery decides by what is on disk",
+                   action->id, cause_of(job, action->id).text);
   case WR_COORDINATOR_WARN_FAILING:
-    wr_job_log(job, WR_LOG_ERROR, "%u checkpoints in a row have failed, the last one by: %s",
-               wr_coordinator_failures_in_a_row(job->coordinator), wr_abort_reason_text(action->abort_reason));
+    wr_job_log(job, WR_LOG_ERROR, "%u checkpoints in a row have failed, the last one by: %s%s",
+               wr_coordinator_failures_in_a_row(job->coordinator), wr_abort_reason_text(action->abort_reason),
+               cause_of(job, action->id).text);
     return WEIR_OK;
   }
   return WEIR_OK;

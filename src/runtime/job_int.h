@@ -96,6 +96,8 @@ struct wr_job {
   struct wr_identity next_identity; /* RESERVE, END */
   enum wr_publish_outcome folder_outcome;
   struct weir_error folder_error;
+  struct weir_error failure;    /* what a task or the folder said of checkpoint `failure_id`; 0: nothing was said */
+  uint64_t failure_id;
   struct wr_folder_cleanup cleanup;
   uint64_t *cleanup_retained;
   struct wr_handle *cleanup_drop;
