@@ -22,9 +22,8 @@ test: ## all tests, under 40 minutes on 2 cores
 deep: ## the tests with large counts, for hours
 	@tools/test.sh deep
 
-bench: build ## runs every benchmark and prints its figures
-	@for program in $(wildcard bench/*.c); do \
-	  name=$$(basename "$$program" .c); echo "== $$name"; build/release/bench/$$name || exit 1; done
+bench: build ## runs every benchmark (some 5 minutes) and prints one table of figures
+	@python3 tools/bench.py build/release/bench
 
 format: ## lays out all code as .clang-format says
 	@tools/install.sh test

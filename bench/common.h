@@ -70,6 +70,13 @@ static inline void bench_print_machine(void) {
          system.release);
 }
 
+/* A benchmark that cannot go on, or has computed something wrong, ends. */
+static inline _Noreturn void bench_fail(const char *what) {
+  fflush(stdout);
+  fprintf(stderr, "%s\n", what);
+  exit(1);
+}
+
 static inline void bench_row(const char *name, double value, const char *unit) {
   printf("%s %.6g %s\n", name, value, unit);
   fflush(stdout);
