@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 enum {
@@ -99,6 +100,9 @@ static enum weir_code finish_deployment(struct wr_task *task) {
     task->error = task->restore_error;
     return task->restore_code;
   }
+  if (task->dropped_rows != 0)
+    wr_log_write(task->options.seams->log, WR_LOG_WARN, "%s: %" PRIu64 " rows of state that nobody takes were dropped",
+                 task->name, task->dropped_rows);
   for (uint32_t i = task->link_count; i-- > 0;) {
     struct wr_link *link = &task->links[i];
     const struct wr_operator_state *state =
