@@ -98,11 +98,16 @@ static enum sim_point_domain domain_of(const struct history *h) {
   return points[h->point.kind].domain;
 }
 
+/* Is the next ordered crash the one of `again`? */
+static bool is_again(const struct history *h) {
+  return domain_of(h) != SIM_DOMAIN_CRASH || h->first_crash_done;
+}
+
 static void order_crash(struct history *h) {
   uint64_t done = sim_disk_operations(h->run.world);
   if (h->crash_at <= done) return;
   bool before = h->point.kind == SIM_POINT_KILL_BEFORE || h->point.kind == SIM_POINT_POWER_BEFORE;
-  if (h->first_crash_done) before = before != ((h->point.again & 1) != 0); /* the second by turns */
+  if (is_again(h)) before = before != ((h->point.again & 1) != 0); /* by turns */
   sim_disk_crash_at(h->run.world, h->crash_at - done, before ? SIM_CRASH_BEFORE : SIM_CRASH_AFTER);
 }
 
@@ -122,6 +127,7 @@ static void order_fault(struct history *h) {
     sim_disk_fail_nth(
         h->run.world, h->point.n,
         h->point.kind == SIM_POINT_IO_ONCE || h->point.kind == SIM_POINT_IO_EVER ? WEIR_IO : WEIR_NO_SPACE, ever);
+    if (h->point.again != 0) h->crash_at = h->point.n + h->point.again;
     break;
   case SIM_DOMAIN_CRASH:
     h->crash_at = h->point.n;
@@ -253,13 +259,12 @@ static void kill_life(struct history *h, enum sim_kill kill) {
 
 /* The world stopped at the ordered operation. */
 static void crash(struct history *h) {
-  bool power = h->point.kind == SIM_POINT_POWER_BEFORE || h->point.kind == SIM_POINT_POWER_AFTER;
-  if (h->first_crash_done) {
-    power = power != ((h->point.again & 2) != 0);
-    h->report->reached_again = true;
-  }
+  bool again = is_again(h);
+  bool power = h->point.kind != SIM_POINT_KILL_BEFORE && h->point.kind != SIM_POINT_KILL_AFTER;
+  if (again) power = power != ((h->point.again & 2) != 0); /* by turns */
   h->crash_at = 0;
-  if (!h->first_crash_done && h->point.again != 0) h->crash_at = sim_disk_operations(h->run.world) + h->point.again;
+  if (!again && h->point.again != 0) h->crash_at = sim_disk_operations(h->run.world) + h->point.again;
+  h->report->reached_again = again;
   h->first_crash_done = h->report->reached = true;
   kill_life(h, power ? SIM_KILL_POWER : SIM_KILL_PROCESS);
 }

@@ -8,8 +8,7 @@
  *   AGAIN    started once more: says that it has finished, and touches nothing
  *
  * The point says what happens at the n-th allocation, file operation (SQLite's too) or allocation of SQLite's own: it
- * fails, or the world crashes there; with `again`, a second crash falls at the `again`-th file operation after the
- * first. A life that a fault has ended is started again at another parallelism with everything healthy, and the history
+ * fails, or the world crashes there; with `again`, a crash falls at the `again`-th file operation after it. A life that a fault has ended is started again at another parallelism with everything healthy, and the history
  * goes on. In the end all oracles of sim_run.h speak: the table and the dead-letter file are exact, nothing leaked in
  * any clean end, errors were such as the fault excuses, and no life failed that had no fault in it.
  *
@@ -52,12 +51,12 @@ struct sim_point {
   enum sim_job_kind job;
   enum sim_point_kind kind;
   uint64_t n;     /* from 1; 0: no fault at all */
-  uint64_t again; /* CRASH: the second crash, counted from the first; 0: none */
+  uint64_t again; /* of file operations: a crash, counted from the n-th; 0: none */
 };
 
 struct sim_fault_report {
   bool reached;       /* the n-th was there */
-  bool reached_again; /* and the second crash */
+  bool reached_again; /* and the crash after it */
   bool ended;         /* the fault ended the job */
   uint64_t faults[SIM_FAULT_COUNT];
   uint64_t operations_of[16]; /* file operations by enum sim_operation_kind */

@@ -38,13 +38,13 @@ struct arguments {
   bool trace, verbose;
 };
 
-/* One loop: a kind of point in the history of a job; with `twice`, a second crash follows the first. */
+/* One loop: a kind of point in the history of a job; with `step`, each is followed by a crash some operations later. */
 struct loop {
   char name[48];
   enum sim_job_kind job;
   enum sim_point_kind kind;
-  bool twice;
-  uint64_t stride, step; /* every so-many-th point; after it, every so-many-th operation */
+  uint64_t stride;      /* every so-many-th point */
+  uint64_t step, limit; /* behind it every so-many-th operation, up to the limit (0: to the end); 0: no crash */
 };
 
 /* Every so-many-th point, by share, for pv and for seen. */
@@ -56,8 +56,20 @@ static const uint64_t strides[SIM_POINT_COUNT][2][SHARE_COUNT] = {
     [SIM_POINT_KILL_BEFORE] = {{61, 1, 1}, {61, 1, 1}},    [SIM_POINT_KILL_AFTER] = {{61, 1, 1}, {61, 1, 1}},
     [SIM_POINT_POWER_BEFORE] = {{61, 1, 1}, {61, 1, 1}},   [SIM_POINT_POWER_AFTER] = {{61, 1, 1}, {61, 1, 1}},
 };
-static const uint64_t twice_strides[2][SHARE_COUNT] = {{397, 29, 5}, {397, 97, 5}};
-static const uint64_t twice_steps[SHARE_COUNT] = {97, 11, 5};
+
+/* The same for the loops with a crash behind each point: two crashes; an operation that fails, then a crash while what
+ * it has left behind is being set right. */
+static const struct {
+  enum sim_point_kind kind;
+  uint64_t strides[2][SHARE_COUNT], steps[SHARE_COUNT], limit;
+} pairs[] = {
+    {SIM_POINT_KILL_BEFORE, {{397, 37, 5}, {397, 97, 5}}, {97, 11, 5}, 0},
+    {SIM_POINT_KILL_AFTER, {{397, 37, 5}, {397, 97, 5}}, {97, 11, 5}, 0},
+    {SIM_POINT_POWER_BEFORE, {{397, 37, 5}, {397, 97, 5}}, {97, 11, 5}, 0},
+    {SIM_POINT_POWER_AFTER, {{397, 37, 5}, {397, 97, 5}}, {97, 11, 5}, 0},
+    {SIM_POINT_IO_ONCE, {{197, 1, 1}, {197, 1, 1}}, {41, 31, 3}, 150},
+};
+enum { PAIRS = sizeof pairs / sizeof pairs[0] };
 
 /* What a process tells its parent; in memory that they share. */
 struct share {
@@ -108,12 +120,13 @@ static void run_share(const struct arguments *arguments, const struct loop *loop
   while (share->failed < FAILURES_MAX) {
     struct sim_point point = {.job = loop->job, .kind = loop->kind, .n = share->next_n};
     share->next_n += loop->stride * arguments->processes;
-    if (!loop->twice) {
+    if (loop->step == 0) {
       if (!run_point(arguments, loop, point, share)) break;
       continue;
     }
     bool reached_again = true;
-    for (point.again = 1 + point.n % loop->step; reached_again && share->failed < FAILURES_MAX;
+    for (point.again = 1 + point.n % loop->step;
+         reached_again && share->failed < FAILURES_MAX && (loop->limit == 0 || point.again <= loop->limit);
          point.again += loop->step)
       reached_again = run_point(arguments, loop, point, share);
     if (share->last_n < point.n) break;
@@ -142,9 +155,9 @@ static pid_t start_share(const struct arguments *arguments, const struct loop *l
 }
 
 static void print_loop(const struct loop *loop, const struct share *sum, double seconds) {
-  printf("%-25s %5" PRIu64 " runs, %5" PRIu64 " hit their point (one in %" PRIu64 " of %" PRIu64, loop->name, sum->runs,
+  printf("%-28s %5" PRIu64 " runs, %5" PRIu64 " hit their point (one in %" PRIu64 " of %" PRIu64, loop->name, sum->runs,
          sum->reached, loop->stride, sum->last_n);
-  if (loop->twice) printf(", then one in %" PRIu64, loop->step);
+  if (loop->step != 0) printf(", then one in %" PRIu64, loop->step);
   printf("), %" PRIu64 " ended the job, %" PRIu64 " restarts, %" PRIu64 " failed, %.1f s\n", sum->ended, sum->restarts,
          sum->failed, seconds);
   fflush(stdout);
@@ -264,7 +277,7 @@ static void run_build_loop(struct share *total) {
     }
   }
   total->reached += points;
-  printf("%-25s %5" PRIu64 " runs hit their point\n", "graph memory", points);
+  printf("%-28s %5" PRIu64 " runs hit their point\n", "graph memory", points);
 }
 
 /* ---- the program ---- */
@@ -317,12 +330,12 @@ static size_t make_loops(const struct arguments *arguments, struct loop loops[LO
       loop->stride = strides[kind][job != SIM_JOB_PV][arguments->share];
       snprintf(loop->name, sizeof loop->name, "%s-%s", name, sim_point_text(loop->kind));
     }
-    for (int kind = SIM_POINT_KILL_BEFORE; kind <= SIM_POINT_POWER_AFTER; kind++) {
+    for (int i = 0; i < PAIRS; i++) {
       struct loop *loop = &loops[count++];
-      *loop = (struct loop){.job = (enum sim_job_kind)job, .kind = (enum sim_point_kind)kind, .twice = true};
-      loop->stride = twice_strides[job != SIM_JOB_PV][arguments->share];
-      loop->step = twice_steps[arguments->share];
-      snprintf(loop->name, sizeof loop->name, "%s-%s-twice", name, sim_point_text(loop->kind));
+      *loop = (struct loop){.job = (enum sim_job_kind)job, .kind = pairs[i].kind, .limit = pairs[i].limit};
+      loop->stride = pairs[i].strides[job != SIM_JOB_PV][arguments->share];
+      loop->step = pairs[i].steps[arguments->share];
+      snprintf(loop->name, sizeof loop->name, "%s-%s-then-crash", name, sim_point_text(loop->kind));
     }
   }
   return count;
