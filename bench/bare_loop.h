@@ -11,7 +11,7 @@
 #ifndef BENCH_BARE_LOOP_H
 #define BENCH_BARE_LOOP_H
 
-#include "common.h"
+#include "bench/common.h"
 #include "base/hash.h"
 #include "base/limits.h"
 #include "base/random.h"

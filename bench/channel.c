@@ -7,7 +7,7 @@
  *   channel_wake_p50, _p99  from a push to the step of a consumer that had parked, one item each millisecond
  *   threads_idle            CPU of two workers with one task that asks for a step every 5 ms, share of one core
  */
-#include "common.h"
+#include "bench/common.h"
 #include "base/limits.h"
 #include "os/posix_clock.h"
 #include "os/park.h"

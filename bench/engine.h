@@ -2,7 +2,7 @@
 #ifndef BENCH_ENGINE_H
 #define BENCH_ENGINE_H
 
-#include "common.h"
+#include "bench/common.h"
 #include "weir/weir.h"
 
 #include <signal.h>

@@ -7,7 +7,7 @@
  *
  * Rows give million records per CPU second of one thread, `_bytes` the same in GB/s of text.
  */
-#include "common.h"
+#include "bench/common.h"
 #include "base/random.h"
 #include "formats/json/json_decoder.h"
 #include "os/shims/simdjson_shim.h"

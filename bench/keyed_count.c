@@ -11,8 +11,8 @@
  *
  * Arguments choose kinds by a part of their names.
  */
-#include "bare_loop.h"
-#include "engine.h"
+#include "bench/bare_loop.h"
+#include "bench/engine.h"
 
 enum { WINDOWS = 2, BARE_RUNS = 2, CHECK_KEYS = 1000, CHECK_ROWS = 2000000 };
 static const double WINDOW_S = 2;
@@ -24,20 +24,16 @@ struct kind {
   uint64_t bare_batches;
 };
 static const struct kind kinds[] = {
-    {"bigint_1k", WEIR_TYPE_BIGINT, 1000, 12000},      {"bigint_100k", WEIR_TYPE_BIGINT, 100000, 12000},
-    {"bigint_10m", WEIR_TYPE_BIGINT, 10000000, 6000},  {"string_1k", WEIR_TYPE_STRING, 1000, 2500},
-    {"string_100k", WEIR_TYPE_STRING, 100000, 2500}, {"string_10m", WEIR_TYPE_STRING, 10000000, 2500}};
+    {"bigint_1k", WEIR_TYPE_BIGINT, 1000, 12000},     {"bigint_100k", WEIR_TYPE_BIGINT, 100000, 12000},
+    {"bigint_10m", WEIR_TYPE_BIGINT, 10000000, 6000}, {"string_1k", WEIR_TYPE_STRING, 1000, 2500},
+    {"string_100k", WEIR_TYPE_STRING, 100000, 2500},  {"string_10m", WEIR_TYPE_STRING, 10000000, 2500}};
 
 /* The generator's stream, counted. */
 static struct weir_stream *build_count(struct bench_job *job, enum weir_type type, uint64_t keys, uint64_t rows) {
   const struct weir_field fields[] = {{"key", type, false}};
   const struct weir_schema schema = {fields, 1};
-  const struct weir_generator_options generator = {.size = sizeof generator,
-                                                   .schema = &schema,
-                                                   .key_count = keys,
-                                                   .seed = 7,
-                                                   .row_count = rows,
-                                                   .split_count = 2};
+  const struct weir_generator_options generator = {
+      .size = sizeof generator, .schema = &schema, .key_count = keys, .seed = 7, .row_count = rows, .split_count = 2};
   struct weir_stream *stream = weir_generator_source(job->builder, "rows", &generator);
   return weir_count(weir_key_by(stream, "key"), "count", "n");
 }
@@ -57,8 +53,7 @@ static enum weir_code keep_counts(struct weir_operator *op, const struct weir_ba
 }
 
 static void check_counts(void) {
-  static const struct weir_operator_definition keep = {
-      .size = sizeof keep, .name = "keep", .process = keep_counts};
+  static const struct weir_operator_definition keep = {.size = sizeof keep, .name = "keep", .process = keep_counts};
   struct bench_job job;
   bench_job_new(&job, "check");
   bench_set(&job, "parallelism", "2");
@@ -92,7 +87,8 @@ static void run_job(const struct kind *kind, int parallelism, struct bench_runs 
   if (status.state_rows < kind->keys / 10 * 9) bench_fail("keys are missing");
   if (kind->type == WEIR_TYPE_BIGINT && kind->keys == 10000000 && parallelism == 2) {
     bench_row("count_bytes_per_key", (double)status.state_bytes / (double)status.state_rows, "bytes");
-    bench_row("count_resident_per_key", (bench_resident_bytes() - resident_before) / (double)status.state_rows, "bytes");
+    bench_row("count_resident_per_key", (bench_resident_bytes() - resident_before) / (double)status.state_rows,
+              "bytes");
   }
   bench_job_stop(&job);
 }

@@ -9,7 +9,7 @@
  *   pv_blackhole_p<n>     files -> count -> blackhole, exactly-once, a checkpoint every second, from start to end
  *   pv_sqlite_p2          the same into an SQLite table
  */
-#include "engine.h"
+#include "bench/engine.h"
 #include "base/random.h"
 #include "formats/json/json_decoder.h"
 #include "os/shims/simdjson_shim.h"

@@ -107,7 +107,8 @@ static struct totals run_processes(const struct arguments *arguments, struct sha
   for (uint64_t p = 0; p < arguments->processes; p++) {
     struct totals totals = {0};
     if (read(pipes[p][0], &totals, sizeof totals) != (ssize_t)sizeof totals) {
-      fprintf(stderr, "a process of the simulator crashed; its seeds: --seed %" PRIu64 " and every %" PRIu64 "th after\n",
+      fprintf(stderr,
+              "a process of the simulator crashed; its seeds: --seed %" PRIu64 " and every %" PRIu64 "th after\n",
               arguments->seed + p, arguments->processes);
       totals = (struct totals){.failed = 1};
     }
@@ -146,15 +147,24 @@ static bool parse(int argc, char **argv, struct arguments *out) {
   *out = (struct arguments){.seeds = 1, .processes = 1};
   for (int i = 1; i < argc; i++) {
     const char *value = i + 1 < argc ? argv[i + 1] : NULL;
-    if (strcmp(argv[i], "--trace") == 0) out->trace = true;
-    else if (strcmp(argv[i], "--verbose") == 0) out->verbose = true;
-    else if (strcmp(argv[i], "--stop-at-first") == 0) out->stop_at_first = true;
-    else if (value == NULL) return false;
-    else if (strcmp(argv[i], "--seed") == 0) out->seed = strtoull(argv[++i], NULL, 0), out->has_seed = true;
-    else if (strcmp(argv[i], "--seeds") == 0) out->seeds = strtoull(argv[++i], NULL, 0);
-    else if (strcmp(argv[i], "--processes") == 0) out->processes = strtoull(argv[++i], NULL, 0);
-    else if (strcmp(argv[i], "--minimum-of-each-kind") == 0) out->minimum = strtoull(argv[++i], NULL, 0);
-    else return false;
+    if (strcmp(argv[i], "--trace") == 0)
+      out->trace = true;
+    else if (strcmp(argv[i], "--verbose") == 0)
+      out->verbose = true;
+    else if (strcmp(argv[i], "--stop-at-first") == 0)
+      out->stop_at_first = true;
+    else if (value == NULL)
+      return false;
+    else if (strcmp(argv[i], "--seed") == 0)
+      out->seed = strtoull(argv[++i], NULL, 0), out->has_seed = true;
+    else if (strcmp(argv[i], "--seeds") == 0)
+      out->seeds = strtoull(argv[++i], NULL, 0);
+    else if (strcmp(argv[i], "--processes") == 0)
+      out->processes = strtoull(argv[++i], NULL, 0);
+    else if (strcmp(argv[i], "--minimum-of-each-kind") == 0)
+      out->minimum = strtoull(argv[++i], NULL, 0);
+    else
+      return false;
   }
   return out->processes >= 1 && out->processes <= 64;
 }
@@ -172,10 +182,11 @@ int main(int argc, char **argv) {
     arguments.seed = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
   }
   struct shared *shared = make_shared();
-  struct totals totals =
-      arguments.processes > 1 ? run_processes(&arguments, shared) : run_share(&arguments, shared, 0);
-  if (arguments.stop_at_first) printf("%" PRIu64 " seeds were begun\n", atomic_load(&shared->begun));
-  else if (!arguments.trace) print_totals(&arguments, &totals);
+  struct totals totals = arguments.processes > 1 ? run_processes(&arguments, shared) : run_share(&arguments, shared, 0);
+  if (arguments.stop_at_first)
+    printf("%" PRIu64 " seeds were begun\n", atomic_load(&shared->begun));
+  else if (!arguments.trace)
+    print_totals(&arguments, &totals);
   printf("%" PRIu64 " passed, %" PRIu64 " failed\n", totals.passed, totals.failed);
   return totals.failed != 0;
 }

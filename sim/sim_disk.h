@@ -45,7 +45,7 @@ enum sim_operation_kind {
 #define SIM_OPERATION_ENUM(name, text) SIM_OPERATION_##name,
   SIM_OPERATIONS(SIM_OPERATION_ENUM)
 #undef SIM_OPERATION_ENUM
-  SIM_OPERATION_COUNT
+      SIM_OPERATION_COUNT
 };
 const char *sim_operation_text(enum sim_operation_kind kind);
 

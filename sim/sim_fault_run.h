@@ -8,9 +8,10 @@
  *   AGAIN    started once more: says that it has finished, and touches nothing
  *
  * The point says what happens at the n-th allocation, file operation (SQLite's too) or allocation of SQLite's own: it
- * fails, or the world crashes there; with `again`, a crash falls at the `again`-th file operation after it. A life that a fault has ended is started again at another parallelism with everything healthy, and the history
- * goes on. In the end all oracles of sim_run.h speak: the table and the dead-letter file are exact, nothing leaked in
- * any clean end, errors were such as the fault excuses, and no life failed that had no fault in it.
+ * fails, or the world crashes there; with `again`, a crash falls at the `again`-th file operation after it. A life that
+ * a fault has ended is started again at another parallelism with everything healthy, and the history goes on. In the
+ * end all oracles of sim_run.h speak: the table and the dead-letter file are exact, nothing leaked in any clean end,
+ * errors were such as the fault excuses, and no life failed that had no fault in it.
  *
  * The same seed and point give the same run. One thread.
  */

@@ -83,8 +83,10 @@ static uint32_t collect(struct sim_host *host, uint64_t now_ns, struct candidate
     for (uint32_t i = 0; i < host->workers[w].count; i++, steppable = steppable->next) {
       if (host->idle[w][i]) continue;
       uint64_t held_ns = held_until(host, steppable, now_ns);
-      if (held_ns == 0) out[count++] = (struct candidate){w, i};
-      else if (held_ns < *out_next_ns) *out_next_ns = held_ns;
+      if (held_ns == 0)
+        out[count++] = (struct candidate){w, i};
+      else if (held_ns < *out_next_ns)
+        *out_next_ns = held_ns;
     }
   }
   return count;
@@ -102,8 +104,10 @@ static void step_one(struct sim_host *host, struct candidate chosen, uint64_t no
   enum wr_progress progress = wr_worker_step_one(worker, chosen.index, now_ns, &wake_at_ns);
   host->steps++;
   if (wake_at_ns < host->wake_at_ns[chosen.worker]) host->wake_at_ns[chosen.worker] = wake_at_ns;
-  if (progress == WR_PROGRESS_NONE && worker->count == before) host->idle[chosen.worker][chosen.index] = true;
-  else memset(host->idle[chosen.worker], 0, sizeof host->idle[chosen.worker]);
+  if (progress == WR_PROGRESS_NONE && worker->count == before)
+    host->idle[chosen.worker][chosen.index] = true;
+  else
+    memset(host->idle[chosen.worker], 0, sizeof host->idle[chosen.worker]);
   if (progress != WR_PROGRESS_DONE && wr_random_one_in(&host->random, host->hold_one_in)) {
     host->holds_made++;
     sim_host_hold(host, copy, now_ns + wr_random_below(&host->random, host->hold_ns_max + 1));
@@ -128,8 +132,10 @@ bool sim_host_step(struct sim_host *host, uint64_t until_ns) {
     return true;
   }
   if (event_ns <= next_ns && event_ns != nothing_ns) {
-    if (event_ns > until_ns) sim_world_advance_to(host->world, until_ns);
-    else sim_world_advance(host->world);
+    if (event_ns > until_ns)
+      sim_world_advance_to(host->world, until_ns);
+    else
+      sim_world_advance(host->world);
     return true;
   }
   if (next_ns == nothing_ns) return false;

@@ -14,8 +14,8 @@
 enum { SIM_HOST_WORKERS_MAX = 8, SIM_HOST_STEPPABLES_MAX = 256, SIM_HOST_HOLDS_MAX = 16 };
 
 struct sim_host_hold {
-  char name[64];      /* of the steppable */
-  uint64_t until_ns;  /* UINT64_MAX: until it is released */
+  char name[64];     /* of the steppable */
+  uint64_t until_ns; /* UINT64_MAX: until it is released */
 };
 
 struct sim_host {
@@ -27,10 +27,11 @@ struct sim_host {
     struct wr_waker waker; /* first */
     bool woken;
   } wakers[SIM_HOST_WORKERS_MAX];
-  bool idle[SIM_HOST_WORKERS_MAX][SIM_HOST_STEPPABLES_MAX]; /* answered NONE since the worker last had a reason to look */
+  bool idle[SIM_HOST_WORKERS_MAX]
+           [SIM_HOST_STEPPABLES_MAX]; /* answered NONE since the worker last had a reason to look */
   uint64_t wake_at_ns[SIM_HOST_WORKERS_MAX];
-  uint64_t step_ns_max;     /* a step costs 1 to this many ns; 0: nothing */
-  uint32_t hold_one_in;     /* a step is followed by a hold of its steppable once in n; 0: never */
+  uint64_t step_ns_max; /* a step costs 1 to this many ns; 0: nothing */
+  uint32_t hold_one_in; /* a step is followed by a hold of its steppable once in n; 0: never */
   uint64_t hold_ns_max;
   uint64_t holds_made;
   struct sim_host_hold holds[SIM_HOST_HOLDS_MAX];
@@ -40,8 +41,8 @@ struct sim_host {
 void sim_host_init(struct sim_host *host, struct sim_world *world, uint32_t workers, uint64_t seed);
 /* Holds up every steppable of this name; release by time 0. */
 void sim_host_hold(struct sim_host *host, const char *name, uint64_t until_ns);
-/* One step of one steppable, or, when none is due, time moves to the next event or wake-up, up to `until_ns`. False when
- * nothing can ever happen any more (no event, no wake-up): the job is over, or it hangs. */
+/* One step of one steppable, or, when none is due, time moves to the next event or wake-up, up to `until_ns`. False
+ * when nothing can ever happen any more (no event, no wake-up): the job is over, or it hangs. */
 bool sim_host_step(struct sim_host *host, uint64_t until_ns);
 
 #endif

@@ -153,7 +153,8 @@ static void judge_pv(struct sim_run *run) {
     }
     found[a] = true;
     uint64_t expected = run->log.app_counts[a];
-    if (too_high_is_fine && pv > expected) run->report->events[SIM_EVENT_TOO_HIGH]++;
+    if (too_high_is_fine && pv > expected)
+      run->report->events[SIM_EVENT_TOO_HIGH]++;
     else if (pv != expected)
       sim_violation(run, "%.40s is %" PRIu64 ", %" PRIu64 " records are in the log: %s", app, pv, expected,
                     pv < expected ? "rows lost" : "rows doubled");
@@ -172,7 +173,8 @@ static void see(struct sim_run *run, uint8_t **seen, const char *partition, int6
     if (strcmp(log->name, partition) != 0) continue;
     if (position < 0 || position >= log->line_count || log->lines[position].kind != kind) break;
     if (app != NULL && strcmp(run->log.apps[log->lines[position].app], app) != 0) break;
-    if (seen[p][position]++ != 0) sim_violation(run, "%s %" PRId64 " is there twice: rows doubled", partition, position);
+    if (seen[p][position]++ != 0)
+      sim_violation(run, "%s %" PRId64 " is there twice: rows doubled", partition, position);
     return;
   }
   sim_violation(run, "a row (%s, %" PRId64 ", %.40s) is not of the log", partition, position, app == NULL ? "" : app);
@@ -261,8 +263,10 @@ static void judge_finished(struct sim_run *run) {
 }
 
 void sim_oracle_judge(struct sim_run *run) {
-  if (run->kind == SIM_JOB_PV) judge_pv(run);
-  else judge_seen(run);
+  if (run->kind == SIM_JOB_PV)
+    judge_pv(run);
+  else
+    judge_seen(run);
   if (run->dead_letter) judge_dead_letters(run);
   judge_finished(run);
 }

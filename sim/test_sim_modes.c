@@ -1,5 +1,5 @@
-/* The two modes side by side: the same histories, seed by seed, with barriers aligned and not aligned. Not aligned, a slow
- * channel and a crash make some count too high; aligned, the same seed is exact. */
+/* The two modes side by side: the same histories, seed by seed, with barriers aligned and not aligned. Not aligned, a
+ * slow channel and a crash make some count too high; aligned, the same seed is exact. */
 #include "base/test.h"
 #include "sim/sim_run.h"
 

@@ -68,8 +68,10 @@ static enum weir_code new_enumerator(void *config, const struct wr_enumerator_co
   for (uint32_t i = 0; i < (restored_count != 0 ? restored_count : numbers->splits); i++) {
     struct wr_bytes bytes;
     wr_bytes_init(&bytes, context->memory, WR_MEMORY_SOURCE);
-    if (restored_count != 0) wr_bytes_put(&bytes, restored[i].bytes, restored[i].length);
-    else put_split(&bytes, i, 0);
+    if (restored_count != 0)
+      wr_bytes_put(&bytes, restored[i].bytes, restored[i].length);
+    else
+      put_split(&bytes, i, 0);
     self->pending[self->count].bytes = wr_bytes_take(&bytes, &self->pending[self->count].length);
     self->count++;
   }
@@ -183,8 +185,14 @@ static bool build(struct count_job *job) {
   struct weir_error error;
   wr_heap_memory_init(&job->memory, 0);
   wr_graph_init(&job->graph, &job->memory.memory);
-  struct wr_node source = {.uid = "source", .kind = WR_NODE_SOURCE, .port_count = 1, .port_schemas = {&key_schema},
-                           .chain = true, .durable = true, .config = &job->numbers, .new_operator = new_reader,
+  struct wr_node source = {.uid = "source",
+                           .kind = WR_NODE_SOURCE,
+                           .port_count = 1,
+                           .port_schemas = {&key_schema},
+                           .chain = true,
+                           .durable = true,
+                           .config = &job->numbers,
+                           .new_operator = new_reader,
                            .new_enumerator = new_enumerator};
   uint32_t from, count, writer;
   if (wr_graph_add_node(&job->graph, &source, &from, &error) != WEIR_OK) goto failed;
@@ -220,7 +228,8 @@ static int64_t query(struct sim_world *world, const char *sql) {
   if (sqlite3_open_v2("/out/t.db", &db, SQLITE_OPEN_READWRITE, sim_world_seams(world)->sqlite_vfs) == SQLITE_OK &&
       sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW)
     value = sqlite3_column_int64(statement, 0);
-  else fprintf(stderr, "%s: %s\n", sql, sqlite3_errmsg(db));
+  else
+    fprintf(stderr, "%s: %s\n", sql, sqlite3_errmsg(db));
   sqlite3_finalize(statement);
   sqlite3_close(db);
   return value;
@@ -273,10 +282,13 @@ static void run_job(uint64_t seed, bool kills) {
   bool over = false;
   for (int life = 0; life < 200 && !over; life++) {
     uint64_t steps = kills && life < 20 ? wr_random_below(&random, 400) : 3000000;
-    CHECK_INT(run_life(&job, world, seed + (uint64_t)life, steps, 1 + (uint32_t)wr_random_below(&random, 3), &over), WEIR_OK);
+    CHECK_INT(run_life(&job, world, seed + (uint64_t)life, steps, 1 + (uint32_t)wr_random_below(&random, 3), &over),
+              WEIR_OK);
   }
   CHECK(over);
-  if (getenv("WEIR_TEST_VERBOSE")) fprintf(stderr, "seed %" PRIu64 ": kills %" PRIu64 ", operations %" PRIu64 "\n", seed, sim_world_fault_count(world, SIM_FAULT_POWER_CUT), sim_disk_operations(world));
+  if (getenv("WEIR_TEST_VERBOSE"))
+    fprintf(stderr, "seed %" PRIu64 ": kills %" PRIu64 ", operations %" PRIu64 "\n", seed,
+            sim_world_fault_count(world, SIM_FAULT_POWER_CUT), sim_disk_operations(world));
   CHECK_INT(query(world, "SELECT sum(n) FROM counts"), 3000);
   CHECK_INT(query(world, "SELECT count(*) FROM counts"), 17);
   CHECK_INT(query(world, "SELECT n FROM counts WHERE k = 0"), 177);

@@ -7,9 +7,8 @@
 #include <stddef.h>
 
 /* Fills `error` (may be NULL) and returns `code`. Use WR_FAIL, which records the place. */
-__attribute__((format(printf, 5, 6), cold)) enum weir_code wr_error_raise(struct weir_error *error,
-                                                                          enum weir_code code, const char *file,
-                                                                          int line, const char *format, ...);
+__attribute__((format(printf, 5, 6), cold)) enum weir_code
+wr_error_raise(struct weir_error *error, enum weir_code code, const char *file, int line, const char *format, ...);
 
 /* Puts "context: " in front of the message of an error that a callee raised, and returns its code. */
 __attribute__((format(printf, 2, 3), cold)) enum weir_code wr_error_prefix(struct weir_error *error, const char *format,

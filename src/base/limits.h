@@ -14,9 +14,9 @@ enum {
   WR_PARALLELISM_MAX = 256,
   WR_KEY_GROUPS_DEFAULT = 128,
   WR_KEY_GROUPS_MAX = 32768,
-  WR_CHAIN_MAX = 16,          /* operators in one task */
-  WR_TASK_INPUTS_MAX = 4096,  /* channels into one task */
-  WR_CHANNEL_ITEMS_MAX = 64,  /* entries of a ring */
+  WR_CHAIN_MAX = 16,         /* operators in one task */
+  WR_TASK_INPUTS_MAX = 4096, /* channels into one task */
+  WR_CHANNEL_ITEMS_MAX = 64, /* entries of a ring */
   WR_CHANNEL_BYTES_MAX = 1024 * 1024,
   WR_STATES_PER_OPERATOR_MAX = 64,
   WR_INLINE_STATE_BYTES_MAX = 20 * 1024, /* smaller state lies inside the metadata */

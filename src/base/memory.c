@@ -1,4 +1,5 @@
-/* base/memory.c: malloc behind the memory seam. Each block is preceded by 16 bytes: its length and its tag. Any thread. */
+/* base/memory.c: malloc behind the memory seam. Each block is preceded by 16 bytes: its length and its tag. Any thread.
+ */
 #include "base/memory.h"
 
 #include "base/error.h"

@@ -17,7 +17,7 @@
   X(ENGINE, "engine") /* graphs, tasks, small structures */                                                            \
   X(BATCH, "batches")                                                                                                  \
   X(CHANNEL, "channels")                                                                                               \
-  X(STATE, "state")       /* rows, pages, indexes */                                                                   \
+  X(STATE, "state")        /* rows, pages, indexes */                                                                  \
   X(SNAPSHOT, "snapshots") /* copies made for running snapshots, upload buffers */                                     \
   X(SOURCE, "sources")                                                                                                 \
   X(SINK, "sinks")                                                                                                     \
@@ -27,7 +27,7 @@ enum wr_memory_tag {
 #define WR_MEMORY_TAG_ENUM(name, text) WR_MEMORY_##name,
   WR_MEMORY_TAGS(WR_MEMORY_TAG_ENUM)
 #undef WR_MEMORY_TAG_ENUM
-  WR_MEMORY_TAG_COUNT
+      WR_MEMORY_TAG_COUNT
 };
 
 struct wr_memory {

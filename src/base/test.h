@@ -21,7 +21,8 @@ struct test_case {
 static bool test_failed;
 
 #define TEST(name) static void test_##name(void)
-#define TEST_CASE(name) {#name, test_##name}
+#define TEST_CASE(name)                                                                                                \
+  { #name, test_##name }
 #define TEST_FAIL(...)                                                                                                 \
   do {                                                                                                                 \
     fprintf(stderr, "%s:%d: ", __FILE__, __LINE__);                                                                    \

@@ -38,8 +38,8 @@ struct wr_barriers {
   uint32_t pending_max;
   uint64_t aborted_early[WR_PENDING_BARRIERS_MAX]; /* aborted by the coordinator before a barrier came; in no order */
   uint32_t aborted_early_count;
-  uint64_t aborted_floor;                            /* ids up to it that are above `newest` count as aborted early */
-  uint64_t cancelled[WR_PENDING_BARRIERS_MAX + 1];   /* decisions not yet asked for, ascending */
+  uint64_t aborted_floor;                          /* ids up to it that are above `newest` count as aborted early */
+  uint64_t cancelled[WR_PENDING_BARRIERS_MAX + 1]; /* decisions not yet asked for, ascending */
   uint32_t cancelled_taken;
   uint32_t cancelled_count;
 };
@@ -104,8 +104,7 @@ static uint32_t append_pending(struct wr_barriers *barriers, uint64_t id) {
 static void remove_pending(struct wr_barriers *barriers, uint32_t place) {
   struct pending_barrier removed = barriers->pending[place];
   barriers->pending_count--;
-  memmove(&barriers->pending[place], &barriers->pending[place + 1],
-          (barriers->pending_count - place) * sizeof removed);
+  memmove(&barriers->pending[place], &barriers->pending[place + 1], (barriers->pending_count - place) * sizeof removed);
   barriers->pending[barriers->pending_count] = removed;
 }
 

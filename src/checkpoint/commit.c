@@ -33,11 +33,7 @@
 
 #include <inttypes.h>
 
-enum {
-  PART_BYTES_MIN = 8 + 4 + 8 + 1,
-  EPOCH_BYTES_MIN = 8 + 4 + PART_BYTES_MIN,
-  CAPACITY_FIRST = 4
-};
+enum { PART_BYTES_MIN = 8 + 4 + 8 + 1, EPOCH_BYTES_MIN = 8 + 4 + PART_BYTES_MIN, CAPACITY_FIRST = 4 };
 
 struct wr_commit {
   struct wr_memory *memory;
@@ -155,8 +151,7 @@ enum weir_code wr_commit_snapshot_read(struct wr_reader *reader, struct wr_memor
   size_t position = reader->position;
   struct wr_commit_snapshot snapshot = {.last_committed = wr_read_u64(reader)};
   uint32_t epoch_count = wr_read_u32(reader);
-  if (reader->failed)
-    return WR_FAIL(error, WEIR_CORRUPT, "the state of a committer ends early at byte %zu", position);
+  if (reader->failed) return WR_FAIL(error, WEIR_CORRUPT, "the state of a committer ends early at byte %zu", position);
   if (epoch_count > (reader->length - reader->position) / EPOCH_BYTES_MIN)
     return WR_FAIL(error, WEIR_CORRUPT, "the state of a committer at byte %zu can not have %" PRIu32 " epochs",
                    position, epoch_count);
@@ -303,8 +298,7 @@ enum weir_code wr_commit_barrier(struct wr_commit *commit, uint64_t checkpoint_i
     commit->epochs = epochs;
     if (code != WEIR_OK) return code;
     struct wr_epoch *epoch = &commit->epochs[commit->epoch_count++];
-    *epoch =
-        (struct wr_epoch){.checkpoint_id = checkpoint_id, .parts = commit->open, .part_count = commit->open_count};
+    *epoch = (struct wr_epoch){.checkpoint_id = checkpoint_id, .parts = commit->open, .part_count = commit->open_count};
     for (uint32_t i = 0; i < epoch->part_count; i++)
       epoch->bytes += epoch->parts[i].handle.length;
     commit->open = NULL;

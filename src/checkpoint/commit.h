@@ -17,10 +17,10 @@
 
 /* What a target remembers of this (job, sink uid). */
 struct wr_marker {
-  bool present;                               /* the target has a marker row of this job and sink */
+  bool present; /* the target has a marker row of this job and sink */
   uint8_t incarnation[WR_INCARNATION_BYTES];
   uint64_t start_number;
-  uint64_t checkpoint_id;                     /* 0: claimed, nothing committed yet */
+  uint64_t checkpoint_id; /* 0: claimed, nothing committed yet */
 };
 
 /* One subtask's share of an epoch: where its rows are. */
@@ -36,7 +36,7 @@ struct wr_epoch {
   struct wr_part *parts; /* in order of arrival; per subtask in order of writing */
   uint32_t part_count;
   uint64_t bytes;
-  bool completed;        /* its checkpoint completed: it may be, and must be, committed */
+  bool completed; /* its checkpoint completed: it may be, and must be, committed */
 };
 
 /* What a checkpoint stores of a committer. */

@@ -39,41 +39,47 @@ struct flight {
 
 struct wr_coordinator {
   struct wr_coordinator_options options;
-  uint32_t word_count;       /* of `acknowledged` */
-  struct flight *flights;    /* max_in_flight places, ascending by id */
-  uint64_t *words;           /* the bits of all flights */
+  uint32_t word_count;    /* of `acknowledged` */
+  struct flight *flights; /* max_in_flight places, ascending by id */
+  uint64_t *words;        /* the bits of all flights */
   uint32_t flight_count;
-  uint64_t first_id;         /* the first that this attempt could use */
+  uint64_t first_id; /* the first that this attempt could use */
   uint64_t next_id, id_limit;
   bool started, stopped;
-  bool publish_unknown;      /* RESTART was said: nothing is triggered any more */
+  bool publish_unknown; /* RESTART was said: nothing is triggered any more */
   bool backlog;
-  bool requested;            /* at least one REQUESTED waits for its trigger */
+  bool requested; /* at least one REQUESTED waits for its trigger */
   bool final_wanted;
-  bool reserving;            /* RESERVE_IDS was said and not yet answered */
-  uint64_t now_ns;           /* of the last event */
-  uint64_t periodic_due_ns;  /* the interval since the last trigger is over */
-  uint64_t pause_until_ns;   /* min_pause since the last end is over */
-  uint64_t final_due_ns;     /* a final one that failed is taken again */
-  uint64_t reserve_due_ns;   /* a failed reservation is asked again */
-  uint64_t *completed;       /* retained ones, ascending */
+  bool reserving;           /* RESERVE_IDS was said and not yet answered */
+  uint64_t now_ns;          /* of the last event */
+  uint64_t periodic_due_ns; /* the interval since the last trigger is over */
+  uint64_t pause_until_ns;  /* min_pause since the last end is over */
+  uint64_t final_due_ns;    /* a final one that failed is taken again */
+  uint64_t reserve_due_ns;  /* a failed reservation is asked again */
+  uint64_t *completed;      /* retained ones, ascending */
   uint32_t completed_count;
   uint64_t latest_completed, final_completed;
   uint32_t failures_in_a_row;
-  uint64_t aborted[ABORTED_REMEMBERED]; /* a ring */
-  uint64_t aborted_count;               /* ever */
+  uint64_t aborted[ABORTED_REMEMBERED];  /* a ring */
+  uint64_t aborted_count;                /* ever */
   struct wr_coordinator_action *actions; /* a ring */
   uint32_t action_first, action_count, action_capacity;
 };
 
 const char *wr_abort_reason_text(enum wr_abort_reason reason) {
   switch (reason) {
-  case WR_ABORT_TIMEOUT: return "it timed out before all tasks had acknowledged";
-  case WR_ABORT_DECLINED: return "a task could not take its snapshot";
-  case WR_ABORT_CANCELLED: return "a task met a cancel marker or a newer barrier";
-  case WR_ABORT_SUBSUMED: return "a newer checkpoint completed";
-  case WR_ABORT_METADATA: return "its metadata could not be written";
-  case WR_ABORT_SHUTDOWN: return "the attempt ends";
+  case WR_ABORT_TIMEOUT:
+    return "it timed out before all tasks had acknowledged";
+  case WR_ABORT_DECLINED:
+    return "a task could not take its snapshot";
+  case WR_ABORT_CANCELLED:
+    return "a task met a cancel marker or a newer barrier";
+  case WR_ABORT_SUBSUMED:
+    return "a newer checkpoint completed";
+  case WR_ABORT_METADATA:
+    return "its metadata could not be written";
+  case WR_ABORT_SHUTDOWN:
+    return "the attempt ends";
   }
   return "unknown reason";
 }
@@ -96,8 +102,7 @@ static enum weir_code allocate_tables(struct wr_memory *memory, struct wr_coordi
   coordinator->flights = wr_alloc_zeroed(memory, places, sizeof *coordinator->flights, WR_MEMORY_ENGINE);
   coordinator->words =
       wr_alloc_zeroed(memory, places * coordinator->word_count, sizeof *coordinator->words, WR_MEMORY_ENGINE);
-  coordinator->completed =
-      wr_alloc_zeroed(memory, completed_places, sizeof *coordinator->completed, WR_MEMORY_ENGINE);
+  coordinator->completed = wr_alloc_zeroed(memory, completed_places, sizeof *coordinator->completed, WR_MEMORY_ENGINE);
   coordinator->actions =
       wr_alloc_zeroed(memory, coordinator->action_capacity, sizeof *coordinator->actions, WR_MEMORY_ENGINE);
   if (coordinator->flights == NULL || coordinator->words == NULL || coordinator->completed == NULL ||
@@ -151,8 +156,7 @@ static struct wr_coordinator_action *add_action(struct wr_coordinator *coordinat
   uint32_t place = (coordinator->action_first + coordinator->action_count) % coordinator->action_capacity;
   coordinator->action_count++;
   struct wr_coordinator_action *action = &coordinator->actions[place];
-  *action = (struct wr_coordinator_action){
-      .kind = kind, .id = id, .latest_completed = coordinator->latest_completed};
+  *action = (struct wr_coordinator_action){.kind = kind, .id = id, .latest_completed = coordinator->latest_completed};
   return action;
 }
 
@@ -312,8 +316,7 @@ void wr_coordinator_set_backlog(struct wr_coordinator *coordinator, bool backlog
  * acknowledged, and what it names is in use. Of one that is too long ago to be known nothing is discarded either. */
 static bool is_late(const struct wr_coordinator *coordinator, uint64_t id) {
   if (id < coordinator->first_id || id >= coordinator->next_id) return true;
-  uint64_t known =
-      coordinator->aborted_count < ABORTED_REMEMBERED ? coordinator->aborted_count : ABORTED_REMEMBERED;
+  uint64_t known = coordinator->aborted_count < ABORTED_REMEMBERED ? coordinator->aborted_count : ABORTED_REMEMBERED;
   for (uint64_t i = 0; i < known; i++)
     if (coordinator->aborted[i] == id) return true;
   return false;
@@ -370,8 +373,12 @@ void wr_coordinator_published(struct wr_coordinator *coordinator, uint64_t id, e
   struct flight *flight = find_flight(coordinator, id);
   WR_ASSERT(flight != NULL && flight->phase == PUBLISHING);
   switch (outcome) {
-  case WR_PUBLISH_DURABLE: complete(coordinator, flight); break;
-  case WR_PUBLISH_FAILED: abort_flight(coordinator, flight, WR_ABORT_METADATA); break;
+  case WR_PUBLISH_DURABLE:
+    complete(coordinator, flight);
+    break;
+  case WR_PUBLISH_FAILED:
+    abort_flight(coordinator, flight, WR_ABORT_METADATA);
+    break;
   case WR_PUBLISH_UNKNOWN:
     coordinator->publish_unknown = true;
     remove_flight(coordinator, flight);

@@ -24,15 +24,15 @@
 #include "os/seams.h"
 
 struct wr_coordinator_options {
-  uint64_t interval_ns;     /* of periodic checkpoints; 0: none */
-  uint64_t min_pause_ns;    /* from the completion (or abort) of one to the trigger of the next periodic one */
-  uint64_t timeout_ns;      /* from the trigger to the last acknowledgement */
-  uint32_t retained;        /* completed checkpoints kept, at least 1 */
-  uint32_t max_in_flight;   /* 1 */
-  uint32_t task_count;      /* tasks numbered 0 .. task_count-1, all acknowledge */
-  uint64_t attempt;         /* start number of this attempt */
-  uint64_t next_id;         /* first id that may be used */
-  uint64_t id_limit;        /* ids from here on are not reserved yet */
+  uint64_t interval_ns;   /* of periodic checkpoints; 0: none */
+  uint64_t min_pause_ns;  /* from the completion (or abort) of one to the trigger of the next periodic one */
+  uint64_t timeout_ns;    /* from the trigger to the last acknowledgement */
+  uint32_t retained;      /* completed checkpoints kept, at least 1 */
+  uint32_t max_in_flight; /* 1 */
+  uint32_t task_count;    /* tasks numbered 0 .. task_count-1, all acknowledge */
+  uint64_t attempt;       /* start number of this attempt */
+  uint64_t next_id;       /* first id that may be used */
+  uint64_t id_limit;      /* ids from here on are not reserved yet */
 };
 
 /* Why a checkpoint is taken. Forced ones are triggered although a backlog waits, min_pause holds, or periodic ones are

@@ -374,8 +374,7 @@ TEST_MAIN(TEST_CASE(one_channel_needs_no_alignment), TEST_CASE(multi_channel_wit
           TEST_CASE(cancellation_ignored_if_subsumed), TEST_CASE(tracker_late_barriers),
           TEST_CASE(tracker_skipped_barriers_drop_silently), TEST_CASE(tracker_interleaved_cancellations),
           TEST_CASE(tracker_holds_fifty_and_gives_up_the_oldest), TEST_CASE(abort_while_aligning_and_after),
-          TEST_CASE(abort_gives_up_that_one_only),
-          TEST_CASE(abort_notification_before_barrier),
+          TEST_CASE(abort_gives_up_that_one_only), TEST_CASE(abort_notification_before_barrier),
           TEST_CASE(abort_notifications_are_remembered_in_bounded_room),
           TEST_CASE(end_waits_for_the_snapshot_before_it), TEST_CASE(aligned_channels_in_at_least_once),
           TEST_CASE(ids_up_to_the_last_one_are_over), TEST_CASE(many_channels), TEST_CASE(random_barriers_soak))

@@ -55,15 +55,27 @@ static const char *actions(void) {
     size_t size = sizeof text - used;
     const char *gap = used == 0 ? "" : " ";
     switch (action.kind) {
-    case WR_COORDINATOR_TRIGGER: snprintf(out, size, "%sT%" PRIu64 "%c", gap, action.id, "prf"[action.reason]); break;
-    case WR_COORDINATOR_PUBLISH: snprintf(out, size, "%sP%" PRIu64, gap, action.id); break;
-    case WR_COORDINATOR_COMPLETE: snprintf(out, size, "%sC%" PRIu64, gap, action.id); break;
-    case WR_COORDINATOR_SUBSUME: snprintf(out, size, "%sS%" PRIu64, gap, action.id); break;
+    case WR_COORDINATOR_TRIGGER:
+      snprintf(out, size, "%sT%" PRIu64 "%c", gap, action.id, "prf"[action.reason]);
+      break;
+    case WR_COORDINATOR_PUBLISH:
+      snprintf(out, size, "%sP%" PRIu64, gap, action.id);
+      break;
+    case WR_COORDINATOR_COMPLETE:
+      snprintf(out, size, "%sC%" PRIu64, gap, action.id);
+      break;
+    case WR_COORDINATOR_SUBSUME:
+      snprintf(out, size, "%sS%" PRIu64, gap, action.id);
+      break;
     case WR_COORDINATOR_ABORT:
       snprintf(out, size, "%sA%" PRIu64 ":%s", gap, action.id, abort_word(action.abort_reason));
       break;
-    case WR_COORDINATOR_RESERVE_IDS: snprintf(out, size, "%sR%" PRIu64, gap, action.id); break;
-    case WR_COORDINATOR_RESTART: snprintf(out, size, "%sX%" PRIu64, gap, action.id); break;
+    case WR_COORDINATOR_RESERVE_IDS:
+      snprintf(out, size, "%sR%" PRIu64, gap, action.id);
+      break;
+    case WR_COORDINATOR_RESTART:
+      snprintf(out, size, "%sX%" PRIu64, gap, action.id);
+      break;
     case WR_COORDINATOR_WARN_FAILING:
       snprintf(out, size, "%sW%" PRIu64 ":%s", gap, action.id, abort_word(action.abort_reason));
       break;
@@ -489,9 +501,8 @@ TEST(no_memory_at_creation) {
 TEST_MAIN(TEST_CASE(periodic_life), TEST_CASE(timeout_then_late_acknowledgement),
           TEST_CASE(timeout_does_not_stop_a_publish), TEST_CASE(newer_subsumes_older),
           TEST_CASE(one_publish_at_a_time_and_ascending), TEST_CASE(min_pause),
-          TEST_CASE(decline_duplicate_and_unknown),
-          TEST_CASE(failures_in_a_row), TEST_CASE(publish_failed_and_unknown), TEST_CASE(priority_of_requests),
-          TEST_CASE(final_is_taken_again_after_the_interval), TEST_CASE(backlog_stops_periodic_ones_only),
-          TEST_CASE(ids_are_reserved_before_use), TEST_CASE(retained_ones), TEST_CASE(stop_aborts_all_but_a_publish),
-          TEST_CASE(actions_that_nobody_takes_put_off_triggers), TEST_CASE(late_ones_of_long_ago_discard_nothing),
-          TEST_CASE(many_tasks), TEST_CASE(no_memory_at_creation))
+          TEST_CASE(decline_duplicate_and_unknown), TEST_CASE(failures_in_a_row), TEST_CASE(publish_failed_and_unknown),
+          TEST_CASE(priority_of_requests), TEST_CASE(final_is_taken_again_after_the_interval),
+          TEST_CASE(backlog_stops_periodic_ones_only), TEST_CASE(ids_are_reserved_before_use), TEST_CASE(retained_ones),
+          TEST_CASE(stop_aborts_all_but_a_publish), TEST_CASE(actions_that_nobody_takes_put_off_triggers),
+          TEST_CASE(late_ones_of_long_ago_discard_nothing), TEST_CASE(many_tasks), TEST_CASE(no_memory_at_creation))

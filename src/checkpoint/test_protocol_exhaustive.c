@@ -313,8 +313,8 @@ static void walk_barriers(uint32_t depth) {
     moved = true;
     save(depth);
     struct barrier_model before = bar.model;
-    size_t length = path_add(" %c%c", c == bar.channels ? 'a' : (char)('0' + c),
-                             bar.scripts[c]->items[bar.model.position[c]]);
+    size_t length =
+        path_add(" %c%c", c == bar.channels ? 'a' : (char)('0' + c), bar.scripts[c]->items[bar.model.position[c]]);
     read_item(c);
     if (!test_failed) walk_barriers(depth + 1);
     path_cut(length);
@@ -515,10 +515,18 @@ static void check_abort(const struct wr_coordinator_action *action) {
   case WR_ABORT_TIMEOUT:
     MUST(fate == FLYING && !complete && model->now >= model->deadline[id], "%" PRIu64 " can not time out", id);
     break;
-  case WR_ABORT_METADATA: MUST(fate == TOLD_FAILED, "the publish of %" PRIu64 " did not fail", id); break;
-  case WR_ABORT_SUBSUMED: MUST(fate == FLYING && model->latest > id, "%" PRIu64 " is not subsumed", id); break;
-  case WR_ABORT_SHUTDOWN: MUST(fate == FLYING && model->stopped, "%" PRIu64 " is shut down", id); break;
-  default: MUST(fate == FLYING && !complete, "%" PRIu64 " can not be declined", id); break;
+  case WR_ABORT_METADATA:
+    MUST(fate == TOLD_FAILED, "the publish of %" PRIu64 " did not fail", id);
+    break;
+  case WR_ABORT_SUBSUMED:
+    MUST(fate == FLYING && model->latest > id, "%" PRIu64 " is not subsumed", id);
+    break;
+  case WR_ABORT_SHUTDOWN:
+    MUST(fate == FLYING && model->stopped, "%" PRIu64 " is shut down", id);
+    break;
+  default:
+    MUST(fate == FLYING && !complete, "%" PRIu64 " can not be declined", id);
+    break;
   }
   model->fate[id] = ABORTED;
   model->last_end = model->now;
@@ -548,19 +556,25 @@ static void check_action(const struct wr_coordinator_action *action) {
   struct coordinator_model *model = &cor.model;
   uint64_t id = action->id;
   switch (action->kind) {
-  case WR_COORDINATOR_TRIGGER: check_trigger(action); break;
+  case WR_COORDINATOR_TRIGGER:
+    check_trigger(action);
+    break;
   case WR_COORDINATOR_PUBLISH:
     MUST(model->fate[id] == FLYING && model->acknowledged[id] == all_tasks() && !is_publishing(),
          "%" PRIu64 " must not be published now", id);
     model->fate[id] = PUBLISHING;
     break;
-  case WR_COORDINATOR_COMPLETE: check_complete(id); break;
+  case WR_COORDINATOR_COMPLETE:
+    check_complete(id);
+    break;
   case WR_COORDINATOR_SUBSUME:
     MUST(model->completed_count > cor.options.retained && id == model->completed[0], "%" PRIu64 " is retained", id);
     model->completed_count--;
     memmove(model->completed, model->completed + 1, model->completed_count * sizeof *model->completed);
     break;
-  case WR_COORDINATOR_ABORT: check_abort(action); break;
+  case WR_COORDINATOR_ABORT:
+    check_abort(action);
+    break;
   case WR_COORDINATOR_RESERVE_IDS:
     MUST(!model->reserving && id == model->last_id + 1 && id >= model->id_limit && model->now >= model->reserve_again,
          "ids are reserved too early");
@@ -593,8 +607,10 @@ static void settle_coordinator(void) {
     MUST(fate != TOLD_DURABLE && fate != TOLD_FAILED && fate != TOLD_UNKNOWN, "no word of %" PRIu64, id);
     MUST(fate != FLYING || !model->stopped, "%" PRIu64 " flies on after the stop", id);
     MUST(fate != FLYING || id > model->latest, "%" PRIu64 " flies on, and a newer one completed", id);
-    if (fate == FLYING && model->acknowledged[id] == all_tasks()) ready = true;
-    else MUST(fate != FLYING || model->now < model->deadline[id], "%" PRIu64 " has not timed out", id);
+    if (fate == FLYING && model->acknowledged[id] == all_tasks())
+      ready = true;
+    else
+      MUST(fate != FLYING || model->now < model->deadline[id], "%" PRIu64 " has not timed out", id);
   }
   MUST(!ready || is_publishing() || model->unknown, "nobody publishes");
   bool can_trigger = !model->stopped && !model->unknown && model->final == 0 &&
@@ -666,34 +682,50 @@ enum event {
   NEXT_ATTEMPT,
   EVENTS
 };
-static const char *const event_words[] = {"wake",    "time",    "ack",      "ack-last",     "ack-again", "ack-older",
-                                          "stale",   "decline", "durable",  "failed",       "unknown",   "reserved",
-                                          "refused", "request", "final",    "backlog",      "stop",      "attempt"};
+static const char *const event_words[] = {"wake",    "time",    "ack",     "ack-last", "ack-again", "ack-older",
+                                          "stale",   "decline", "durable", "failed",   "unknown",   "reserved",
+                                          "refused", "request", "final",   "backlog",  "stop",      "attempt"};
 
 static bool can_happen(enum event event) {
   const struct coordinator_model *model = &cor.model;
   bool flying = model->last_id >= model->first_id && model->fate[model->last_id] == FLYING;
   bool over = model->stopped || model->unknown;
   switch (event) {
-  case WAKE: return wr_coordinator_wake_at(cor.machine) != UINT64_MAX;
-  case TIME: return !over;
-  case ACK: return flying && model->acknowledged[model->last_id] != all_tasks();
-  case ACK_LAST_TASK: return flying && (model->acknowledged[model->last_id] >> (cor.options.task_count - 1) & 1) == 0;
-  case ACK_AGAIN: return model->last_id >= model->first_id && (model->acknowledged[model->last_id] & 1) != 0;
-  case ACK_OLDER: return model->last_id > model->first_id;
-  case ACK_STALE: return model->attempt > 1 && flying;
-  case DECLINE: return model->last_id >= model->first_id;
+  case WAKE:
+    return wr_coordinator_wake_at(cor.machine) != UINT64_MAX;
+  case TIME:
+    return !over;
+  case ACK:
+    return flying && model->acknowledged[model->last_id] != all_tasks();
+  case ACK_LAST_TASK:
+    return flying && (model->acknowledged[model->last_id] >> (cor.options.task_count - 1) & 1) == 0;
+  case ACK_AGAIN:
+    return model->last_id >= model->first_id && (model->acknowledged[model->last_id] & 1) != 0;
+  case ACK_OLDER:
+    return model->last_id > model->first_id;
+  case ACK_STALE:
+    return model->attempt > 1 && flying;
+  case DECLINE:
+    return model->last_id >= model->first_id;
   case DURABLE:
   case FAILED:
-  case OUTCOME_UNKNOWN: return is_publishing();
+  case OUTCOME_UNKNOWN:
+    return is_publishing();
   case RESERVED:
-  case NOT_RESERVED: return model->reserving;
-  case REQUEST: return !over && !model->requested;
-  case REQUEST_FINAL: return !over && !model->final_wanted;
-  case BACKLOG: return !over;
-  case STOP: return !model->stopped;
-  case NEXT_ATTEMPT: return over && !is_publishing() && model->attempt < cor.attempts_max;
-  case EVENTS: break;
+  case NOT_RESERVED:
+    return model->reserving;
+  case REQUEST:
+    return !over && !model->requested;
+  case REQUEST_FINAL:
+    return !over && !model->final_wanted;
+  case BACKLOG:
+    return !over;
+  case STOP:
+    return !model->stopped;
+  case NEXT_ATTEMPT:
+    return over && !is_publishing() && model->attempt < cor.attempts_max;
+  case EVENTS:
+    break;
   }
   return false;
 }
@@ -723,30 +755,59 @@ static void wake(void) {
   if (!test_failed) MUST(any, "nothing is done at wake_at");
 }
 
+/* By a task of this attempt, and by one of the last. */
+static void decline(uint64_t id) {
+  struct coordinator_model *model = &cor.model;
+  bool declined = model->fate[id] == FLYING && model->acknowledged[id] != all_tasks();
+  wr_coordinator_decline(cor.machine, model->attempt, id, cor.options.task_count - 1, WR_ABORT_DECLINED, model->now);
+  wr_coordinator_decline(cor.machine, model->attempt - 1, id, 0, WR_ABORT_DECLINED, model->now);
+  settle_coordinator();
+  if (!test_failed && declined) MUST(model->fate[id] == ABORTED, "%" PRIu64 " was declined, and lives", id);
+}
+
 static void happen(enum event event) {
   struct coordinator_model *model = &cor.model;
   uint64_t id = model->last_id;
   switch (event) {
-  case WAKE: wake(); break;
-  case TIME: model->now += 4; break;
-  case ACK: acknowledge(model->attempt, id, (uint32_t)__builtin_ctz(~(unsigned)model->acknowledged[id])); break;
-  case ACK_LAST_TASK: acknowledge(model->attempt, id, cor.options.task_count - 1); break;
-  case ACK_AGAIN: acknowledge(model->attempt, id, 0); break;
-  case ACK_OLDER: acknowledge(model->attempt, id - 1, 0); break;
-  case ACK_STALE: acknowledge(model->attempt - 1, id, 0); break;
-  case DECLINE: {
-    bool declined = model->fate[id] == FLYING && model->acknowledged[id] != all_tasks();
-    wr_coordinator_decline(cor.machine, model->attempt, id, cor.options.task_count - 1, WR_ABORT_DECLINED, model->now);
-    wr_coordinator_decline(cor.machine, model->attempt - 1, id, 0, WR_ABORT_DECLINED, model->now);
-    settle_coordinator();
-    if (!test_failed && declined) MUST(model->fate[id] == ABORTED, "%" PRIu64 " was declined, and lives", id);
+  case WAKE:
+    wake();
     break;
-  }
-  case DURABLE: publish_answer(WR_PUBLISH_DURABLE); break;
-  case FAILED: publish_answer(WR_PUBLISH_FAILED); break;
-  case OUTCOME_UNKNOWN: publish_answer(WR_PUBLISH_UNKNOWN); break;
-  case RESERVED: reserve_answer(true); break;
-  case NOT_RESERVED: reserve_answer(false); break;
+  case TIME:
+    model->now += 4;
+    break;
+  case ACK:
+    acknowledge(model->attempt, id, (uint32_t)__builtin_ctz(~(unsigned)model->acknowledged[id]));
+    break;
+  case ACK_LAST_TASK:
+    acknowledge(model->attempt, id, cor.options.task_count - 1);
+    break;
+  case ACK_AGAIN:
+    acknowledge(model->attempt, id, 0);
+    break;
+  case ACK_OLDER:
+    acknowledge(model->attempt, id - 1, 0);
+    break;
+  case ACK_STALE:
+    acknowledge(model->attempt - 1, id, 0);
+    break;
+  case DECLINE:
+    decline(id);
+    break;
+  case DURABLE:
+    publish_answer(WR_PUBLISH_DURABLE);
+    break;
+  case FAILED:
+    publish_answer(WR_PUBLISH_FAILED);
+    break;
+  case OUTCOME_UNKNOWN:
+    publish_answer(WR_PUBLISH_UNKNOWN);
+    break;
+  case RESERVED:
+    reserve_answer(true);
+    break;
+  case NOT_RESERVED:
+    reserve_answer(false);
+    break;
   case REQUEST:
     model->requested = true;
     wr_coordinator_request(cor.machine, WR_CHECKPOINT_REQUESTED);
@@ -763,8 +824,11 @@ static void happen(enum event event) {
     model->stopped = true;
     wr_coordinator_stop(cor.machine);
     break;
-  case NEXT_ATTEMPT: begin_attempt(); break;
-  case EVENTS: break;
+  case NEXT_ATTEMPT:
+    begin_attempt();
+    break;
+  case EVENTS:
+    break;
   }
   if (!test_failed) settle_coordinator();
 }
@@ -901,14 +965,14 @@ struct commit_model {
     uint64_t prepared_for;
   } parts[PARTS_MAX]; /* between the sink and the committer */
   uint32_t part_count;
-  rows open;          /* at the committer, since its last barrier */
-  uint64_t flight;    /* the checkpoint in flight; 0: none */
+  rows open;       /* at the committer, since its last barrier */
+  uint64_t flight; /* the checkpoint in flight; 0: none */
   uint32_t flight_offset;
-  struct stored taken; /* its snapshot, when the barrier has passed the committer */
+  struct stored taken;              /* its snapshot, when the barrier has passed the committer */
   struct stored stored[STORED_MAX]; /* durable; ascending */
   uint32_t stored_count;
-  uint64_t durable;   /* the newest durable id ever */
-  uint64_t notice;    /* a completion that the committer has not heard of */
+  uint64_t durable; /* the newest durable id ever */
+  uint64_t notice;  /* a completion that the committer has not heard of */
   uint64_t heard;
   struct transaction running, zombie;
   struct target target, target_before; /* before the last commit: a backup */
@@ -962,8 +1026,8 @@ static void begin_commit(void) {
   MUST(wr_commit_begin_next(com.machine) == NULL, "two epochs are committed at once");
   MUST(epoch->checkpoint_id <= com.model.heard, "epoch %" PRIu64 " is committed, and nobody completed it",
        epoch->checkpoint_id);
-  com.model.running = (struct transaction){
-      .id = epoch->checkpoint_id, .start = com.model.start, .mask = rows_of_epoch(epoch)};
+  com.model.running =
+      (struct transaction){.id = epoch->checkpoint_id, .start = com.model.start, .mask = rows_of_epoch(epoch)};
 }
 
 static void acknowledge_commit(void) {
@@ -1122,33 +1186,51 @@ enum step {
   ROLL_BACK,     /* the target is set back to before its last commit */
   STEPS
 };
-static const char *const step_words[] = {"row",   "trigger", "part",  "barrier", "fail",    "publish",
-                                         "notify", "begin",  "apply", "answer",  "retry",   "crash",
-                                         "zombie", "recover", "recover-older", "wipe", "forget", "roll-back"};
+static const char *const step_words[] = {"row",    "trigger", "part",          "barrier", "fail",   "publish",
+                                         "notify", "begin",   "apply",         "answer",  "retry",  "crash",
+                                         "zombie", "recover", "recover-older", "wipe",    "forget", "roll-back"};
 
 static bool can_step(enum step step) {
   const struct commit_model *model = &com.model;
   bool runs = model->alive && !model->settling;
   switch (step) {
-  case ROW: return runs && model->next_row < com.rows_max;
-  case TRIGGER: return runs && model->flight == 0 && model->part_count < PARTS_MAX;
-  case PART: return model->part_count > 0;
-  case BARRIER: return model->flight != 0 && model->taken.id != model->flight && model->part_count == 0;
-  case FAIL: return model->flight != 0;
-  case PUBLISH: return model->flight != 0 && model->taken.id == model->flight;
-  case NOTIFY: return model->notice != 0;
-  case BEGIN: return model->alive && model->running.id == 0 && wr_commit_pending_epochs(com.machine) > 0;
-  case APPLY: return model->running.id != 0 && !model->running.applied;
-  case ANSWER: return model->running.id != 0 && model->running.applied;
-  case RETRY: return model->running.id != 0;
-  case CRASH: return model->alive && model->crashes < com.crashes_max;
-  case ZOMBIE: return model->zombie.id != 0;
-  case RECOVER: return !model->alive;
-  case RECOVER_OLDER: return !model->alive && !model->faulty && model->stored_count > 0;
+  case ROW:
+    return runs && model->next_row < com.rows_max;
+  case TRIGGER:
+    return runs && model->flight == 0 && model->part_count < PARTS_MAX;
+  case PART:
+    return model->part_count > 0;
+  case BARRIER:
+    return model->flight != 0 && model->taken.id != model->flight && model->part_count == 0;
+  case FAIL:
+    return model->flight != 0;
+  case PUBLISH:
+    return model->flight != 0 && model->taken.id == model->flight;
+  case NOTIFY:
+    return model->notice != 0;
+  case BEGIN:
+    return model->alive && model->running.id == 0 && wr_commit_pending_epochs(com.machine) > 0;
+  case APPLY:
+    return model->running.id != 0 && !model->running.applied;
+  case ANSWER:
+    return model->running.id != 0 && model->running.applied;
+  case RETRY:
+    return model->running.id != 0;
+  case CRASH:
+    return model->alive && model->crashes < com.crashes_max;
+  case ZOMBIE:
+    return model->zombie.id != 0;
+  case RECOVER:
+    return !model->alive;
+  case RECOVER_OLDER:
+    return !model->alive && !model->faulty && model->stored_count > 0;
   case WIPE:
-  case FORGET: return !model->alive && !model->faulty && model->target.marker.present;
-  case ROLL_BACK: return !model->alive && !model->faulty && model->target_before.marker.present;
-  case STEPS: break;
+  case FORGET:
+    return !model->alive && !model->faulty && model->target.marker.present;
+  case ROLL_BACK:
+    return !model->alive && !model->faulty && model->target_before.marker.present;
+  case STEPS:
+    break;
   }
   return false;
 }
@@ -1184,8 +1266,8 @@ static void step_barrier(void) {
   wr_bytes_init(&bytes, &arena.memory, WR_MEMORY_ENGINE);
   struct wr_commit_snapshot view = wr_commit_snapshot_view(com.machine);
   wr_commit_snapshot_put(&bytes, &view);
-  model->taken = (struct stored){
-      .id = model->flight, .offset = model->flight_offset, .bytes = bytes.data, .length = bytes.length};
+  model->taken =
+      (struct stored){.id = model->flight, .offset = model->flight_offset, .bytes = bytes.data, .length = bytes.length};
 }
 
 static void step_publish(void) {
@@ -1211,21 +1293,43 @@ static void step_notify(void) {
 static bool take_step(enum step step) {
   struct commit_model *model = &com.model;
   switch (step) {
-  case ROW: model->next_row++; break;
-  case TRIGGER: step_trigger(); break;
-  case PART: step_part(); break;
-  case BARRIER: step_barrier(); break;
-  case FAIL: model->flight = 0; break;
-  case PUBLISH: step_publish(); break;
-  case NOTIFY: step_notify(); break;
-  case BEGIN: begin_commit(); break;
-  case APPLY: apply(&model->running); break;
-  case ANSWER: acknowledge_commit(); break;
+  case ROW:
+    model->next_row++;
+    break;
+  case TRIGGER:
+    step_trigger();
+    break;
+  case PART:
+    step_part();
+    break;
+  case BARRIER:
+    step_barrier();
+    break;
+  case FAIL:
+    model->flight = 0;
+    break;
+  case PUBLISH:
+    step_publish();
+    break;
+  case NOTIFY:
+    step_notify();
+    break;
+  case BEGIN:
+    begin_commit();
+    break;
+  case APPLY:
+    apply(&model->running);
+    break;
+  case ANSWER:
+    acknowledge_commit();
+    break;
   case RETRY:
     wr_commit_retry(com.machine, model->running.id);
     model->running.id = 0;
     break;
-  case CRASH: crash(); break;
+  case CRASH:
+    crash();
+    break;
   case ZOMBIE:
     apply(&model->zombie);
     model->zombie.id = 0;
@@ -1234,10 +1338,17 @@ static bool take_step(enum step step) {
   case RECOVER_OLDER:
     if (!recover((int)model->stored_count - (step == RECOVER ? 1 : 2))) return false;
     break;
-  case WIPE: model->target = (struct target){0}; break;
-  case FORGET: model->target.marker = (struct wr_marker){0}; break;
-  case ROLL_BACK: model->target = model->target_before; break;
-  case STEPS: break;
+  case WIPE:
+    model->target = (struct target){0};
+    break;
+  case FORGET:
+    model->target.marker = (struct wr_marker){0};
+    break;
+  case ROLL_BACK:
+    model->target = model->target_before;
+    break;
+  case STEPS:
+    break;
   }
   if (step == WIPE || step == FORGET || step == ROLL_BACK) {
     model->faulty = true;

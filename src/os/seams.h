@@ -91,7 +91,7 @@ struct wr_files {
   enum weir_code (*stat)(struct wr_files *files, const char *path, struct wr_file_info *out_info,
                          struct weir_error *error);
   enum weir_code (*rename)(struct wr_files *files, const char *from, const char *to, struct weir_error *error);
-  enum weir_code (*remove)(struct wr_files *files, const char *path, struct weir_error *error); /* a file */
+  enum weir_code (*remove)(struct wr_files *files, const char *path, struct weir_error *error);        /* a file */
   enum weir_code (*remove_folder)(struct wr_files *files, const char *path, struct weir_error *error); /* empty */
   /* One level; an existing folder is fine. The parent is not synced. */
   enum weir_code (*make_folder)(struct wr_files *files, const char *path, struct weir_error *error);
@@ -119,7 +119,8 @@ enum wr_publish_outcome { WR_PUBLISH_DURABLE, WR_PUBLISH_FAILED, WR_PUBLISH_UNKN
 
 /* The one way a named file comes to be: write `path`.tmp, fsync, close, rename to `path`, fsync of `folder`. A reader
  * sees the old file or the new one, whole. FAILED: nothing was renamed, `path`.tmp is removed as far as possible.
- * UNKNOWN: the rename was done (or may have been) and the fsync of the folder failed. `error` says why it is not DURABLE. */
+ * UNKNOWN: the rename was done (or may have been) and the fsync of the folder failed. `error` says why it is not
+ * DURABLE. */
 enum wr_publish_outcome wr_file_publish(struct wr_files *files, const char *folder, const char *path, const void *data,
                                         size_t length, struct weir_error *error);
 
@@ -174,7 +175,8 @@ struct wr_seams {
   struct wr_files *files;
   struct wr_calls *calls;
   struct wr_log *log;
-  const char *sqlite_vfs; /* the sqlite3_vfs that SQLite opens files with; NULL is SQLite's own. The simulator has one. */
+  const char
+      *sqlite_vfs; /* the sqlite3_vfs that SQLite opens files with; NULL is SQLite's own. The simulator has one. */
 };
 
 #endif

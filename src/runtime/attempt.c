@@ -124,8 +124,7 @@ static enum weir_code make_task(struct wr_attempt *attempt, const struct wiring 
   inputs.inputs = wr_alloc_zeroed(memory, count + 1, sizeof *inputs.inputs, WR_MEMORY_CHANNEL);
   inputs.input_numbers = wr_alloc_zeroed(memory, count + 1, sizeof *inputs.input_numbers, WR_MEMORY_CHANNEL);
   inputs.always_aligned = wr_alloc_zeroed(memory, count + 1, 1, WR_MEMORY_CHANNEL);
-  struct wr_channel **scratch =
-      wr_alloc_zeroed(memory, WR_PARALLELISM_MAX, sizeof *scratch, WR_MEMORY_CHANNEL);
+  struct wr_channel **scratch = wr_alloc_zeroed(memory, WR_PARALLELISM_MAX, sizeof *scratch, WR_MEMORY_CHANNEL);
   enum weir_code code = WEIR_OK;
   if (inputs.inputs == NULL || inputs.input_numbers == NULL || inputs.always_aligned == NULL || scratch == NULL) {
     code = WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for the channels of a task");
@@ -154,8 +153,8 @@ enum weir_code wr_attempt_init(struct wr_attempt *attempt, struct wr_memory *mem
                                const struct wr_plan *plan, const struct wr_attempt_options *options,
                                struct weir_error *error) {
   *attempt = (struct wr_attempt){.memory = memory, .graph = graph, .plan = plan};
-  struct wiring wiring = {
-      .first_channels = wr_alloc_zeroed(memory, graph->edge_count + 1, sizeof(uint32_t), WR_MEMORY_CHANNEL)};
+  struct wiring wiring = {.first_channels =
+                              wr_alloc_zeroed(memory, graph->edge_count + 1, sizeof(uint32_t), WR_MEMORY_CHANNEL)};
   attempt->tasks = wr_alloc_zeroed(memory, plan->task_count, sizeof *attempt->tasks, WR_MEMORY_ENGINE);
   enum weir_code code = WEIR_OK;
   if (wiring.first_channels == NULL || attempt->tasks == NULL) {

@@ -13,13 +13,13 @@ struct wr_attempt {
   const struct wr_plan *plan;
   struct wr_channel **channels;
   uint32_t channel_count;
-  struct wr_task **tasks;          /* plan->task_count */
-  uint32_t task_count;             /* made so far */
-  bool attached;                   /* the workers have them */
+  struct wr_task **tasks; /* plan->task_count */
+  uint32_t task_count;    /* made so far */
+  bool attached;          /* the workers have them */
 };
 
 struct wr_attempt_options {
-  struct wr_task_options task;     /* vertex, task_index, subtask and waker are filled per task */
+  struct wr_task_options task; /* vertex, task_index, subtask and waker are filled per task */
   const struct wr_host *host;
 };
 

@@ -1,8 +1,8 @@
 /* runtime/chain.c: the operators of one task, one after the other, without recursion.
  *
- * Between two operators stands a queue. The deepest operator that has something waiting goes first, so queues stay short,
- * and an operator that answers MORE or WAIT holds up everything before it but nothing behind it. The queues are empty
- * when a barrier is handled: that is the place between two records where the snapshot belongs.
+ * Between two operators stands a queue. The deepest operator that has something waiting goes first, so queues stay
+ * short, and an operator that answers MORE or WAIT holds up everything before it but nothing behind it. The queues are
+ * empty when a barrier is handled: that is the place between two records where the snapshot belongs.
  */
 #include "runtime/task_int.h"
 

@@ -14,8 +14,7 @@ enum weir_code wr_gate_init(struct wr_gate *gate, struct wr_memory *memory, enum
   gate->channels = wr_alloc_zeroed(memory, channel_count, sizeof *gate->channels, WR_MEMORY_ENGINE);
   if (gate->channels == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for %u channels", channel_count);
   for (uint32_t i = 0; i < channel_count; i++) {
-    gate->channels[i] =
-        (struct wr_gate_channel){.channel = channels[i], .input = inputs[i], .watermark_ms = INT64_MIN};
+    gate->channels[i] = (struct wr_gate_channel){.channel = channels[i], .input = inputs[i], .watermark_ms = INT64_MIN};
     gate->open_channels[inputs[i]]++;
   }
   gate->open_count = channel_count;
@@ -53,8 +52,10 @@ static int64_t minimum_watermark(const struct wr_gate *gate) {
   for (uint32_t i = 0; i < gate->channel_count; i++) {
     const struct wr_gate_channel *channel = &gate->channels[i];
     if (channel->ended || channel->watermark_ms == INT64_MAX) continue;
-    if (channel->idle) any_idle = true;
-    else if (channel->watermark_ms < minimum) minimum = channel->watermark_ms;
+    if (channel->idle)
+      any_idle = true;
+    else if (channel->watermark_ms < minimum)
+      minimum = channel->watermark_ms;
   }
   return minimum == INT64_MAX && any_idle ? gate->watermark_ms : minimum;
 }

@@ -1,8 +1,8 @@
 /* runtime/gate.h: all input channels of a task: which to read next, barriers, watermarks, ends of input.
  *
  * The gate reads one item at a time, round robin over the channels that may be read, and turns what it reads into
- * events: a batch of an input; the watermark of all inputs rose; all became idle; an input has ended; a snapshot is due;
- * a checkpoint was given up. Barriers go through checkpoint/barriers.h, which decides which channels are held.
+ * events: a batch of an input; the watermark of all inputs rose; all became idle; an input has ended; a snapshot is
+ * due; a checkpoint was given up. Barriers go through checkpoint/barriers.h, which decides which channels are held.
  *
  * Watermark of the task = minimum over its channels that are neither idle nor at the end of time. When there is no such
  * channel it stays as it is while one is idle (what comes when that goes on must not be late), else time has ended. It
@@ -47,14 +47,14 @@ struct wr_gate {
   struct wr_memory *memory;
   struct wr_gate_channel *channels;
   uint32_t channel_count;
-  uint32_t next;               /* where the round robin goes on */
-  uint32_t open_channels[8];   /* per input: channels that have not ended (WR_NODE_INPUTS_MAX) */
-  uint32_t open_count;         /* over all */
+  uint32_t next;             /* where the round robin goes on */
+  uint32_t open_channels[8]; /* per input: channels that have not ended (WR_NODE_INPUTS_MAX) */
+  uint32_t open_count;       /* over all */
   int64_t watermark_ms;
   bool idle;
   struct wr_barriers *barriers;
-  bool more_to_decide;         /* after a CANCELLED: ask wr_barriers_more */
-  bool more_to_tell;           /* watermark or idleness may have changed: told before anything else is read */
+  bool more_to_decide; /* after a CANCELLED: ask wr_barriers_more */
+  bool more_to_tell;   /* watermark or idleness may have changed: told before anything else is read */
 };
 
 /* `inputs[i]` is the input of channel i; `always_aligned` as in wr_barriers_new. Ids up to `last_id` count as over. */

@@ -462,8 +462,7 @@ static enum weir_code plan_with(const struct wr_graph *graph, uint32_t paralleli
 }
 
 enum weir_code wr_plan_new(const struct wr_graph *graph, struct wr_memory *memory, uint32_t parallelism,
-                           struct wr_plan *out_plan,
-                           struct weir_error *error) {
+                           struct wr_plan *out_plan, struct weir_error *error) {
   if (parallelism == 0 || parallelism > WR_PARALLELISM_MAX)
     return WR_FAIL(error, WEIR_INVALID, "the job's parallelism is %u; it must be 1 to %d", parallelism,
                    WR_PARALLELISM_MAX);

@@ -26,22 +26,22 @@ struct wr_edge {
   uint32_t from_node, from_port;
   uint32_t to_node, to_input;
   enum wr_exchange exchange;
-  struct wr_key_fields key;  /* HASH: fields of the sender's port schema; owned by the graph */
-  bool always_aligned;       /* writer to committer: the graph sets it there */
+  struct wr_key_fields key; /* HASH: fields of the sender's port schema; owned by the graph */
+  bool always_aligned;      /* writer to committer: the graph sets it there */
 };
 
 struct wr_node {
   char uid[WR_UID_BYTES_MAX + 1];
   enum wr_node_kind kind;
-  uint32_t parallelism;  /* 0: the job's */
+  uint32_t parallelism; /* 0: the job's */
   uint32_t port_count;
   const struct weir_schema *port_schemas[WR_NODE_PORTS_MAX]; /* owned by the graph */
   uint32_t input_count;
   const struct weir_schema *input_schemas[WR_NODE_INPUTS_MAX];
   struct wr_key_fields key; /* keyed state over input 0's fields; count 0: none. Set from its HASH edge */
   bool chain;               /* may be chained to its input (default true) */
-  bool durable;             /* a sink with a target outside, or a source or state worth keeping: the job needs a folder */
-  void *config;             /* the connector's; outlives the job */
+  bool durable; /* a sink with a target outside, or a source or state worth keeping: the job needs a folder */
+  void *config; /* the connector's; outlives the job */
   enum weir_code (*new_operator)(void *config, struct wr_operator_context *context, struct wr_operator **out_operator,
                                  struct weir_error *error);
   /* SOURCE: splits as stored at R (all subtasks'); they are copied. */
@@ -85,11 +85,11 @@ struct wr_plan {
   struct wr_memory *memory;
   struct wr_vertex *vertices; /* in topological order */
   uint32_t vertex_count;
-  uint32_t task_count;        /* sum of parallelisms; tasks are numbered vertex by vertex */
+  uint32_t task_count; /* sum of parallelisms; tasks are numbered vertex by vertex */
 };
 /* Resolves parallelism 0 to `parallelism` and chains. A node joins the vertex of its input when it has one input edge,
- * FORWARD, from port 0 of the tail of that vertex, which is no sink, that port feeds nothing else, `chain` is set, it is no
- * committer, and the vertex has room. */
+ * FORWARD, from port 0 of the tail of that vertex, which is no sink, that port feeds nothing else, `chain` is set, it
+ * is no committer, and the vertex has room. */
 enum weir_code wr_plan_new(const struct wr_graph *graph, struct wr_memory *memory, uint32_t parallelism,
                            struct wr_plan *out_plan, struct weir_error *error);
 void wr_plan_deinit(struct wr_plan *plan);

@@ -215,8 +215,9 @@ static enum weir_code stop_failed(struct wr_job *job) {
                  waiting, job->options.stop_timeout_ms);
 }
 
-/* A stop that was asked for: at once while the job waits to restart, else by a last checkpoint, as soon as it runs (what
- * was restored is committed first). A job that is about to finish may do so, but has no more time than another. */
+/* A stop that was asked for: at once while the job waits to restart, else by a last checkpoint, as soon as it runs
+ * (what was restored is committed first). A job that is about to finish may do so, but has no more time than another.
+ */
 static enum weir_code check_stop(struct wr_job *job, uint64_t now_ns, uint64_t *wake_at_ns) {
   if (!atomic_load(&job->stop_requested)) return WEIR_OK;
   if (job->stop_since_ns == 0) job->stop_since_ns = now_ns;

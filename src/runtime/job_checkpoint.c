@@ -1,7 +1,7 @@
 /* runtime/job_checkpoint.c: the master's share of a checkpoint: it carries out what the coordinator decides.
  *
- * Acknowledgements are collected per checkpoint; when all have come they become one wr_metadata, which is published in a
- * call. While the job runs one call at a time works on the folder: publish, reserve ids, clean up, the last record.
+ * Acknowledgements are collected per checkpoint; when all have come they become one wr_metadata, which is published in
+ * a call. While the job runs one call at a time works on the folder: publish, reserve ids, clean up, the last record.
  */
 #include "runtime/job_int.h"
 
@@ -50,8 +50,10 @@ static void discard_entries(struct wr_job *job, struct wr_ack_entry *entries, ui
 static void end_pending(struct wr_job *job, uint64_t id, bool discard) {
   struct wr_pending_checkpoint *pending = find_pending(job, id);
   if (pending == NULL) return;
-  if (discard) discard_entries(job, pending->entries, pending->entry_count);
-  else free_entries(job, pending->entries, pending->entry_count);
+  if (discard)
+    discard_entries(job, pending->entries, pending->entry_count);
+  else
+    free_entries(job, pending->entries, pending->entry_count);
   wr_free(job->memory, pending->entries);
   *pending = (struct wr_pending_checkpoint){0};
 }
@@ -93,8 +95,10 @@ static enum weir_code handle_ack(struct wr_job *job, struct wr_task_event *event
   enum wr_ack_result result =
       wr_coordinator_acknowledge(job->coordinator, event->attempt, event->id, event->task, now_ns);
   /* What a duplicate names may be in use: only what comes for a checkpoint that is over is removed. */
-  if (result == WR_ACK_DUPLICATE) free_entries(job, event->entries, event->entry_count);
-  else discard_entries(job, event->entries, event->entry_count);
+  if (result == WR_ACK_DUPLICATE)
+    free_entries(job, event->entries, event->entry_count);
+  else
+    discard_entries(job, event->entries, event->entry_count);
   event->entry_count = 0;
   return WEIR_OK;
 }
@@ -276,8 +280,10 @@ static void finish_folder_call(struct wr_job *job, uint64_t now_ns) {
     finish_publish(job, now_ns);
     break;
   case WR_FOLDER_RESERVE:
-    if (job->folder_outcome == WR_PUBLISH_DURABLE) job->recovery.identity = job->next_identity;
-    else wr_job_log(job, WR_LOG_WARN, "checkpoint ids could not be reserved: %s", job->folder_error.message);
+    if (job->folder_outcome == WR_PUBLISH_DURABLE)
+      job->recovery.identity = job->next_identity;
+    else
+      wr_job_log(job, WR_LOG_WARN, "checkpoint ids could not be reserved: %s", job->folder_error.message);
     if (job->coordinator != NULL)
       wr_coordinator_reserved(job->coordinator, job->recovery.identity.checkpoint_id_limit, now_ns);
     break;
@@ -439,8 +445,7 @@ static enum weir_code carry_out(struct wr_job *job, const struct wr_coordinator_
   return WEIR_OK;
 }
 
-enum weir_code wr_job_step_checkpoints(struct wr_job *job, uint64_t now_ns, uint64_t *wake_at_ns,
-                                       bool *out_progress) {
+enum weir_code wr_job_step_checkpoints(struct wr_job *job, uint64_t now_ns, uint64_t *wake_at_ns, bool *out_progress) {
   bool backlog = false;
   for (uint32_t n = 0; n < job->graph->node_count; n++)
     if (job->sinks[n] != NULL && atomic_load_explicit(&job->sinks[n]->over_limit, memory_order_relaxed)) backlog = true;

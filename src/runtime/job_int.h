@@ -23,12 +23,12 @@ enum wr_folder_job { WR_FOLDER_IDLE, WR_FOLDER_PUBLISH, WR_FOLDER_RESERVE, WR_FO
 
 struct wr_source_state {
   uint32_t node;
-  uint32_t first_task;          /* number of subtask 0 */
+  uint32_t first_task; /* number of subtask 0 */
   uint32_t parallelism;
   struct wr_enumerator *enumerator;
   struct wr_enumerator_context context;
-  uint32_t *split_counts;       /* per subtask */
-  bool exhausted;               /* NO_MORE_SPLITS was sent */
+  uint32_t *split_counts; /* per subtask */
+  bool exhausted;         /* NO_MORE_SPLITS was sent */
 };
 
 struct wr_job {
@@ -39,30 +39,30 @@ struct wr_job {
   const struct wr_host *host;
   struct wr_memory *memory;
   struct wr_plan plan;
-  struct wr_mailbox mailbox;    /* events of tasks */
-  struct wr_waker *waker;       /* of the worker that steps the master */
+  struct wr_mailbox mailbox; /* events of tasks */
+  struct wr_waker *waker;    /* of the worker that steps the master */
   atomic_bool stop_requested, cancel_requested, checkpoint_requested, over;
 
   enum wr_job_phase phase;
-  uint64_t stop_since_ns; /* when the stop was seen; 0: none */
-  struct weir_error result;     /* code OK while nothing went wrong for good */
+  uint64_t stop_since_ns;         /* when the stop was seen; 0: none */
+  struct weir_error result;       /* code OK while nothing went wrong for good */
   struct weir_error last_failure; /* the transient one that led to the last restart */
   bool already_finished;
-  bool restart;                 /* TEARDOWN leads to DELAY, not to OVER */
-  bool folder_marked;           /* FINISH, STOP: the last record of the folder was written */
-  uint64_t delay_ms;            /* the next restart's */
+  bool restart;       /* TEARDOWN leads to DELAY, not to OVER */
+  bool folder_marked; /* FINISH, STOP: the last record of the folder was written */
+  uint64_t delay_ms;  /* the next restart's */
   uint64_t delay_until_ns;
-  uint64_t healthy_since_ns;    /* RUN reached; 0: not */
+  uint64_t healthy_since_ns; /* RUN reached; 0: not */
 
   struct wr_store store;
   struct wr_recovery recovery;
-  struct wr_call call;          /* OPEN, CLAIM, reset */
+  struct wr_call call; /* OPEN, CLAIM, reset */
   enum weir_code call_code;
   struct weir_error call_error;
   bool call_running;
-  bool reset_done;              /* TEARDOWN: the targets are closed */
+  bool reset_done; /* TEARDOWN: the targets are closed */
 
-  uint32_t max_parallelism;     /* of this attempt */
+  uint32_t max_parallelism; /* of this attempt */
   struct wr_attempt attempt;
   bool has_attempt;
   struct wr_sink_shared **sinks; /* per node; NULL where it is no sink or committer */
@@ -83,20 +83,20 @@ struct wr_job {
   struct wr_pending_checkpoint pending[WR_PENDING_CHECKPOINTS];
   uint64_t retained[WR_RETAINED_MAX];
   uint32_t retained_count;
-  struct wr_handle *drop;       /* files of failed checkpoints */
+  struct wr_handle *drop; /* files of failed checkpoints */
   uint32_t drop_count, drop_capacity;
   bool clean_up_due;
 
   struct wr_call folder_call;
   enum wr_folder_job folder_job;
-  struct wr_metadata metadata;  /* PUBLISH */
+  struct wr_metadata metadata; /* PUBLISH */
   bool metadata_has_files;
-  uint64_t publish_id;          /* asked for and not begun; 0: none */
-  uint64_t reserve_to;          /* asked for and not begun; 0: none */
+  uint64_t publish_id;              /* asked for and not begun; 0: none */
+  uint64_t reserve_to;              /* asked for and not begun; 0: none */
   struct wr_identity next_identity; /* RESERVE, END */
   enum wr_publish_outcome folder_outcome;
   struct weir_error folder_error;
-  struct weir_error failure;    /* what a task or the folder said of checkpoint `failure_id`; 0: nothing was said */
+  struct weir_error failure; /* what a task or the folder said of checkpoint `failure_id`; 0: nothing was said */
   uint64_t failure_id;
   struct wr_folder_cleanup cleanup;
   uint64_t *cleanup_retained;
@@ -104,9 +104,9 @@ struct wr_job {
   uint32_t cleanup_drop_count;
 
   atomic_flag status_lock;
-  struct wr_job_status status;  /* the master's own */
-  struct wr_job_status shown;   /* what others read, under the lock */
-  struct weir_error error;      /* scratch of the step */
+  struct wr_job_status status; /* the master's own */
+  struct wr_job_status shown;  /* what others read, under the lock */
+  struct weir_error error;     /* scratch of the step */
 };
 
 void wr_job_log(struct wr_job *job, enum wr_log_level level, const char *format, ...)

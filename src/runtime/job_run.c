@@ -103,8 +103,8 @@ static enum weir_code make_source(struct wr_job *job, uint32_t node, struct wr_s
   struct wr_split *splits = NULL;
   uint32_t count = 0;
   WR_TRY(restored_splits(job, definition->uid, &splits, &count));
-  enum weir_code code = definition->new_enumerator(definition->config, &source->context, splits, count,
-                                                   &source->enumerator, &job->error);
+  enum weir_code code =
+      definition->new_enumerator(definition->config, &source->context, splits, count, &source->enumerator, &job->error);
   wr_free(job->memory, splits);
   return code;
 }
@@ -122,8 +122,8 @@ static enum weir_code assign(struct wr_job *job, struct wr_source_state *source,
   for (uint32_t i = 1; i < source->parallelism; i++)
     if (source->split_counts[i] < source->split_counts[chosen]) chosen = i;
   source->split_counts[chosen]++;
-  enum weir_code code = wr_attempt_post(&job->attempt, source->first_task + chosen, WR_TASK_ADD_SPLIT, 0, split,
-                                        &job->error);
+  enum weir_code code =
+      wr_attempt_post(&job->attempt, source->first_task + chosen, WR_TASK_ADD_SPLIT, 0, split, &job->error);
   wr_free(job->memory, split->bytes);
   return code;
 }
@@ -175,18 +175,19 @@ bool wr_job_sources_idle(const struct wr_job *job) {
 /* ---- the attempt ---- */
 
 static enum weir_code make_coordinator(struct wr_job *job) {
-  struct wr_coordinator_options options = {
-      .interval_ns = job->options.checkpoint_interval_ms * 1000000u,
-      .min_pause_ns = job->options.checkpoint_min_pause_ms * 1000000u,
-      .timeout_ns = job->options.checkpoint_timeout_ms * 1000000u,
-      .retained = job->options.checkpoints_retained,
-      .max_in_flight = 1,
-      .task_count = job->plan.task_count,
-      .attempt = job->store.start_number,
-      .next_id = job->recovery.identity.checkpoint_id_limit - WR_CHECKPOINT_ID_BLOCK,
-      .id_limit = job->recovery.identity.checkpoint_id_limit};
+  struct wr_coordinator_options options = {.interval_ns = job->options.checkpoint_interval_ms * 1000000u,
+                                           .min_pause_ns = job->options.checkpoint_min_pause_ms * 1000000u,
+                                           .timeout_ns = job->options.checkpoint_timeout_ms * 1000000u,
+                                           .retained = job->options.checkpoints_retained,
+                                           .max_in_flight = 1,
+                                           .task_count = job->plan.task_count,
+                                           .attempt = job->store.start_number,
+                                           .next_id =
+                                               job->recovery.identity.checkpoint_id_limit - WR_CHECKPOINT_ID_BLOCK,
+                                           .id_limit = job->recovery.identity.checkpoint_id_limit};
   job->retained_count = 0;
-  uint32_t skip = job->recovery.retained_count > WR_RETAINED_MAX / 2 ? job->recovery.retained_count - WR_RETAINED_MAX / 2 : 0;
+  uint32_t skip =
+      job->recovery.retained_count > WR_RETAINED_MAX / 2 ? job->recovery.retained_count - WR_RETAINED_MAX / 2 : 0;
   for (uint32_t i = skip; i < job->recovery.retained_count; i++)
     job->retained[job->retained_count++] = job->recovery.retained[i];
   return wr_coordinator_new(job->memory, &options, job->retained, job->retained_count, &job->coordinator, &job->error);
@@ -195,15 +196,14 @@ static enum weir_code make_coordinator(struct wr_job *job) {
 enum weir_code wr_job_deploy(struct wr_job *job, uint64_t now_ns) {
   (void)now_ns;
   const struct wr_recovery *recovery = &job->recovery;
-  job->max_parallelism = recovery->has_restored           ? recovery->restored.max_parallelism
+  job->max_parallelism = recovery->has_restored              ? recovery->restored.max_parallelism
                          : job->options.max_parallelism != 0 ? job->options.max_parallelism
                                                              : WR_KEY_GROUPS_DEFAULT;
   for (uint32_t v = 0; v < job->plan.vertex_count; v++)
     if (job->plan.vertices[v].parallelism > job->max_parallelism)
       return WR_FAIL(&job->error, WEIR_INVALID, "parallelism %u is over the maximum parallelism %u of this job's state",
                      job->plan.vertices[v].parallelism, job->max_parallelism);
-  job->needs_first_checkpoint =
-      !recovery->has_restored || recovery->restored.bounded != job->options.bounded;
+  job->needs_first_checkpoint = !recovery->has_restored || recovery->restored.bounded != job->options.bounded;
   job->first_checkpoint_id = 0;
   atomic_store(&job->triggered_id, 0);
   WR_TRY(make_sink_tables(job));

@@ -1,11 +1,12 @@
 /* runtime/operator.h: what an operator is to the runtime: the one interface behind every source, operator and sink.
  *
  * An operator instance belongs to one subtask and is touched by one thread at a time (the worker that steps its task;
- * `restore_call` and the enumerator's calls are the exceptions, and say so). It never blocks: what can block goes into a
- * wr_call whose waker is context->waker.
+ * `restore_call` and the enumerator's calls are the exceptions, and say so). It never blocks: what can block goes into
+ * a wr_call whose waker is context->waker.
  *
  * Life:  new -> open (register states) -> [state restored] -> restored -> process / poll / watermark / timers ... with
- * before_barrier, prepare, snapshot, complete, aborted in between -> end_input (once per input) -> still barriers -> free.
+ * before_barrier, prepare, snapshot, complete, aborted in between -> end_input (once per input) -> still barriers ->
+ * free.
  *
  * Results. OK: the batch (or event) was taken whole. MORE: the outbox is at its high-water mark (wr_output_is_full) or
  * the time is up; the operator keeps a cursor and the same call comes again, before any other input, so that a barrier
@@ -36,8 +37,10 @@ struct wr_output; /* runtime/output.h; an operator only calls the functions belo
 
 /* Sends a batch out of `port` (0 is the main output); takes the caller's reference. Never refuses; NO_MEMORY ends the
  * attempt. NULL batches are passed over. */
-enum weir_code wr_output_emit(struct wr_output *output, uint32_t port, struct wr_batch *batch, struct weir_error *error);
-/* Sends a watermark to all ports: no record with an earlier event time will follow. Milliseconds. Lower than before: no effect. */
+enum weir_code wr_output_emit(struct wr_output *output, uint32_t port, struct wr_batch *batch,
+                              struct weir_error *error);
+/* Sends a watermark to all ports: no record with an earlier event time will follow. Milliseconds. Lower than before: no
+ * effect. */
 enum weir_code wr_output_watermark(struct wr_output *output, int64_t watermark_ms, struct weir_error *error);
 /* Sources: nothing comes for a while; downstream must not wait for this subtask's watermark. False: it comes again. */
 enum weir_code wr_output_idle(struct wr_output *output, bool idle, struct weir_error *error);
@@ -48,9 +51,9 @@ bool wr_output_is_full(const struct wr_output *output);
 
 /* What all subtasks of one sink and its committer share with the job. */
 struct wr_sink_shared {
-  atomic_bool over_limit;           /* the committer's backlog exceeds its limits */
-  _Atomic uint64_t waiting_epochs;  /* completed, not acknowledged (metric, stop message) */
-  _Atomic uint64_t settled_id;      /* the newest completed checkpoint all of whose epochs are acknowledged; the task's */
+  atomic_bool over_limit;          /* the committer's backlog exceeds its limits */
+  _Atomic uint64_t waiting_epochs; /* completed, not acknowledged (metric, stop message) */
+  _Atomic uint64_t settled_id; /* the newest completed checkpoint all of whose epochs are acknowledged; the task's */
 };
 
 /* Counters that the metrics read from other threads. Names as Flink's. */
@@ -69,25 +72,25 @@ struct wr_operator_context {
   struct wr_seams *seams;
   struct wr_memory *memory;
   struct wr_store *store;
-  struct wr_waker *waker;       /* of the task; for calls and uploads */
+  struct wr_waker *waker; /* of the task; for calls and uploads */
   struct wr_output *output;
   struct wr_task_metrics *metrics;
-  struct wr_sink_shared *sink;  /* sinks and committers; else NULL */
-  struct wr_target *target;     /* a committer's: connected, compared and claimed; else NULL. The job's, outlives it */
+  struct wr_sink_shared *sink;   /* sinks and committers; else NULL */
+  struct wr_target *target;      /* a committer's: connected, compared and claimed; else NULL. The job's, outlives it */
   uint64_t marker_checkpoint_id; /* a committer's: what the target's marker says is committed already */
-  struct wr_backend *backend;   /* a keyed operator's state; else NULL */
+  struct wr_backend *backend;    /* a keyed operator's state; else NULL */
   const char *uid;
   const struct weir_schema *input_schema;  /* of input 0; NULL for sources */
   const struct weir_schema *output_schema; /* of port 0; NULL where nothing goes out */
-  struct wr_key_fields key;     /* of input 0; count 0 where not keyed */
+  struct wr_key_fields key;                /* of input 0; count 0 where not keyed */
   uint32_t subtask, parallelism, max_parallelism;
   enum wr_mode mode;
   bool bounded;
   const _Atomic uint64_t *triggered_checkpoint_id; /* the newest id that the job has triggered; 0: none */
-  uint64_t now_ns;              /* monotonic, as of this step */
-  int64_t now_ms;               /* wall time, as of this step (processing time) */
-  int64_t watermark_ms;         /* of the operator's inputs, INT64_MIN before the first */
-  struct weir_error error;      /* filled by whoever returns ERROR */
+  uint64_t now_ns;                                 /* monotonic, as of this step */
+  int64_t now_ms;                                  /* wall time, as of this step (processing time) */
+  int64_t watermark_ms;                            /* of the operator's inputs, INT64_MIN before the first */
+  struct weir_error error;                         /* filled by whoever returns ERROR */
 };
 
 struct wr_operator {
@@ -100,9 +103,9 @@ struct wr_operator_vtable {
   const char *name;
   /* Registers states in context->backend. Nothing is restored yet. */
   enum weir_code (*open)(struct wr_operator *op, struct weir_error *error);
-  /* State is back. `state` is what this operator stored at R: exactly one subtask's when the parallelism is the same (or is
-   * 1), NULL on a fresh start or at another parallelism. Only `raw` and `commit` of it are the operator's business; a
-   * committer moves `commit` out. */
+  /* State is back. `state` is what this operator stored at R: exactly one subtask's when the parallelism is the same
+   * (or is 1), NULL on a fresh start or at another parallelism. Only `raw` and `commit` of it are the operator's
+   * business; a committer moves `commit` out. */
   enum weir_code (*restored)(struct wr_operator *op, struct wr_subtask_state *state, struct weir_error *error);
   /* One batch of input `input`. The operator borrows it; it takes a reference if it keeps it. */
   enum wr_result (*process)(struct wr_operator *op, uint32_t input, struct wr_batch *batch, uint64_t *wake_at_ns);
@@ -110,7 +113,8 @@ struct wr_operator_vtable {
    * watermark on after OK. */
   enum wr_result (*watermark)(struct wr_operator *op, uint64_t *wake_at_ns);
   /* Called at each step of the task: a source reads, a sink or committer looks after its calls, processing-time timers
-   * fire. OK: did something, call again soon. WAIT: nothing to do before the waker or *wake_at_ns (which it may lower). */
+   * fire. OK: did something, call again soon. WAIT: nothing to do before the waker or *wake_at_ns (which it may lower).
+   */
   enum wr_result (*poll)(struct wr_operator *op, uint64_t *wake_at_ns);
   /* Barrier `id` comes: emit what is held (flush), before the barrier is sent on. */
   enum wr_result (*before_barrier)(struct wr_operator *op, uint64_t id, uint64_t *wake_at_ns);

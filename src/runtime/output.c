@@ -7,8 +7,7 @@ enum { HIGH_WATER_ITEMS = 4 }; /* what an operator may pile up in one queue befo
 
 enum weir_code wr_output_init(struct wr_output *output, struct wr_memory *memory, struct wr_task_metrics *metrics,
                               struct wr_item_queue *chained, uint32_t edge_count, struct weir_error *error) {
-  *output = (struct wr_output){
-      .memory = memory, .chained = chained, .metrics = metrics, .watermark_ms = INT64_MIN};
+  *output = (struct wr_output){.memory = memory, .chained = chained, .metrics = metrics, .watermark_ms = INT64_MIN};
   wr_bytes_init(&output->key_scratch, memory, WR_MEMORY_ENGINE);
   if (edge_count == 0) return WEIR_OK;
   output->edges = wr_alloc_zeroed(memory, edge_count, sizeof *output->edges, WR_MEMORY_ENGINE);
@@ -113,8 +112,7 @@ static enum weir_code emit_hash(struct wr_output *output, struct wr_output_edge 
 
 static enum weir_code emit_to_edge(struct wr_output *output, struct wr_output_edge *edge, struct wr_batch *batch,
                                    struct weir_error *error) {
-  if (edge->edge->exchange == WR_EXCHANGE_HASH && edge->target_count > 1)
-    return emit_hash(output, edge, batch, error);
+  if (edge->edge->exchange == WR_EXCHANGE_HASH && edge->target_count > 1) return emit_hash(output, edge, batch, error);
   uint32_t target = 0;
   if (edge->edge->exchange == WR_EXCHANGE_REBALANCE) {
     target = edge->next_target;

@@ -1,4 +1,5 @@
-/* runtime/output.h: where an operator's output goes: to the next operator of its chain, or through exchanges to channels.
+/* runtime/output.h: where an operator's output goes: to the next operator of its chain, or through exchanges to
+ * channels.
  *
  * Each operator of a task has one output. Port 0 may be chained: batches then go straight into the queue of the next
  * operator. All other ports have edges: an edge partitions (hash by key group, round robin, one to one, gather) onto
@@ -19,7 +20,7 @@
 
 /* One channel of an edge. */
 struct wr_output_target {
-  struct wr_channel *channel;     /* borrowed from the attempt */
+  struct wr_channel *channel; /* borrowed from the attempt */
   struct wr_item_queue outbox;
   struct wr_batch_builder builder; /* HASH only */
   uint16_t *rows;                  /* HASH only: rows of the batch at hand that go here; WR_BATCH_ROWS_MAX of them */
@@ -31,8 +32,8 @@ struct wr_output_edge {
   const struct weir_schema *schema;
   struct wr_output_target *targets;
   uint32_t target_count;
-  uint32_t next_target;        /* REBALANCE */
-  uint16_t *group_targets;     /* HASH: key group -> target */
+  uint32_t next_target;    /* REBALANCE */
+  uint16_t *group_targets; /* HASH: key group -> target */
   uint32_t max_parallelism;
 };
 
@@ -42,11 +43,11 @@ struct wr_output {
   struct wr_output_edge *edges;
   uint32_t edge_count;
   struct wr_bytes key_scratch;
-  uint64_t *hashes;              /* WR_BATCH_ROWS_MAX; only with a HASH edge */
+  uint64_t *hashes; /* WR_BATCH_ROWS_MAX; only with a HASH edge */
   struct wr_task_metrics *metrics;
   int64_t watermark_ms;
   bool idle;
-  uint32_t emitted_in_call;      /* batches since the task last set it to 0: WAIT after output is a bug */
+  uint32_t emitted_in_call; /* batches since the task last set it to 0: WAIT after output is a bug */
 };
 
 enum weir_code wr_output_init(struct wr_output *output, struct wr_memory *memory, struct wr_task_metrics *metrics,

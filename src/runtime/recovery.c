@@ -23,8 +23,7 @@ static enum weir_code read_identity(struct wr_recovery *recovery, struct weir_er
   if (recovery->folder == NULL)
     WR_TRY(wr_folder_open(recovery->seams->files, recovery->seams->memory, recovery->folder_path, false,
                           &recovery->folder, error));
-  enum weir_code code =
-      wr_folder_read_identity(recovery->folder, &recovery->identity, &recovery->has_identity, error);
+  enum weir_code code = wr_folder_read_identity(recovery->folder, &recovery->identity, &recovery->has_identity, error);
   if (begins_anew(recovery) && (code == WEIR_CORRUPT || code == WEIR_NEWER)) {
     /* A fresh start needs nothing of what is there: it is moved aside, whatever it is. */
     recovery->identity = (struct wr_identity){.start_number = 0};
@@ -84,8 +83,8 @@ static enum weir_code check_uids(struct wr_recovery *recovery, struct weir_error
 static enum weir_code find_restored(struct wr_recovery *recovery, struct weir_error *error) {
   if (!recovery->has_identity || begins_anew(recovery)) return WEIR_OK;
   struct weir_error damage = {.code = WEIR_OK};
-  WR_TRY(wr_folder_load_newest(recovery->folder, &recovery->restored, &recovery->has_restored,
-                               &recovery->damaged_count, &damage, error));
+  WR_TRY(wr_folder_load_newest(recovery->folder, &recovery->restored, &recovery->has_restored, &recovery->damaged_count,
+                               &damage, error));
   if (recovery->damaged_count != 0) {
     if (!recovery->has_restored)
       return WR_FAIL(error, WEIR_CORRUPT,
@@ -100,8 +99,7 @@ static enum weir_code find_restored(struct wr_recovery *recovery, struct weir_er
     return WR_FAIL(error, WEIR_CORRUPT,
                    "%s has checkpoint %" PRIu64 ", but its file JOB has given out ids up to %" PRIu64
                    " only: JOB is older than the checkpoints; put the newer one back, or begin anew with --fresh",
-                   recovery->folder_path, recovery->restored.checkpoint_id,
-                   recovery->identity.checkpoint_id_limit - 1);
+                   recovery->folder_path, recovery->restored.checkpoint_id, recovery->identity.checkpoint_id_limit - 1);
   uint32_t stored = recovery->restored.max_parallelism;
   if (recovery->max_parallelism != 0 && recovery->max_parallelism != stored)
     return WR_FAIL(error, WEIR_INVALID, "the maximum parallelism of %s is %u and cannot become %u",
@@ -133,8 +131,10 @@ static enum wr_compare compare(struct wr_recovery *recovery, const struct wr_rec
   /* A new incarnation that goes on from its parent's R: a target that was not claimed for it yet still has the parent's
    * marker; one that was has nothing of R recorded under the new name. */
   if (recovery->has_restored && !same_incarnation(recovery->restored.incarnation, identity->incarnation)) {
-    if (sink->seen.present && same_incarnation(sink->seen.incarnation, identity->incarnation)) stored = NULL;
-    else incarnation = recovery->restored.incarnation;
+    if (sink->seen.present && same_incarnation(sink->seen.incarnation, identity->incarnation))
+      stored = NULL;
+    else
+      incarnation = recovery->restored.incarnation;
   }
   return wr_commit_compare(&sink->seen, incarnation, identity->start_number, r, stored);
 }
@@ -153,32 +153,37 @@ static enum weir_code refuse(struct wr_recovery *recovery, const struct wr_recov
                    uid, recovery->job_name, sink->seen.checkpoint_id, recovery->folder_path);
   case WR_COMPARE_LOST:
     if (!sink->seen.present)
-      return WR_FAIL(error, WEIR_REFUSED,
-                     "the target of sink '%s' was replaced or has lost data: it knows nothing of this job, which has made "
-                     "checkpoint %" PRIu64 "; put the target back, or go on as it is with --accept-duplicates (write what "
-                     "is in doubt) or --accept-loss (leave it out)",
-                     uid, r);
-    return WR_FAIL(error, WEIR_REFUSED,
-                   "the target of sink '%s' was replaced or has lost data: it holds output up to checkpoint %" PRIu64
-                   ", but checkpoint %" PRIu64 " says that output up to %" PRIu64 " was committed; put the target back, "
-                   "or go on as it is with --accept-duplicates (write what is in doubt) or --accept-loss (leave it out)",
-                   uid, sink->seen.checkpoint_id, r, recorded);
+      return WR_FAIL(
+          error, WEIR_REFUSED,
+          "the target of sink '%s' was replaced or has lost data: it knows nothing of this job, which has made "
+          "checkpoint %" PRIu64 "; put the target back, or go on as it is with --accept-duplicates (write what "
+          "is in doubt) or --accept-loss (leave it out)",
+          uid, r);
+    return WR_FAIL(
+        error, WEIR_REFUSED,
+        "the target of sink '%s' was replaced or has lost data: it holds output up to checkpoint %" PRIu64
+        ", but checkpoint %" PRIu64 " says that output up to %" PRIu64 " was committed; put the target back, "
+        "or go on as it is with --accept-duplicates (write what is in doubt) or --accept-loss (leave it out)",
+        uid, sink->seen.checkpoint_id, r, recorded);
   case WR_COMPARE_NEWER_OUTPUT:
     return WR_FAIL(error, WEIR_REFUSED,
-                   "the target of sink '%s' holds output up to checkpoint %" PRIu64 ", but the newest checkpoint that can "
+                   "the target of sink '%s' holds output up to checkpoint %" PRIu64
+                   ", but the newest checkpoint that can "
                    "be restored is %" PRIu64 ": going on from it writes the output after it once more; put the newer "
                    "checkpoint back, or go on with --accept-duplicates or --accept-loss (which do the same here)",
                    uid, sink->seen.checkpoint_id, r);
   case WR_COMPARE_FENCED:
     return WR_FAIL(error, WEIR_FENCED,
-                   "the target of sink '%s' is held by start %" PRIu64 " of this job, a later one than this folder knows "
+                   "the target of sink '%s' is held by start %" PRIu64
+                   " of this job, a later one than this folder knows "
                    "(%" PRIu64 "): a copy of the folder is running or has run elsewhere",
                    uid, sink->seen.start_number, recovery->identity.start_number);
   case WR_COMPARE_OTHER:
-    return WR_FAIL(error, WEIR_REFUSED,
-                   "the target of sink '%s' was taken over by another run of job '%s'; put the target back, or go on with "
-                   "--accept-duplicates or --accept-loss",
-                   uid, recovery->job_name);
+    return WR_FAIL(
+        error, WEIR_REFUSED,
+        "the target of sink '%s' was taken over by another run of job '%s'; put the target back, or go on with "
+        "--accept-duplicates or --accept-loss",
+        uid, recovery->job_name);
   case WR_COMPARE_OK:
     break;
   }
@@ -192,7 +197,8 @@ static const struct weir_schema *row_schema(const struct wr_graph *graph, uint32
   return graph->nodes[committer].input_schemas[0];
 }
 
-static enum weir_code ask_target(struct wr_recovery *recovery, struct wr_recovery_sink *sink, struct weir_error *error) {
+static enum weir_code ask_target(struct wr_recovery *recovery, struct wr_recovery_sink *sink,
+                                 struct weir_error *error) {
   const struct wr_node *node = &recovery->graph->nodes[sink->node];
   sink->context = (struct wr_target_context){.seams = recovery->seams,
                                              .memory = recovery->seams->memory,

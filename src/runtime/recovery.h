@@ -4,8 +4,8 @@
  *          target, reads its marker and compares. It changes nothing that outlives it: a refusal leaves folder and
  *          targets as they were.
  * claim()  publishes the identity with the next start number and a reserved block of checkpoint ids (and, where one
- *          begins, the new incarnation), publishes R again so that it is durable beyond doubt, cleans up, and claims every
- *          target. From here on an older start can neither commit nor publish.
+ *          begins, the new incarnation), publishes R again so that it is durable beyond doubt, cleans up, and claims
+ * every target. From here on an older start can neither commit nor publish.
  *
  * Both run again at every restart within the process. What is asked for once (fresh, accept_*) counts until the first
  * claim of all targets has succeeded. The struct is touched by one call at a time and by the master in between.
@@ -29,24 +29,24 @@ struct wr_recovery_sink {
 struct wr_recovery {
   /* set by the master */
   struct wr_seams *seams;
-  struct wr_store *store;         /* incarnation and start number are filled by claim */
+  struct wr_store *store; /* incarnation and start number are filled by claim */
   const struct wr_graph *graph;
   const char *folder_path;
   const char *job_name;
-  uint32_t max_parallelism;       /* asked for; 0: any */
+  uint32_t max_parallelism;                                       /* asked for; 0: any */
   bool fresh, accept_duplicates, accept_loss, allow_non_restored; /* the first three are cleared by claim */
-  bool fresh_begun;               /* `fresh`: the new incarnation is durable, but not every target is claimed for it yet */
+  bool fresh_begun; /* `fresh`: the new incarnation is durable, but not every target is claimed for it yet */
   bool bounded;
 
   /* found */
-  struct wr_folder *folder;       /* open and locked from the first open on */
-  struct wr_identity identity;    /* as it stands in the folder */
+  struct wr_folder *folder;    /* open and locked from the first open on */
+  struct wr_identity identity; /* as it stands in the folder */
   bool has_identity;
-  bool already_finished;          /* the folder says FINISHED and nobody asked for a fresh start: nothing else was done */
-  struct wr_metadata restored;    /* R */
+  bool already_finished;       /* the folder says FINISHED and nobody asked for a fresh start: nothing else was done */
+  struct wr_metadata restored; /* R */
   bool has_restored;
-  uint32_t damaged_count;         /* newer checkpoints that cannot be read */
-  uint64_t *retained;             /* ids of checkpoints up to R, ascending */
+  uint32_t damaged_count; /* newer checkpoints that cannot be read */
+  uint64_t *retained;     /* ids of checkpoints up to R, ascending */
   uint32_t retained_count;
   struct wr_recovery_sink *sinks; /* one per committer node */
   uint32_t sink_count;

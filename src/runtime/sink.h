@@ -18,10 +18,10 @@
 struct wr_target_context {
   struct wr_seams *seams;
   struct wr_memory *memory;
-  struct wr_store *store;            /* to read epochs' files, incarnation and start number */
-  const char *job_name;              /* at the incarnation's birth: with the uid the marker's key */
+  struct wr_store *store; /* to read epochs' files, incarnation and start number */
+  const char *job_name;   /* at the incarnation's birth: with the uid the marker's key */
   const char *uid;
-  const struct weir_schema *schema;  /* of the rows */
+  const struct weir_schema *schema; /* of the rows */
 };
 
 struct wr_target;
@@ -35,8 +35,9 @@ struct wr_target_vtable {
    * seen's where the incarnation stays, else 0. FENCED when the row is not as seen or holds a higher start number. */
   enum weir_code (*claim)(struct wr_target *target, const struct wr_marker *seen, uint64_t checkpoint,
                           struct weir_error *error);
-  /* All parts of one epoch in one transaction that begins with the marker's UPDATE ... WHERE incarnation = mine AND start
-   * = mine AND checkpoint < N. *out_already: the marker says it was committed before (then nothing was changed). */
+  /* All parts of one epoch in one transaction that begins with the marker's UPDATE ... WHERE incarnation = mine AND
+   * start = mine AND checkpoint < N. *out_already: the marker says it was committed before (then nothing was changed).
+   */
   enum weir_code (*commit)(struct wr_target *target, const struct wr_epoch *epoch, bool *out_already,
                            struct weir_error *error);
   void (*close)(struct wr_target *target); /* the connection only; connect may follow */
@@ -46,7 +47,8 @@ struct wr_target {
   const struct wr_target_vtable *vtable;
 };
 
-/* The schema of what goes from a sink writer to its committer: one BYTES field, one encoded part (wr_part_put) a row. */
+/* The schema of what goes from a sink writer to its committer: one BYTES field, one encoded part (wr_part_put) a row.
+ */
 extern const struct weir_schema wr_part_schema;
 
 #endif

@@ -1,10 +1,10 @@
 /* runtime/source.h: the two halves of a source: one enumerator per job, one reader (an operator) per subtask.
  *
- * A *split* is a part of the input with a position (a file, a Kafka partition). Its bytes are the connector's own, except
- * that they begin with two blocks of text, the connector's kind and a line for people ("name=p0.ndjson position=12").
- * Known splits are the union of the readers' states, nothing else: on a restore the enumerator gets all stored splits,
- * judges them against the world, and hands every one of them out again (to be assigned, at any parallelism), and only
- * then what it found new. The enumerator stores nothing.
+ * A *split* is a part of the input with a position (a file, a Kafka partition). Its bytes are the connector's own,
+ * except that they begin with two blocks of text, the connector's kind and a line for people ("name=p0.ndjson
+ * position=12"). Known splits are the union of the readers' states, nothing else: on a restore the enumerator gets all
+ * stored splits, judges them against the world, and hands every one of them out again (to be assigned, at any
+ * parallelism), and only then what it found new. The enumerator stores nothing.
  *
  * Assignment is the job's: each split to the subtask with the fewest. No checkpoint is triggered before the enumerator
  * is ready, that is, has handed out all restored splits and those of its first look.
@@ -24,7 +24,7 @@ struct wr_enumerator_context {
   struct wr_memory *memory;
   struct wr_waker *waker; /* of the job's master; for calls */
   const char *uid;
-  bool bounded;           /* fix stop positions of splits that have none; false: drop those that are there */
+  bool bounded; /* fix stop positions of splits that have none; false: drop those that are there */
 };
 
 struct wr_enumerator;

@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 enum {
-  UNITS_PER_STEP = 4,              /* batches taken in one step: together about 1 ms at the most */
+  UNITS_PER_STEP = 4,                /* batches taken in one step: together about 1 ms at the most */
   PARTIAL_BATCH_NS = 5 * 1000 * 1000 /* how long a half-built batch may wait */
 };
 
@@ -68,14 +68,14 @@ static enum weir_code restore_backend(struct wr_task *task, struct wr_link *link
   struct wr_backend_chain *chains =
       wr_alloc_zeroed(task->memory, state->subtask_count + 1, sizeof *chains, WR_MEMORY_STATE);
   if (chains == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory to restore %s", task->name);
-  struct wr_key_group_range mine = wr_key_group_range_of(task->options.subtask, task->options.vertex->parallelism,
-                                                         task->options.max_parallelism);
+  struct wr_key_group_range mine =
+      wr_key_group_range_of(task->options.subtask, task->options.vertex->parallelism, task->options.max_parallelism);
   uint32_t count = 0;
   for (uint32_t i = 0; i < state->subtask_count; i++) {
     const struct wr_subtask_state *subtask = &state->subtasks[i];
     if (subtask->keyed_count == 0 || subtask->range.first >= mine.end || subtask->range.end <= mine.first) continue;
-    chains[count++] = (struct wr_backend_chain){
-        .handles = subtask->keyed, .count = subtask->keyed_count, .range = subtask->range};
+    chains[count++] =
+        (struct wr_backend_chain){.handles = subtask->keyed, .count = subtask->keyed_count, .range = subtask->range};
   }
   enum weir_code code = WEIR_OK;
   uint64_t dropped = 0;
@@ -174,8 +174,10 @@ static enum weir_code handle_message(struct wr_task *task, struct wr_task_messag
   switch (message->kind) {
   case WR_TASK_TRIGGER:
     WR_ASSERT(source != NULL);
-    if (task->barrier_stage != WR_BARRIER_NONE) task->next_trigger_id = message->id;
-    else if (message->id > task->last_barrier_id) wr_task_begin_barrier(task, message->id);
+    if (task->barrier_stage != WR_BARRIER_NONE)
+      task->next_trigger_id = message->id;
+    else if (message->id > task->last_barrier_id)
+      wr_task_begin_barrier(task, message->id);
     return WEIR_OK;
   case WR_TASK_COMPLETE:
     handle_complete(task, message->id);
@@ -307,8 +309,8 @@ static bool drain_outputs(struct wr_task *task, bool *out_moved) {
   return empty;
 }
 
-/* Sinks, committers and timers look after themselves. Not those that have flushed for the barrier at hand: what they took
- * up or sent now would be in no snapshot. */
+/* Sinks, committers and timers look after themselves. Not those that have flushed for the barrier at hand: what they
+ * took up or sent now would be in no snapshot. */
 static enum wr_step poll_operators(struct wr_task *task, uint64_t *wake_at_ns) {
   enum wr_step result = WR_STEP_NOTHING;
   uint32_t first = task->has_gate ? 0 : 1;
@@ -553,8 +555,10 @@ static enum weir_code make_task(struct wr_task *task, const struct wr_task_wirin
   task->link_count = count;
   const struct wr_node *head = &options->graph->nodes[options->vertex->nodes[0]];
   const struct wr_node *tail = &options->graph->nodes[options->vertex->nodes[count - 1]];
-  if (count == 1) snprintf(task->name, sizeof task->name, "%s[%u]", head->uid, options->subtask);
-  else snprintf(task->name, sizeof task->name, "%.60s..%.60s[%u]", head->uid, tail->uid, options->subtask);
+  if (count == 1)
+    snprintf(task->name, sizeof task->name, "%s[%u]", head->uid, options->subtask);
+  else
+    snprintf(task->name, sizeof task->name, "%.60s..%.60s[%u]", head->uid, tail->uid, options->subtask);
   task->steppable.name = task->name;
   task->head_input_count = head->input_count;
   for (uint32_t i = 0; i < count; i++)

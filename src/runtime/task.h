@@ -36,8 +36,8 @@ enum wr_task_message_kind {
  * asker's again with the last touch of `answer`. */
 struct wr_task_question {
   const char *uid; /* of the operator */
-  /* In the task's thread, between two calls of operators; about a millisecond. `backend` NULL: the task does not run now,
-   * or has no such operator with keyed state. */
+  /* In the task's thread, between two calls of operators; about a millisecond. `backend` NULL: the task does not run
+   * now, or has no such operator with keyed state. */
   void (*answer)(struct wr_task_question *question, struct wr_backend *backend);
 };
 struct wr_task_message {
@@ -84,8 +84,8 @@ struct wr_task;
 
 /* Where a task's channels are: made by the attempt. */
 struct wr_task_wiring {
-  struct wr_channel **inputs;    /* input channels of the head */
-  uint32_t *input_numbers;       /* which input each feeds */
+  struct wr_channel **inputs; /* input channels of the head */
+  uint32_t *input_numbers;    /* which input each feeds */
   uint8_t *always_aligned;
   uint32_t input_count;
 };
@@ -100,18 +100,18 @@ struct wr_task_options {
   bool bounded;
   struct wr_seams *seams;
   struct wr_store *store;
-  struct wr_waker *waker;                  /* of the worker that will step it */
-  struct wr_mailbox *job_mailbox;          /* events go here, then job_waker */
+  struct wr_waker *waker;         /* of the worker that will step it */
+  struct wr_mailbox *job_mailbox; /* events go here, then job_waker */
   struct wr_waker *job_waker;
-  const struct wr_metadata *restored;      /* R; NULL: fresh. Outlives the deployment */
+  const struct wr_metadata *restored; /* R; NULL: fresh. Outlives the deployment */
   bool allow_non_restored;
-  uint64_t last_checkpoint_id;             /* ids up to it are over */
+  uint64_t last_checkpoint_id; /* ids up to it are over */
   const _Atomic uint64_t *triggered_id;
-  struct wr_sink_shared **sinks;           /* per graph node; NULL where it is no sink */
-  struct wr_target **targets;              /* per graph node; committers */
-  const uint64_t *marker_checkpoint_ids;   /* per graph node; committers */
+  struct wr_sink_shared **sinks;         /* per graph node; NULL where it is no sink */
+  struct wr_target **targets;            /* per graph node; committers */
+  const uint64_t *marker_checkpoint_ids; /* per graph node; committers */
   uint64_t index_seed;
-  uint32_t state_wait_one_in;              /* simulator */
+  uint32_t state_wait_one_in; /* simulator */
 };
 
 /* Nothing runs yet: wire outputs next (wr_task_set_edge), then attach to a worker. */

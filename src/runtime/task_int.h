@@ -7,17 +7,17 @@
 
 /* One operator of the chain. */
 struct wr_link {
-  uint32_t node;                        /* in the graph */
+  uint32_t node; /* in the graph */
   const struct wr_node *definition;
   struct wr_operator *op;
   struct wr_operator_context context;
   struct wr_output output;
   uint32_t edges_set;
-  struct wr_item_queue pending;         /* items for this operator, in order */
-  struct wr_backend *backend;           /* keyed operators */
-  uint32_t ends_seen;                   /* bit i: the end of input i has come, in this attempt */
-  uint32_t ended_inputs;                /* bit i: end_input(i) has run, perhaps before R: then it is not run again */
-  bool output_ended;                    /* its END went out */
+  struct wr_item_queue pending; /* items for this operator, in order */
+  struct wr_backend *backend;   /* keyed operators */
+  uint32_t ends_seen;           /* bit i: the end of input i has come, in this attempt */
+  uint32_t ended_inputs;        /* bit i: end_input(i) has run, perhaps before R: then it is not run again */
+  bool output_ended;            /* its END went out */
   /* the running snapshot's share */
   struct wr_upload *upload;
   bool backend_written;
@@ -28,8 +28,8 @@ struct wr_link {
 enum wr_task_state {
   WR_TASK_DEPLOYING, /* operators are open; keyed state is being restored in a call */
   WR_TASK_RUNNING,
-  WR_TASK_FAILED,    /* FAILED was sent; waits for CANCEL */
-  WR_TASK_STOPPING   /* CANCEL came; waits until nothing runs */
+  WR_TASK_FAILED,  /* FAILED was sent; waits for CANCEL */
+  WR_TASK_STOPPING /* CANCEL came; waits until nothing runs */
 };
 
 /* What handling a barrier has come to. */
@@ -48,10 +48,10 @@ struct wr_task {
   uint32_t head_input_count;
   struct wr_link *links;
   uint32_t link_count;
-  bool may_read;       /* sources: READ came, STOP_READING did not */
-  bool source_done;    /* the source said DONE */
-  bool ended;          /* ENDED was sent */
-  bool settled;        /* SETTLED was sent */
+  bool may_read;             /* sources: READ came, STOP_READING did not */
+  bool source_done;          /* the source said DONE */
+  bool ended;                /* ENDED was sent */
+  bool settled;              /* SETTLED was sent */
   uint64_t partial_since_ns; /* when half-built output began to wait; 0: none */
 
   struct wr_call restore_call;
@@ -61,28 +61,28 @@ struct wr_task {
 
   enum wr_barrier_stage barrier_stage;
   uint64_t barrier_id;
-  uint32_t barrier_link;         /* FLUSH: the operator that flushes */
-  uint64_t next_trigger_id;      /* sources: triggered while a barrier was being handled; 0: none */
+  uint32_t barrier_link;    /* FLUSH: the operator that flushes */
+  uint64_t next_trigger_id; /* sources: triggered while a barrier was being handled; 0: none */
   uint64_t last_aborted_id;
-  uint64_t last_barrier_id;      /* handled (taken or given up) */
+  uint64_t last_barrier_id; /* handled (taken or given up) */
 
-  uint64_t completed_id;         /* the last completed checkpoint it was told of */
-  uint64_t snapshot_id;          /* the running snapshot; 0: none */
+  uint64_t completed_id; /* the last completed checkpoint it was told of */
+  uint64_t snapshot_id;  /* the running snapshot; 0: none */
   uint64_t snapshot_started_ns;
   uint64_t alignment_started_ns; /* 0: not aligning */
   struct wr_upload *retired[4];  /* uploads of cancelled snapshots whose calls still run */
 
   struct wr_task_message cancel_message; /* always there, so that a task can be ended without memory */
-  struct wr_task_event failed_event; /* always there, so that even "out of memory" can be told */
-  struct weir_error error;           /* scratch of the step */
+  struct wr_task_event failed_event;     /* always there, so that even "out of memory" can be told */
+  struct weir_error error;               /* scratch of the step */
 };
 
 /* What a piece of a step came to. */
 enum wr_step {
-  WR_STEP_NOTHING,  /* nothing to do */
+  WR_STEP_NOTHING, /* nothing to do */
   WR_STEP_PROGRESS,
-  WR_STEP_BLOCKED,  /* there is something, but it must wait; nothing behind it may go on */
-  WR_STEP_FAILED    /* task->error */
+  WR_STEP_BLOCKED, /* there is something, but it must wait; nothing behind it may go on */
+  WR_STEP_FAILED   /* task->error */
 };
 
 /* chain.c */
@@ -107,8 +107,8 @@ bool wr_task_uploads_idle(struct wr_task *task);
 void wr_task_snapshot_deinit(struct wr_task *task);
 
 /* task.c */
-/* Everything in the mailbox. Called at each step, and again in front of a snapshot: what the job said before it triggered
- * the barrier at hand (above all that an older checkpoint completed) must count for it. */
+/* Everything in the mailbox. Called at each step, and again in front of a snapshot: what the job said before it
+ * triggered the barrier at hand (above all that an older checkpoint completed) must count for it. */
 enum wr_step wr_task_handle_messages(struct wr_task *task);
 struct wr_task_event *wr_task_event_new(struct wr_task *task, enum wr_task_event_kind kind);
 void wr_task_send(struct wr_task *task, struct wr_task_event *event);

@@ -1,9 +1,9 @@
 /* runtime/task_snapshot.c: a task at a barrier, and its running snapshot.
  *
  * FLUSH       operator by operator, head to tail: before_barrier, then what it sent runs through the rest of the chain
- * then at once the barrier goes out on every edge (a sink's own barrier waits for its prepare), and the synchronous part
- *             is taken tail to head: marks of keyed state are frozen, splits and small state are copied
- * then        the channels are released, and slices of the asynchronous part are written between records
+ * barrier     goes out on every edge at once (a sink's own barrier waits for its prepare)
+ * snapshot    the synchronous part, tail to head: marks of keyed state are frozen, splits and small state are copied
+ * release     the channels are released, and slices of the asynchronous part are written between records
  *
  * A failure of the synchronous part fails the attempt (only memory can fail there). A failure of the asynchronous part
  * fails the checkpoint: it is declined, the marks are united with the new ones, the next delta has them.
@@ -58,7 +58,8 @@ static enum weir_code inline_handle(struct wr_task *task, struct wr_bytes *bytes
 }
 
 /* Each block of `bytes` becomes one inline handle. */
-static enum weir_code split_handles(struct wr_task *task, const struct wr_bytes *bytes, struct wr_subtask_state *state) {
+static enum weir_code split_handles(struct wr_task *task, const struct wr_bytes *bytes,
+                                    struct wr_subtask_state *state) {
   uint32_t count = 0;
   struct wr_reader reader = wr_reader_of(bytes->data, bytes->length);
   size_t length = 0;
@@ -108,8 +109,8 @@ static enum weir_code snapshot_link(struct wr_task *task, struct wr_link *link, 
   link->snapshot_ended_inputs = link->ended_inputs;
   WR_TRY(snapshot_operator(task, link, id));
   if (link->backend == NULL) return WEIR_OK;
-  link->snapshot.range = wr_key_group_range_of(task->options.subtask, task->options.vertex->parallelism,
-                                               task->options.max_parallelism);
+  link->snapshot.range =
+      wr_key_group_range_of(task->options.subtask, task->options.vertex->parallelism, task->options.max_parallelism);
   struct wr_upload_options upload = {
       .kind = WR_BLOB_STATE, .uid = link->definition->uid, .subtask = task->options.subtask};
   WR_TRY(wr_upload_new(task->options.store, &upload, task->options.waker, &link->upload, &task->error));
@@ -144,8 +145,7 @@ static enum weir_code pass_barrier(struct wr_task *task) {
     WR_TRY(send_barrier(task, id));
     WR_TRY(take_snapshot(task, id));
     task->snapshot_started_ns = note_stall(task, before_ns);
-    atomic_store_explicit(&task->metrics.snapshot_sync_ns, task->snapshot_started_ns - before_ns,
-                          memory_order_relaxed);
+    atomic_store_explicit(&task->metrics.snapshot_sync_ns, task->snapshot_started_ns - before_ns, memory_order_relaxed);
   }
   if (task->has_gate) wr_gate_snapshot_taken(&task->gate, id);
   if (task->next_trigger_id > id) wr_task_begin_barrier(task, task->next_trigger_id);
@@ -246,8 +246,7 @@ static enum wr_step upload_step(struct wr_task *task, struct wr_link *link, uint
   switch (wr_upload_step(link->upload, now_ns, wake_at_ns)) {
   case WR_UPLOAD_OPEN: {
     if (link->backend_written) return WR_STEP_BLOCKED;
-    enum wr_snapshot_progress progress =
-        wr_backend_snapshot_step(link->backend, link->upload, SLICE_BYTES, out_cause);
+    enum wr_snapshot_progress progress = wr_backend_snapshot_step(link->backend, link->upload, SLICE_BYTES, out_cause);
     if (progress == WR_SNAPSHOT_FAILED) return WR_STEP_FAILED;
     if (progress == WR_SNAPSHOT_WRITTEN) {
       link->backend_written = true;
@@ -288,8 +287,8 @@ static enum weir_code acknowledge(struct wr_task *task, uint64_t now_ns) {
   event->entry_count = task->link_count;
   for (uint32_t i = 0; i < task->link_count; i++) {
     struct wr_link *link = &task->links[i];
-    event->entries[i] = (struct wr_ack_entry){
-        .node = link->node, .ended_inputs = link->snapshot_ended_inputs, .state = link->snapshot};
+    event->entries[i] =
+        (struct wr_ack_entry){.node = link->node, .ended_inputs = link->snapshot_ended_inputs, .state = link->snapshot};
     link->snapshot = (struct wr_subtask_state){0};
   }
   task->snapshot_id = 0;

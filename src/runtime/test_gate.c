@@ -80,8 +80,10 @@ static const char *read_all(struct gate_test *test) {
       wr_batch_unref(event.batch);
       break;
     case WR_GATE_WATERMARK:
-      if (event.watermark_ms == INT64_MAX) snprintf(at, room, "%sw*", gap);
-      else snprintf(at, room, "%sw%d", gap, (int)event.watermark_ms);
+      if (event.watermark_ms == INT64_MAX)
+        snprintf(at, room, "%sw*", gap);
+      else
+        snprintf(at, room, "%sw%d", gap, (int)event.watermark_ms);
       break;
     case WR_GATE_IDLE:
       snprintf(at, room, "%s%s", gap, event.idle ? "idle" : "active");

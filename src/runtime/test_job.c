@@ -8,7 +8,7 @@ static const uint64_t FOREVER = UINT64_MAX;
 struct heard {
   uint64_t ids[4096]; /* checkpoints that completed or failed, in order */
   uint32_t id_count;
-  uint32_t errors;    /* lines at level ERROR */
+  uint32_t errors; /* lines at level ERROR */
 };
 
 static void hear(void *context, enum wr_log_level level, const char *text) {
@@ -86,8 +86,10 @@ static void interrupted(uint64_t seed, bool stop) {
     small_start(&small, seed);
     for (uint64_t i = 0; i < steps && small_step_once(&small); i++) {
     }
-    if (stop) wr_job_stop(small.job);
-    else wr_job_cancel(small.job);
+    if (stop)
+      wr_job_stop(small.job);
+    else
+      wr_job_cancel(small.job);
     enum weir_code code = small_end(&small, NULL, &error);
     if (code != WEIR_OK && (stop || code != WEIR_CANCELLED)) TEST_FAIL("after %d steps: %s", (int)steps, error.message);
     small_start(&small, seed + 1);
@@ -296,8 +298,10 @@ TEST(ids_are_never_used_twice) {
   small_init(&small, seed, FOREVER);
   sim_world_on_log(small.world, hear, &heard);
   for (int life = 0; life < 12; life++) {
-    if (life % 3 == 1) break_files(&small, "/state/small/chk-");
-    else mend_files(&small);
+    if (life % 3 == 1)
+      break_files(&small, "/state/small/chk-");
+    else
+      mend_files(&small);
     small_start(&small, seed + (uint64_t)life);
     small_run_ms(&small, 50 + wr_random_below(&random, 150));
     CHECK(!wr_job_is_over(small.job));
@@ -312,14 +316,14 @@ TEST(ids_are_never_used_twice) {
   CHECK_INT(small_end(&small, NULL, &error), WEIR_OK);
   CHECK(heard.id_count > 20);
   for (uint32_t i = 1; i < heard.id_count; i++)
-    if (heard.ids[i] <= heard.ids[i - 1])
-      TEST_FAIL("id %d after %d", (int)heard.ids[i], (int)heard.ids[i - 1]);
+    if (heard.ids[i] <= heard.ids[i - 1]) TEST_FAIL("id %d after %d", (int)heard.ids[i], (int)heard.ids[i - 1]);
   small_deinit(&small);
 }
 
 /* ---- options that are asked for once ---- */
 
-/* The claim fails after the new incarnation became durable: the restart within the process still knows what was asked. */
+/* The claim fails after the new incarnation became durable: the restart within the process still knows what was asked.
+ */
 TEST(fresh_outlasts_a_claim_that_fails) {
   struct small_job small;
   struct weir_error error;

@@ -22,9 +22,9 @@ struct output_test {
   struct wr_output output;
 };
 
-static enum weir_code begin(struct output_test *test, enum wr_exchange exchange, uint32_t targets, uint64_t fail_after) {
-  *test = (struct output_test){.waker = {wake_nobody},
-                               .edge = {.exchange = exchange, .key = {key_columns, 1}}};
+static enum weir_code begin(struct output_test *test, enum wr_exchange exchange, uint32_t targets,
+                            uint64_t fail_after) {
+  *test = (struct output_test){.waker = {wake_nobody}, .edge = {.exchange = exchange, .key = {key_columns, 1}}};
   test_memory_init(&test->memory);
   struct wr_memory *memory = &test->memory.memory;
   for (uint32_t i = 0; i < targets; i++)
@@ -143,8 +143,10 @@ TEST(what_finds_no_room_waits_in_order) {
   int64_t next = 0;
   while (next < 301) {
     struct wr_item item = wr_channel_pop(test.channels[0]);
-    if (next < 300) CHECK_INT(wr_column_bigints(&item.batch->columns[1])[0], next);
-    else CHECK(item.kind == WR_ITEM_WATERMARK && item.value == 9);
+    if (next < 300)
+      CHECK_INT(wr_column_bigints(&item.batch->columns[1])[0], next);
+    else
+      CHECK(item.kind == WR_ITEM_WATERMARK && item.value == 9);
     next++;
     wr_item_drop(&item);
     (void)wr_output_drain(&test.output, &moved);

@@ -1,6 +1,6 @@
-/* runtime/test_small_job.h: a small job in the simulated world, for tests of the master and of recovery: numbers go from
- * one source through the writers of a sink to its committer, whose target is a struct in the test's own memory. What the
- * target and the enumerator do is set by the test. One thread. */
+/* runtime/test_small_job.h: a small job in the simulated world, for tests of the master and of recovery: numbers go
+ * from one source through the writers of a sink to its committer, whose target is a struct in the test's own memory.
+ * What the target and the enumerator do is set by the test. One thread. */
 #ifndef WR_RUNTIME_TEST_SMALL_JOB_H
 #define WR_RUNTIME_TEST_SMALL_JOB_H
 
@@ -18,9 +18,9 @@ struct small_fault {
 };
 
 struct small_job {
-  uint64_t records;          /* that the source has; UINT64_MAX: it never ends */
-  bool never_ready;          /* its enumerator */
-  struct wr_marker marker;   /* the target */
+  uint64_t records;        /* that the source has; UINT64_MAX: it never ends */
+  bool never_ready;        /* its enumerator */
+  struct wr_marker marker; /* the target */
   uint64_t rows, commits;
   struct small_fault connect, claim, commit;
   struct wr_heap_memory memory; /* of the graph */
@@ -144,8 +144,10 @@ static enum weir_code small_new_enumerator(void *config, const struct wr_enumera
   *self = (struct small_enumerator){.base = {&small_enumerator_vtable}, .context = context, .small = config};
   struct wr_bytes bytes;
   wr_bytes_init(&bytes, context->memory, WR_MEMORY_SOURCE);
-  if (count != 0) wr_bytes_put(&bytes, restored[0].bytes, restored[0].length);
-  else small_put_split(&bytes, 0);
+  if (count != 0)
+    wr_bytes_put(&bytes, restored[0].bytes, restored[0].length);
+  else
+    small_put_split(&bytes, 0);
   self->split.bytes = wr_bytes_take(&bytes, &self->split.length);
   *out = &self->base;
   return WEIR_OK;
@@ -233,13 +235,23 @@ static inline void small_init(struct small_job *small, uint64_t seed, uint64_t r
   *small = (struct small_job){.records = records};
   wr_heap_memory_init(&small->memory, 0);
   wr_graph_init(&small->graph, &small->memory.memory);
-  struct wr_node source = {.uid = "source", .kind = WR_NODE_SOURCE, .port_count = 1, .port_schemas = {&small_schema},
-                           .parallelism = 1, .chain = true, .durable = true, .config = small,
-                           .new_operator = small_new_reader, .new_enumerator = small_new_enumerator};
+  struct wr_node source = {.uid = "source",
+                           .kind = WR_NODE_SOURCE,
+                           .port_count = 1,
+                           .port_schemas = {&small_schema},
+                           .parallelism = 1,
+                           .chain = true,
+                           .durable = true,
+                           .config = small,
+                           .new_operator = small_new_reader,
+                           .new_enumerator = small_new_enumerator};
   uint32_t from, writer;
   WR_ASSERT(wr_graph_add_node(&small->graph, &source, &from, NULL) == WEIR_OK);
-  struct wr_sink_description sink = {.uid = "sink", .schema = &small_schema, .config = &small->sink,
-                                     .target_config = small, .new_target = small_new_target};
+  struct wr_sink_description sink = {.uid = "sink",
+                                     .schema = &small_schema,
+                                     .config = &small->sink,
+                                     .target_config = small,
+                                     .new_target = small_new_target};
   WR_ASSERT(wr_sink_add(&small->graph, &sink, &writer, NULL) == WEIR_OK);
   struct wr_edge edge = {.from_node = from, .to_node = writer, .exchange = WR_EXCHANGE_REBALANCE};
   WR_ASSERT(wr_graph_add_edge(&small->graph, &edge, NULL) == WEIR_OK);
@@ -268,8 +280,8 @@ static inline void small_deinit(struct small_job *small) {
 static inline void small_start(struct small_job *small, uint64_t seed) {
   struct weir_error error = {.code = WEIR_OK};
   sim_host_init(&small->host, small->world, 2, seed);
-  if (wr_job_new(&small->graph, &small->options, sim_world_seams(small->world), &small->host.host, &small->job, &error) !=
-      WEIR_OK)
+  if (wr_job_new(&small->graph, &small->options, sim_world_seams(small->world), &small->host.host, &small->job,
+                 &error) != WEIR_OK)
     TEST_FAIL("%s", error.message);
   wr_job_start(small->job);
 }

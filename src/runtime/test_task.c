@@ -1,5 +1,5 @@
-/* One task of two chained operators, stepped by hand on one thread: what is called in which order at a barrier, and what
- * messages do that come in between. The operators write down each call. */
+/* One task of two chained operators, stepped by hand on one thread: what is called in which order at a barrier, and
+ * what messages do that come in between. The operators write down each call. */
 #include "base/test.h"
 #include "runtime/task.h"
 #include "sim/sim_world.h"
@@ -9,9 +9,9 @@ struct task_test;
 /* What one operator does. */
 struct scripted {
   struct task_test *test;
-  char name;            /* in the record of calls */
-  int waits;            /* before_barrier answers WAIT so often */
-  bool polls_emit;      /* poll says that it did something */
+  char name;       /* in the record of calls */
+  int waits;       /* before_barrier answers WAIT so often */
+  bool polls_emit; /* poll says that it did something */
   void (*at_barrier)(struct task_test *test);
 };
 struct scripted_operator {
@@ -70,7 +70,8 @@ static enum wr_result scripted_before_barrier(struct wr_operator *op, uint64_t i
   if (script->at_barrier != NULL) script->at_barrier(script->test);
   return WR_RESULT_OK;
 }
-static enum weir_code scripted_snapshot(struct wr_operator *op, uint64_t id, struct wr_bytes *out, struct weir_error *e) {
+static enum weir_code scripted_snapshot(struct wr_operator *op, uint64_t id, struct wr_bytes *out,
+                                        struct weir_error *e) {
   (void)e;
   put(op, "snapshot", id);
   wr_bytes_put_u8(out, 1);
@@ -87,7 +88,8 @@ static enum wr_result scripted_end(struct wr_operator *op, uint32_t input, uint6
   put(op, "end", input);
   return WR_RESULT_OK;
 }
-static enum weir_code refuse_split(struct wr_operator *op, const uint8_t *bytes, size_t length, struct weir_error *error) {
+static enum weir_code refuse_split(struct wr_operator *op, const uint8_t *bytes, size_t length,
+                                   struct weir_error *error) {
   (void)op, (void)bytes, (void)length;
   return WR_FAIL(error, WEIR_BAD_RECORD, "no split is wanted");
 }
@@ -133,10 +135,16 @@ static void begin(struct task_test *test, uint32_t inputs) {
   for (uint32_t i = 0; i < 2; i++) {
     bool source = i == 0 && inputs == 0;
     struct wr_node node = {.kind = source ? WR_NODE_SOURCE : WR_NODE_OPERATOR,
-                           .parallelism = 1, .port_count = 1, .port_schemas = {&number_schema},
-                           .input_count = source ? 0 : i == 0 ? inputs : 1,
-                           .input_schemas = {&number_schema, &number_schema}, .chain = true,
-                           .config = &test->scripts[i], .new_operator = new_scripted};
+                           .parallelism = 1,
+                           .port_count = 1,
+                           .port_schemas = {&number_schema},
+                           .input_count = source   ? 0
+                                          : i == 0 ? inputs
+                                                   : 1,
+                           .input_schemas = {&number_schema, &number_schema},
+                           .chain = true,
+                           .config = &test->scripts[i],
+                           .new_operator = new_scripted};
     node.uid[0] = test->scripts[i].name;
     test->scripts[i].test = test;
     if (source) node.new_enumerator = no_enumerator;
@@ -153,9 +161,14 @@ static void begin(struct task_test *test, uint32_t inputs) {
   struct wr_task_wiring wiring = {
       .inputs = test->inputs, .input_numbers = numbers, .always_aligned = aligned, .input_count = inputs};
   test->store = (struct wr_store){.seams = seams, .folder = "/state", .start_number = 1};
-  struct wr_task_options options = {.graph = &test->graph, .vertex = &test->vertex, .max_parallelism = 128,
-                                    .seams = seams, .store = &test->store, .waker = &test->waker,
-                                    .job_mailbox = &test->mailbox, .job_waker = &test->waker};
+  struct wr_task_options options = {.graph = &test->graph,
+                                    .vertex = &test->vertex,
+                                    .max_parallelism = 128,
+                                    .seams = seams,
+                                    .store = &test->store,
+                                    .waker = &test->waker,
+                                    .job_mailbox = &test->mailbox,
+                                    .job_waker = &test->waker};
   WR_ASSERT(wr_task_new(&options, &wiring, &test->task, NULL) == WEIR_OK);
 }
 

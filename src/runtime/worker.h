@@ -1,8 +1,9 @@
 /* runtime/worker.h: who steps what: steppables (tasks, the job's master), workers, and the host that drives workers.
  *
  * A steppable does a bounded piece of work per step and says whether it made progress and when it wants to be called
- * again. A worker is a list of steppables stepped by one thread; it parks when none has work. The host owns the workers:
- * runtime/threads.h has one thread per worker; the simulator steps all workers on one thread in an order it draws.
+ * again. A worker is a list of steppables stepped by one thread; it parks when none has work. The host owns the
+ * workers: runtime/threads.h has one thread per worker; the simulator steps all workers on one thread in an order it
+ * draws.
  *
  * A steppable is attached by anyone (lock-free list) and detaches itself by answering DONE: the worker then forgets it
  * and, as its last touch, sets `detached` and wakes `owner`.
@@ -21,16 +22,16 @@ enum wr_progress {
 struct wr_steppable {
   /* Lowers *wake_at_ns (monotonic) to the time it wants to be called at the latest. */
   enum wr_progress (*step)(struct wr_steppable *steppable, uint64_t now_ns, uint64_t *wake_at_ns);
-  const char *name;            /* for the simulator's trace and the dump of a stuck job */
-  struct wr_waker *owner;      /* woken when detached; may be NULL */
+  const char *name;       /* for the simulator's trace and the dump of a stuck job */
+  struct wr_waker *owner; /* woken when detached; may be NULL */
   atomic_bool detached;
-  struct wr_steppable *next;   /* the worker's own */
+  struct wr_steppable *next; /* the worker's own */
 };
 
 struct wr_worker {
-  struct wr_waker *waker;                      /* wakes this worker; the host's */
-  _Atomic(struct wr_steppable *) arrivals;     /* attached, not yet taken over (a stack) */
-  struct wr_steppable *steppables;             /* in order of arrival */
+  struct wr_waker *waker;                  /* wakes this worker; the host's */
+  _Atomic(struct wr_steppable *) arrivals; /* attached, not yet taken over (a stack) */
+  struct wr_steppable *steppables;         /* in order of arrival */
   uint32_t count;
 };
 

@@ -3,8 +3,8 @@
  * A prepare runs over its keys in passes, so that the memory of many rows is fetched at once: hash and fetch the index
  * slot; find the first row with the tag and fetch its page, then itself; compare keys; and, for a WRITE, mark the rows
  * (which copies what a running snapshot needs). Then WRITE inserts what is missing (and marks it), and only then makes
- * pointers. When memory ends in between, the rows inserted so far are taken out again; marks that were set stay and only
- * make the next delta a little larger.
+ * pointers. When memory ends in between, the rows inserted so far are taken out again; marks that were set stay and
+ * only make the next delta a little larger.
  */
 #include "state/internal.h"
 
@@ -107,8 +107,10 @@ static bool find_block(struct wr_table *table, const struct key_list *list, uint
   for (uint32_t i = first; i < end; i++) {
     ids[i] = first_with_tag(index, tags[i]);
     if (ids[i] == NO_ROW) continue;
-    if (is_far) fetch_page(table, ids[i]);
-    else __builtin_prefetch(row_of(table, ids[i]), 1);
+    if (is_far)
+      fetch_page(table, ids[i]);
+    else
+      __builtin_prefetch(row_of(table, ids[i]), 1);
   }
   for (uint32_t i = first; i < end && is_far; i++)
     if (ids[i] != NO_ROW) fetch_row(table, ids[i]);

@@ -304,8 +304,10 @@ static void fetch_saved(struct snapshot *snapshot, const struct page_group *grou
   while (count != 0)
     for (uint32_t i = 0; i < count;) {
       rows[i] = rows[i]->next;
-      if (rows[i] != NULL) __builtin_prefetch(rows[i++]);
-      else rows[i] = rows[--count];
+      if (rows[i] != NULL)
+        __builtin_prefetch(rows[i++]);
+      else
+        rows[i] = rows[--count];
     }
   snapshot->fetched_end = page_number - first + end;
 }

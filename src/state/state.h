@@ -33,15 +33,15 @@ struct wr_backend_options {
   struct wr_key_group_range range; /* key groups of this subtask */
   uint32_t max_parallelism;
   uint64_t index_seed;
-  uint32_t wait_one_in;            /* 0: prepare is always READY; n: one in n answers WAIT first (simulator) */
+  uint32_t wait_one_in; /* 0: prepare is always READY; n: one in n answers WAIT first (simulator) */
   uint64_t wait_seed;
 };
 
 struct wr_state_descriptor {
-  const char *name;                 /* unique within the operator; borrowed until registered */
-  const struct weir_schema *key;    /* key fields' types; a single BIGINT key has the fast path */
-  const struct weir_schema *value;  /* fields of the value; there may be none */
-  uint64_t time_to_live_ms;         /* 0: none; recorded with the state; the backend itself expires nothing */
+  const char *name;                /* unique within the operator; borrowed until registered */
+  const struct weir_schema *key;   /* key fields' types; a single BIGINT key has the fast path */
+  const struct weir_schema *value; /* fields of the value; there may be none */
+  uint64_t time_to_live_ms;        /* 0: none; recorded with the state; the backend itself expires nothing */
 };
 
 enum weir_code wr_backend_new(const struct wr_backend_options *options, struct wr_backend **out_backend,

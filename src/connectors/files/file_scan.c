@@ -133,7 +133,8 @@ static enum weir_code vanished(const struct wr_file_scan *scan, const struct wr_
                    scan->config->folder, file->split.name, names->names[i]);
   }
   return WR_FAIL(error, WEIR_GONE,
-                 "%s/%s vanished, it had %" PRIu64 " bytes when it was last seen; put it back, or start over with --fresh",
+                 "%s/%s vanished, it had %" PRIu64
+                 " bytes when it was last seen; put it back, or start over with --fresh",
                  scan->config->folder, file->split.name, file->size_seen);
 }
 
@@ -328,8 +329,7 @@ static enum weir_code admit_all(struct wr_file_scan *scan, struct wr_name_list *
     if (known) continue;
     WR_TRY(make_path(scan, name, path, error));
     bool wanted = has_suffix(scan, name);
-    if (wanted && files->stat(files, path, &info, NULL) == WEIR_OK)
-      wanted = !info.folder && !info.special;
+    if (wanted && files->stat(files, path, &info, NULL) == WEIR_OK) wanted = !info.folder && !info.special;
     if (wanted && admitting) WR_TRY(admit(scan, name, error));
     if (wanted) continue;
     names->names[i] = names->names[*out_others];
