@@ -49,10 +49,10 @@ struct loop {
 
 /* Every so-many-th point, by share, for pv and for seen. */
 static const uint64_t strides[SIM_POINT_COUNT][2][SHARE_COUNT] = {
-    [SIM_POINT_MEMORY_ONCE] = {{97, 1, 1}, {197, 3, 1}},   [SIM_POINT_MEMORY_EVER] = {{97, 2, 1}, {197, 7, 1}},
+    [SIM_POINT_MEMORY_ONCE] = {{97, 1, 1}, {197, 3, 1}},   [SIM_POINT_MEMORY_EVER] = {{97, 1, 1}, {197, 7, 1}},
     [SIM_POINT_SQLITE_ONCE] = {{197, 2, 1}, {397, 11, 1}}, [SIM_POINT_SQLITE_EVER] = {{397, 5, 1}, {797, 23, 1}},
     [SIM_POINT_IO_ONCE] = {{61, 1, 1}, {97, 1, 1}},        [SIM_POINT_IO_EVER] = {{61, 1, 1}, {97, 3, 1}},
-    [SIM_POINT_SPACE_ONCE] = {{61, 1, 1}, {97, 3, 1}},     [SIM_POINT_SPACE_EVER] = {{97, 2, 1}, {97, 5, 1}},
+    [SIM_POINT_SPACE_ONCE] = {{61, 1, 1}, {97, 3, 1}},     [SIM_POINT_SPACE_EVER] = {{97, 1, 1}, {97, 5, 1}},
     [SIM_POINT_KILL_BEFORE] = {{61, 1, 1}, {61, 1, 1}},    [SIM_POINT_KILL_AFTER] = {{61, 1, 1}, {61, 1, 1}},
     [SIM_POINT_POWER_BEFORE] = {{61, 1, 1}, {61, 1, 1}},   [SIM_POINT_POWER_AFTER] = {{61, 1, 1}, {61, 1, 1}},
 };
