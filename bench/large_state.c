@@ -70,7 +70,6 @@ static void build_state(const char *folder) {
   struct weir_job_status status = bench_status(&job);
   bench_row("state_rows", (double)status.state_rows, "rows");
   bench_row("state_bytes_per_row", (double)status.state_bytes / (double)status.state_rows, "bytes");
-  bench_row("snapshot_stall_building", bench_metric_max(&job, "snapshotStallMaxUs") / 1e3, "ms");
   bench_job_stop(&job);
 }
 
