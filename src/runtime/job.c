@@ -10,7 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { HEALTHY_NS_TO_RESET = 1 }; /* hours */
+static const uint64_t healthy_ns_to_reset = 3600ull * 1000 * 1000 * 1000;
 
 void wr_job_options_default(struct wr_job_options *options) {
   *options = (struct wr_job_options){.parallelism = 1,
@@ -51,7 +51,7 @@ static void begin_teardown(struct wr_job *job) {
 void wr_job_fail(struct wr_job *job, const struct weir_error *error) {
   bool transient = weir_code_is_transient(error->code) && !atomic_load(&job->cancel_requested);
   uint64_t now_ns = job->seams->clock->monotonic_ns(job->seams->clock);
-  if (job->healthy_since_ns != 0 && now_ns - job->healthy_since_ns > (uint64_t)HEALTHY_NS_TO_RESET * 3600 * 1000000000u)
+  if (job->healthy_since_ns != 0 && now_ns - job->healthy_since_ns > healthy_ns_to_reset)
     job->delay_ms = job->options.restart_delay_initial_ms;
   if (transient && !atomic_load(&job->stop_requested)) {
     wr_job_log(job, WR_LOG_WARN, "%s; the job restarts in %" PRIu64 " ms", error->message, job->delay_ms);
@@ -126,12 +126,12 @@ static enum weir_code step_open(struct wr_job *job, uint64_t now_ns) {
   return WEIR_OK;
 }
 
-static enum weir_code step_claim(struct wr_job *job, uint64_t now_ns) {
+static enum weir_code step_claim(struct wr_job *job) {
   enum weir_code code;
   if (!call_step(job, run_claim, &code)) return code;
   job->status.start_number = job->store.start_number;
   wr_job_enter(job, WR_JOB_DEPLOY);
-  return wr_job_deploy(job, now_ns);
+  return wr_job_deploy(job);
 }
 
 static uint64_t restored_id(const struct wr_job *job) {
@@ -316,7 +316,7 @@ static enum weir_code step_phase(struct wr_job *job, uint64_t now_ns, uint64_t *
   case WR_JOB_OPEN:
     return step_open(job, now_ns);
   case WR_JOB_CLAIM:
-    return step_claim(job, now_ns);
+    return step_claim(job);
   case WR_JOB_DEPLOY:
     return step_deploy(job);
   case WR_JOB_SETTLE:
@@ -437,21 +437,19 @@ enum weir_code wr_job_result(const struct wr_job *job, bool *out_already_finishe
 }
 
 void wr_job_read_status(struct wr_job *job, struct wr_job_status *out_status) {
-  while (atomic_flag_test_and_set_explicit(&job->status_lock, memory_order_acquire)) {
-  }
+  wr_job_lock(job);
   *out_status = job->shown;
-  atomic_flag_clear_explicit(&job->status_lock, memory_order_release);
+  wr_job_unlock(job);
 }
 
 void wr_job_each_task(struct wr_job *job,
                       void (*each)(void *argument, const char *name, const struct wr_task_metrics *metrics),
                       void *argument) {
-  while (atomic_flag_test_and_set_explicit(&job->status_lock, memory_order_acquire)) {
-  }
+  wr_job_lock(job);
   if (job->has_attempt)
     for (uint32_t i = 0; i < job->attempt.task_count; i++)
       each(argument, wr_task_name(job->attempt.tasks[i]), wr_task_metrics(job->attempt.tasks[i]));
-  atomic_flag_clear_explicit(&job->status_lock, memory_order_release);
+  wr_job_unlock(job);
 }
 
 void wr_job_free(struct wr_job *job) {

@@ -21,12 +21,11 @@ static const struct wr_vertex *find_vertex(const struct wr_job *job, const char 
 }
 
 static void lock(struct wr_job *job) {
-  while (atomic_flag_test_and_set_explicit(&job->status_lock, memory_order_acquire)) {
-  }
+  wr_job_lock(job);
 }
 
 static void unlock(struct wr_job *job) {
-  atomic_flag_clear_explicit(&job->status_lock, memory_order_release);
+  wr_job_unlock(job);
 }
 
 static enum weir_code fail_busy(const struct wr_job *job, struct weir_error *error) {

@@ -109,6 +109,15 @@ struct wr_job {
   struct weir_error error;     /* scratch of the step */
 };
 
+/* Around what others may look at: the shown status, and the attempt's tasks. Held for a few copies only. */
+static inline void wr_job_lock(struct wr_job *job) {
+  while (atomic_flag_test_and_set_explicit(&job->status_lock, memory_order_acquire)) {
+  }
+}
+static inline void wr_job_unlock(struct wr_job *job) {
+  atomic_flag_clear_explicit(&job->status_lock, memory_order_release);
+}
+
 void wr_job_log(struct wr_job *job, enum wr_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void wr_job_enter(struct wr_job *job, enum wr_job_phase phase);
@@ -116,7 +125,7 @@ void wr_job_enter(struct wr_job *job, enum wr_job_phase phase);
 void wr_job_fail(struct wr_job *job, const struct weir_error *error);
 
 /* job_run.c */
-enum weir_code wr_job_deploy(struct wr_job *job, uint64_t now_ns);
+enum weir_code wr_job_deploy(struct wr_job *job);
 /* Enumerators: assigns splits. */
 enum weir_code wr_job_step_sources(struct wr_job *job, uint64_t now_ns, uint64_t *wake_at_ns, bool *out_progress);
 bool wr_job_sources_ready(const struct wr_job *job);

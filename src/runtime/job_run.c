@@ -193,8 +193,7 @@ static enum weir_code make_coordinator(struct wr_job *job) {
   return wr_coordinator_new(job->memory, &options, job->retained, job->retained_count, &job->coordinator, &job->error);
 }
 
-enum weir_code wr_job_deploy(struct wr_job *job, uint64_t now_ns) {
-  (void)now_ns;
+enum weir_code wr_job_deploy(struct wr_job *job) {
   const struct wr_recovery *recovery = &job->recovery;
   job->max_parallelism = recovery->has_restored              ? recovery->restored.max_parallelism
                          : job->options.max_parallelism != 0 ? job->options.max_parallelism
@@ -230,11 +229,10 @@ enum weir_code wr_job_deploy(struct wr_job *job, uint64_t now_ns) {
       .host = job->host};
   struct wr_attempt attempt;
   WR_TRY(wr_attempt_init(&attempt, job->memory, job->graph, &job->plan, &options, &job->error));
-  while (atomic_flag_test_and_set_explicit(&job->status_lock, memory_order_acquire)) {
-  }
+  wr_job_lock(job);
   job->attempt = attempt;
   job->has_attempt = true;
-  atomic_flag_clear_explicit(&job->status_lock, memory_order_release);
+  wr_job_unlock(job);
   WR_TRY(make_sources(job));
   wr_attempt_attach(&job->attempt, job->host);
   return WEIR_OK;
@@ -249,13 +247,12 @@ void wr_job_free_attempt(struct wr_job *job) {
   wr_free(job->memory, job->sources);
   job->sources = NULL;
   job->source_count = 0;
-  while (atomic_flag_test_and_set_explicit(&job->status_lock, memory_order_acquire)) {
-  }
+  wr_job_lock(job);
   struct wr_attempt attempt = job->attempt;
   bool had = job->has_attempt;
   job->attempt = (struct wr_attempt){0};
   job->has_attempt = false;
-  atomic_flag_clear_explicit(&job->status_lock, memory_order_release);
+  wr_job_unlock(job);
   if (had) wr_attempt_deinit(&attempt);
   if (job->coordinator != NULL) wr_coordinator_free(job->memory, job->coordinator);
   job->coordinator = NULL;
@@ -284,8 +281,7 @@ void wr_job_update_status(struct wr_job *job) {
     }
   }
   job->status = next;
-  while (atomic_flag_test_and_set_explicit(&job->status_lock, memory_order_acquire)) {
-  }
+  wr_job_lock(job);
   job->shown = next;
-  atomic_flag_clear_explicit(&job->status_lock, memory_order_release);
+  wr_job_unlock(job);
 }
