@@ -322,14 +322,33 @@ static void place_saved(struct snapshot *snapshot, const struct page *page, bool
     snapshot->saved[saved->slot] = set ? saved : NULL;
 }
 
-/* Fetches the saved rows of the pages from `page_number` on, one step along each page's list at a time: they lie
- * anywhere, and to wait for each alone would take longer than all else. */
-static void fetch_saved(struct snapshot *snapshot, const struct page_group *group, uint32_t page_number) {
+/* Fetches the marked rows of a page, and their headers. */
+static void fetch_marked(const struct wr_table *table, uint32_t page_number, uint32_t set) {
+  const struct wr_state *state = table->state;
+  const struct page *page = page_of(table, page_number);
+  if (page->data == NULL || !page_has_marks(table->backend, page, set)) return;
+  const uint64_t *marks = page_marks(table, page_number, set);
+  for (uint32_t slot = next_marked(marks, 0, state->page_slots); slot < state->page_slots;
+       slot = next_marked(marks, slot + 1, state->page_slots)) {
+    const uint8_t *row = page->data + state->rows_offset + (size_t)slot * state->layout.row_size;
+    __builtin_prefetch(page_headers(page->data) + slot);
+    __builtin_prefetch(row);
+    __builtin_prefetch(row + state->layout.row_size - 1);
+  }
+}
+
+/* Fetches what the pages from `page_number` on need: the marked rows, and the saved ones, one step along each page's
+ * list at a time. They lie anywhere, and to wait for each alone would take longer than all else. */
+static void fetch_pages(const struct wr_table *table, const struct page_group *group, uint32_t page_number) {
+  struct snapshot *snapshot = &table->backend->snapshot;
   const struct saved_row *rows[FETCHED_PAGES];
   uint32_t count = 0, first = page_number & (GROUP_PAGES - 1);
   uint32_t end = first + FETCHED_PAGES < GROUP_PAGES ? first + FETCHED_PAGES : GROUP_PAGES;
-  for (uint32_t i = first; i < end; i++)
+  for (uint32_t i = first; i < end; i++) {
+    if (!snapshot->is_base)
+      fetch_marked(table, page_number - first + i, snapshot->is_cumulative ? MARKS_OF_CHAIN : 1 - table->backend->set);
     if (group->pages[i].saved_serial == snapshot->serial) __builtin_prefetch(rows[count++] = group->pages[i].saved);
+  }
   while (count != 0)
     for (uint32_t i = 0; i < count;) {
       rows[i] = rows[i]->next;
@@ -349,7 +368,7 @@ static size_t write_page(struct wr_table *table, struct wr_bytes *out, size_t bu
   uint64_t next_page = (uint64_t)(page_number + 1) << shift;
   const struct page_group *group = table->groups[page_number >> GROUP_PAGES_SHIFT];
   const struct page *page = group == NULL ? NULL : page_of(table, page_number);
-  if (group != NULL && page_number >= snapshot->fetched_end) fetch_saved(snapshot, group, page_number);
+  if (group != NULL && page_number >= snapshot->fetched_end) fetch_pages(table, group, page_number);
   bool is_wanted = page != NULL && page->data != NULL;
   if (is_wanted && !snapshot->is_base)
     is_wanted = page_has_marks(backend, page, 1 - backend->set) ||
