@@ -10,7 +10,7 @@ TEST(bigints) {
   static const int64_t values[] = {0, 1, -1, 9, 10, 99, 100, -100, INT32_MIN, INT64_MAX, INT64_MIN};
   for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
     char text[WR_BIGINT_TEXT_MAX + 1], expected[32];
-    text[wr_bigint_text(values[i], text)] = 0;
+    text[wr_text_of_bigint(values[i], text)] = 0;
     snprintf(expected, sizeof expected, "%" PRId64, values[i]);
     CHECK_STRING(text, expected);
   }
@@ -40,7 +40,7 @@ TEST(doubles) {
                {-INFINITY, "-Infinity"}};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     char text[WR_DOUBLE_TEXT_MAX + 1];
-    text[wr_double_text(cases[i].value, text)] = 0;
+    text[wr_text_of_double(cases[i].value, text)] = 0;
     CHECK_STRING(text, cases[i].text);
   }
 }
@@ -64,7 +64,7 @@ TEST(random_doubles) {
       memcpy(&value, &bits, sizeof value);
     if (!isfinite(value)) continue;
     char text[WR_DOUBLE_TEXT_MAX + 1], shortest[64];
-    text[wr_double_text(value, text)] = 0;
+    text[wr_text_of_double(value, text)] = 0;
     double again = strtod(text, NULL);
     if (memcmp(&again, &value, sizeof value) != 0) TEST_FAIL("%.17g is written as %s", value, text);
     int digits = 0;
@@ -89,12 +89,12 @@ TEST(timestamps) {
                {{253402300799999, 0, 0}, "9999-12-31 23:59:59.999"}};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     char text[WR_TIMESTAMP_TEXT_MAX + 1];
-    text[wr_timestamp_text(cases[i].value, text)] = 0;
+    text[wr_text_of_timestamp(cases[i].value, text)] = 0;
     CHECK_STRING(text, cases[i].text);
   }
   char longest[WR_TIMESTAMP_TEXT_MAX];
-  CHECK(wr_timestamp_text((struct weir_timestamp){INT64_MIN, 999999, 0}, longest) <= sizeof longest);
-  CHECK(wr_timestamp_text((struct weir_timestamp){INT64_MAX, 999999, 0}, longest) <= sizeof longest);
+  CHECK(wr_text_of_timestamp((struct weir_timestamp){INT64_MIN, 999999, 0}, longest) <= sizeof longest);
+  CHECK(wr_text_of_timestamp((struct weir_timestamp){INT64_MAX, 999999, 0}, longest) <= sizeof longest);
 }
 
 TEST(civil_times) {
@@ -123,7 +123,7 @@ TEST(base64) {
       "foob", "Zm9vYg==", "fooba", "Zm9vYmE=", "foobar", "Zm9vYmFy", "\xff\xfe\xfd", "//79"};
   for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i += 2) {
     char text[64];
-    size_t length = wr_base64_text(vectors[i], strlen(vectors[i]), text);
+    size_t length = wr_text_of_base64(vectors[i], strlen(vectors[i]), text);
     CHECK_INT(length, wr_base64_length(strlen(vectors[i])));
     text[length] = 0;
     CHECK_STRING(text, vectors[i + 1]);

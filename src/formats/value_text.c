@@ -25,7 +25,7 @@ static unsigned digit_count(uint64_t value) {
   return count;
 }
 
-size_t wr_bigint_text(int64_t value, char out[WR_BIGINT_TEXT_MAX]) {
+size_t wr_text_of_bigint(int64_t value, char out[WR_BIGINT_TEXT_MAX]) {
   char *at = out;
   uint64_t size = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
   if (value < 0) *at++ = '-';
@@ -66,10 +66,10 @@ static char *put_with_exponent(char *at, const char *digits, int count, int powe
   memcpy(at, digits + 1, (size_t)count - 1);
   at += count - 1;
   *at++ = 'E';
-  return at + wr_bigint_text(power, at);
+  return at + wr_text_of_bigint(power, at);
 }
 
-size_t wr_double_text(double value, char out[WR_DOUBLE_TEXT_MAX]) {
+size_t wr_text_of_double(double value, char out[WR_DOUBLE_TEXT_MAX]) {
   if (!isfinite(value)) return copy_word(isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity", out);
   char text[WR_DOUBLE_DIGITS_BYTES], digits[WR_DOUBLE_DIGITS_BYTES];
   size_t length = wr_double_digits(value, text), i = 0;
@@ -91,7 +91,7 @@ size_t wr_double_text(double value, char out[WR_DOUBLE_TEXT_MAX]) {
 
 /* ---- times ---- */
 
-size_t wr_timestamp_text(struct weir_timestamp value, char out[WR_TIMESTAMP_TEXT_MAX]) {
+size_t wr_text_of_timestamp(struct weir_timestamp value, char out[WR_TIMESTAMP_TEXT_MAX]) {
   struct wr_civil_time civil = wr_civil_time_of(value);
   char *at = out;
   uint64_t year = civil.year < 0 ? 0 - (uint64_t)civil.year : (uint64_t)civil.year;
@@ -112,7 +112,7 @@ size_t wr_timestamp_text(struct weir_timestamp value, char out[WR_TIMESTAMP_TEXT
 
 /* ---- base64 ---- */
 
-size_t wr_base64_text(const void *bytes, size_t length, char *out) {
+size_t wr_text_of_base64(const void *bytes, size_t length, char *out) {
   static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   const uint8_t *from = bytes;
   char *at = out;

@@ -17,13 +17,13 @@
 
 enum { WR_BIGINT_TEXT_MAX = 20, WR_DOUBLE_TEXT_MAX = 32, WR_TIMESTAMP_TEXT_MAX = 40 };
 
-size_t wr_bigint_text(int64_t value, char out[WR_BIGINT_TEXT_MAX]);
-size_t wr_double_text(double value, char out[WR_DOUBLE_TEXT_MAX]);
-size_t wr_timestamp_text(struct weir_timestamp value, char out[WR_TIMESTAMP_TEXT_MAX]);
+size_t wr_text_of_bigint(int64_t value, char out[WR_BIGINT_TEXT_MAX]);
+size_t wr_text_of_double(double value, char out[WR_DOUBLE_TEXT_MAX]);
+size_t wr_text_of_timestamp(struct weir_timestamp value, char out[WR_TIMESTAMP_TEXT_MAX]);
 /* How long the base64 of so many bytes is. */
 static inline size_t wr_base64_length(size_t length) {
   return (length + 2) / 3 * 4;
 }
-size_t wr_base64_text(const void *bytes, size_t length, char *out);
+size_t wr_text_of_base64(const void *bytes, size_t length, char *out);
 
 #endif

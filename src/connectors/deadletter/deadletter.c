@@ -16,6 +16,7 @@
 
 #include "connectors/deadletter/dead_letter_marker.h"
 #include "connectors/files/files.h"
+#include "connectors/target_marker.h"
 #include "formats/json/json_encoder.h"
 #include "operators/epoch_rows.h"
 
@@ -53,20 +54,6 @@ static enum weir_code publish(struct dead_letter *self, const struct wr_dead_let
   WR_TRY(wr_dead_letter_marker_publish(&self->context, self->folder, self->marker_path, marker, error));
   self->uncertain = false;
   return WEIR_OK;
-}
-
-static bool is_mine(const struct dead_letter *self, const struct wr_marker *marker) {
-  const struct wr_store *store = self->context.store;
-  return marker->present && marker->start_number == store->start_number &&
-         memcmp(marker->incarnation, store->incarnation, WR_INCARNATION_BYTES) == 0;
-}
-
-static enum weir_code fenced(const struct dead_letter *self, const struct wr_marker *marker, struct weir_error *error) {
-  return WR_FAIL(error, WEIR_FENCED,
-                 "sink \"%s\": start %" PRIu64 " of job \"%s\" has taken over %s, this is start %" PRIu64
-                 "; only one run of a job can write to it",
-                 self->context.uid, marker->start_number, self->context.job_name, self->path,
-                 self->context.store->start_number);
 }
 
 /* Size of the dead-letter file; 0 where there is none. */
@@ -128,29 +115,17 @@ static enum weir_code cut(struct dead_letter *self, uint64_t end_bytes, struct w
   return code == WEIR_OK ? files->sync_folder(files, self->folder, error) : code;
 }
 
-static bool markers_equal(const struct wr_marker *a, const struct wr_marker *b) {
-  if (a->present != b->present) return false;
-  return !a->present || (a->start_number == b->start_number && a->checkpoint_id == b->checkpoint_id &&
-                         memcmp(a->incarnation, b->incarnation, WR_INCARNATION_BYTES) == 0);
-}
-
 static enum weir_code claim(struct wr_target *target, const struct wr_marker *seen, uint64_t checkpoint,
                             struct weir_error *error) {
   struct dead_letter *self = self_of(target);
   struct wr_dead_letter_marker present;
-  const struct wr_store *store = self->context.store;
   uint64_t size;
   WR_TRY(look(self, &present, &size, error));
-  /* A claim that was made and whose answer got lost is ours: start numbers are never used twice. */
-  if (!is_mine(self, &present.marker)) {
-    bool same_run = memcmp(present.marker.incarnation, store->incarnation, WR_INCARNATION_BYTES) == 0;
-    if (!markers_equal(&present.marker, seen) || (same_run && present.marker.start_number > store->start_number))
-      return fenced(self, &present.marker, error);
-  }
-  struct wr_dead_letter_marker mine = {
-      .marker = {.present = true, .start_number = store->start_number, .checkpoint_id = checkpoint},
-      .end_bytes = present.marker.present ? present.end_bytes : size};
-  memcpy(mine.marker.incarnation, store->incarnation, WR_INCARNATION_BYTES);
+  /* A claim that was made and whose answer got lost is ours. */
+  if (!wr_marker_is_mine(&self->context, &present.marker))
+    WR_TRY(wr_marker_check_claim(&self->context, seen, &present.marker, self->path, error));
+  struct wr_dead_letter_marker mine = {.marker = wr_marker_mine(&self->context, checkpoint),
+                                       .end_bytes = present.marker.present ? present.end_bytes : size};
   WR_TRY(publish(self, &mine, error));
   return cut(self, mine.end_bytes, error);
 }
@@ -237,7 +212,8 @@ static enum weir_code commit(struct wr_target *target, const struct wr_epoch *ep
   WR_TRY(load(self, &marker, error));
   if (!marker.marker.present)
     return WR_FAIL(error, WEIR_REFUSED, "%s was removed while the job runs; put it back", self->marker_path);
-  if (!is_mine(self, &marker.marker)) return fenced(self, &marker.marker, error);
+  if (!wr_marker_is_mine(&self->context, &marker.marker))
+    return wr_marker_fenced(&self->context, &marker.marker, self->path, error);
   if (marker.marker.checkpoint_id >= epoch->checkpoint_id) {
     *out_already = true;
     return self->uncertain ? publish(self, &marker, error) : WEIR_OK;

@@ -15,7 +15,7 @@ static void put_text(struct wr_bytes *out, const char *text) {
 
 static void put_double(struct wr_bytes *out, double value) {
   char text[WR_DOUBLE_TEXT_MAX];
-  wr_bytes_put(out, text, wr_double_text(value, text));
+  wr_bytes_put(out, text, wr_text_of_double(value, text));
 }
 
 /* As LocalDateTime.toString: seconds only where there are any, fractions in groups of three digits. */

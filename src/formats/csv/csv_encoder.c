@@ -68,7 +68,7 @@ static enum weir_code put_view(const struct wr_csv_encoder *encoder, const struc
   size_t begin = out->length;
   uint8_t *room = wr_bytes_reserve(out, wr_base64_length(length));
   if (room == NULL) return WEIR_OK;
-  out->length += wr_base64_text(wr_view_bytes(batch, view), length, (char *)room);
+  out->length += wr_text_of_base64(wr_view_bytes(batch, view), length, (char *)room);
   if (!needs_quotes(encoder, (const char *)room, out->length - begin)) return WEIR_OK;
   /* Rare: no bytes at all, or a delimiter that is one of base64's characters. */
   char *copy = wr_copy_bytes(out->memory, room, out->length - begin, out->tag);
@@ -96,16 +96,16 @@ static enum weir_code put_field(const struct wr_csv_encoder *encoder, const stru
     return put_text(encoder, field, value ? "true" : "false", value ? 4 : 5, out, error);
   }
   case WEIR_TYPE_INT:
-    length = wr_bigint_text(((const int32_t *)values)[row], text);
+    length = wr_text_of_bigint(((const int32_t *)values)[row], text);
     break;
   case WEIR_TYPE_BIGINT:
-    length = wr_bigint_text(((const int64_t *)values)[row], text);
+    length = wr_text_of_bigint(((const int64_t *)values)[row], text);
     break;
   case WEIR_TYPE_DOUBLE:
-    length = wr_double_text(((const double *)values)[row], text);
+    length = wr_text_of_double(((const double *)values)[row], text);
     break;
   case WEIR_TYPE_TIMESTAMP:
-    length = wr_timestamp_text(((const struct weir_timestamp *)values)[row], text);
+    length = wr_text_of_timestamp(((const struct weir_timestamp *)values)[row], text);
     break;
   default:
     return put_view(encoder, batch, field, row, out, error);

@@ -83,7 +83,7 @@ static void put_base64(struct wr_bytes *out, const char *bytes, size_t length) {
   uint8_t *at = wr_bytes_reserve(out, wr_base64_length(length) + 2);
   if (at == NULL) return;
   *at++ = '"';
-  at += wr_base64_text(bytes, length, (char *)at);
+  at += wr_text_of_base64(bytes, length, (char *)at);
   *at = '"';
   out->length += wr_base64_length(length) + 2;
 }
@@ -150,14 +150,14 @@ static char *put_word(char *at, const char *word) {
 static char *put_double(char *at, double value) {
   bool is_number = value - value == 0; /* not of NaN and the infinities */
   if (!is_number) *at++ = '"';
-  at += wr_double_text(value, at);
+  at += wr_text_of_double(value, at);
   if (!is_number) *at++ = '"';
   return at;
 }
 
 static char *put_timestamp(char *at, struct weir_timestamp value) {
   *at++ = '"';
-  at += wr_timestamp_text(value, at);
+  at += wr_text_of_timestamp(value, at);
   *at++ = '"';
   return at;
 }
@@ -170,9 +170,9 @@ static char *put_value(const struct wr_json_encoder *encoder, const struct wr_ba
   case WEIR_TYPE_BOOLEAN:
     return put_word(at, ((const uint8_t *)values)[row] != 0 ? "true" : "false");
   case WEIR_TYPE_INT:
-    return at + wr_bigint_text(((const int32_t *)values)[row], at);
+    return at + wr_text_of_bigint(((const int32_t *)values)[row], at);
   case WEIR_TYPE_BIGINT:
-    return at + wr_bigint_text(((const int64_t *)values)[row], at);
+    return at + wr_text_of_bigint(((const int64_t *)values)[row], at);
   case WEIR_TYPE_DOUBLE:
     return put_double(at, ((const double *)values)[row]);
   case WEIR_TYPE_TIMESTAMP:
