@@ -3,6 +3,7 @@
  * number. */
 #include "base/random.h"
 #include "base/test.h"
+#include "connectors/bad_records.h"
 #include "connectors/files/file_split.h"
 #include "connectors/files/files.h"
 #include "store/test_files.h"
