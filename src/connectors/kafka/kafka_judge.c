@@ -3,6 +3,16 @@
 
 #include <inttypes.h>
 
+const char *wr_kafka_fault_text(enum wr_kafka_fault fault) {
+  static const char *const texts[] = {[WR_KAFKA_FAULT_NONE] = "nothing is wrong",
+                                      [WR_KAFKA_TOPIC_MISSING] = "the topic is missing",
+                                      [WR_KAFKA_PARTITION_MISSING] = "the partition is missing",
+                                      [WR_KAFKA_END_BELOW] = "the partition ends before the position",
+                                      [WR_KAFKA_START_ABOVE] = "the partition begins behind the position",
+                                      [WR_KAFKA_FORBIDDEN] = "reading it is not allowed"};
+  return texts[fault];
+}
+
 bool wr_kafka_doubt_see(struct wr_kafka_doubt *doubt, enum wr_kafka_fault fault, uint64_t now_ns,
                         uint64_t *wake_at_ns) {
   if (fault == WR_KAFKA_FAULT_NONE) {
