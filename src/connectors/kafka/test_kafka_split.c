@@ -7,6 +7,11 @@
 static struct test_memory memory;
 static struct wr_bytes bytes;
 
+static void begin(void) {
+  test_memory_init(&memory);
+  wr_bytes_init(&bytes, &memory.memory, WR_MEMORY_ENGINE);
+}
+
 static void put(const struct wr_kafka_split *split) {
   wr_bytes_clear(&bytes);
   wr_kafka_split_put(&bytes, split);
@@ -32,6 +37,7 @@ TEST(what_goes_in_comes_out) {
   struct wr_kafka_split split = {
       .topic = "views", .cluster = "MkU3OEVBNTcwNTJENDM2Qk", .partition = 3, .position = 1234, .records = 1200};
   struct wr_kafka_split back;
+  begin();
   put(&split);
   CHECK_INT(read_back(&back), WEIR_OK);
   CHECK_STRING(back.topic, "views");
@@ -57,11 +63,13 @@ TEST(what_goes_in_comes_out) {
   CHECK_STRING(back.topic, split.topic);
   CHECK_STRING(back.cluster, split.cluster);
   CHECK(back.partition == INT32_MAX && back.position == INT64_MAX && back.stop == INT64_MAX);
+  wr_bytes_deinit(&bytes);
 }
 
 TEST(what_is_damaged_is_refused) {
   const struct wr_kafka_split split = {.topic = "views", .cluster = "c", .partition = 1, .has_stop = true, .stop = 7};
   struct wr_kafka_split back;
+  begin();
   put(&split);
   for (size_t length = 0; length < bytes.length; length++)
     CHECK(wr_kafka_split_read(bytes.data, length, &back, NULL) != WEIR_OK);
@@ -82,13 +90,7 @@ TEST(what_is_damaged_is_refused) {
   put(&split);
   bytes.data[bytes.length - 1] = 0xff; /* a stop below zero */
   CHECK_INT(read_back(&back), WEIR_CORRUPT);
+  wr_bytes_deinit(&bytes);
 }
 
-int main(int argc, char **argv) {
-  static const struct test_case cases[] = {TEST_CASE(what_goes_in_comes_out), TEST_CASE(what_is_damaged_is_refused)};
-  test_memory_init(&memory);
-  wr_bytes_init(&bytes, &memory.memory, WR_MEMORY_ENGINE);
-  int code = test_run(cases, sizeof cases / sizeof cases[0], argc, argv);
-  wr_bytes_deinit(&bytes);
-  return code;
-}
+TEST_MAIN(TEST_CASE(what_goes_in_comes_out), TEST_CASE(what_is_damaged_is_refused))
