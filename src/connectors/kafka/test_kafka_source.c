@@ -670,7 +670,7 @@ static void model_append(struct wr_random *random, int partition, uint32_t count
 
 /* Every record of the partition came exactly once, in order, good ones as rows and bad ones as bad. */
 static void model_check(const struct job *job, int partition) {
-  char app[64], name[8];
+  char app[64], name[12];
   snprintf(name, sizeof name, "%d", partition);
   for (int bad = 0; bad < 2; bad++) {
     int64_t offset = 0;
