@@ -60,14 +60,14 @@ struct fake_consumer {
 
 /* ---- what lies there ---- */
 
-static void fake_append(struct fake *fake, int partition, const char *value) {
+static inline void fake_append(struct fake *fake, int partition, const char *value) {
   struct fake_partition *to = &fake->partitions[partition];
   WR_ASSERT(to->high < FAKE_RECORDS);
   bool is_mark = value == fake_hole || value == fake_tombstone;
   to->values[to->high++] = is_mark ? value : strdup(value);
 }
 
-static void fake_deinit(struct fake *fake) {
+static inline void fake_deinit(struct fake *fake) {
   WR_ASSERT(fake->open_clients == 0);
   for (int p = 0; p < FAKE_PARTITIONS; p++)
     for (int i = 0; i < FAKE_RECORDS; i++) {
@@ -76,14 +76,15 @@ static void fake_deinit(struct fake *fake) {
     }
 }
 
-static int64_t fake_end(const struct fake_partition *partition) {
+static inline int64_t fake_end(const struct fake_partition *partition) {
   return partition->open >= 0 && partition->open < partition->high ? partition->open : partition->high;
 }
 
 /* ---- admin ---- */
 
-static enum weir_code fake_look(struct wr_kafka_admin *admin, const char *topic, uint32_t timeout_ms,
-                                struct wr_memory *memory, struct wr_kafka_topic *out_topic, struct weir_error *error) {
+static inline enum weir_code fake_look(struct wr_kafka_admin *admin, const char *topic, uint32_t timeout_ms,
+                                       struct wr_memory *memory, struct wr_kafka_topic *out_topic,
+                                       struct weir_error *error) {
   struct fake *fake = ((struct fake_admin *)admin)->fake;
   fake->looks++;
   WR_ASSERT(strcmp(topic, "views") == 0 && timeout_ms > 0);
@@ -109,16 +110,16 @@ static enum weir_code fake_look(struct wr_kafka_admin *admin, const char *topic,
   return WEIR_OK;
 }
 
-static void fake_close_admin(struct wr_kafka_admin *admin) {
+static inline void fake_close_admin(struct wr_kafka_admin *admin) {
   struct fake_admin *self = (struct fake_admin *)admin;
   self->fake->open_clients--;
   wr_free(self->memory, self);
 }
 
-static enum weir_code fake_open_admin(const struct wr_kafka_driver *driver,
-                                      const struct wr_kafka_connection *connection, struct wr_seams *seams,
-                                      struct wr_memory *memory, struct wr_kafka_admin **out_admin,
-                                      struct weir_error *error) {
+static inline enum weir_code fake_open_admin(const struct wr_kafka_driver *driver,
+                                             const struct wr_kafka_connection *connection, struct wr_seams *seams,
+                                             struct wr_memory *memory, struct wr_kafka_admin **out_admin,
+                                             struct weir_error *error) {
   static const struct wr_kafka_admin_vtable vtable = {.look = fake_look, .close = fake_close_admin};
   (void)seams;
   struct fake *fake = (struct fake *)driver;
@@ -134,8 +135,8 @@ static enum weir_code fake_open_admin(const struct wr_kafka_driver *driver,
 
 /* ---- consumer ---- */
 
-static enum weir_code fake_assign(struct wr_kafka_consumer *consumer, int32_t partition, int64_t offset,
-                                  struct weir_error *error) {
+static inline enum weir_code fake_assign(struct wr_kafka_consumer *consumer, int32_t partition, int64_t offset,
+                                         struct weir_error *error) {
   struct fake_consumer *self = (struct fake_consumer *)consumer;
   (void)error;
   self->fake->assigns++;
@@ -145,12 +146,12 @@ static enum weir_code fake_assign(struct wr_kafka_consumer *consumer, int32_t pa
   return WEIR_OK;
 }
 
-static void fake_unassign(struct wr_kafka_consumer *consumer, int32_t partition) {
+static inline void fake_unassign(struct wr_kafka_consumer *consumer, int32_t partition) {
   ((struct fake_consumer *)consumer)->parts[partition].assigned = false;
 }
 
-static bool fake_no(struct fake_consumer *self, int32_t partition, enum wr_kafka_answer answer,
-                    struct wr_kafka_fetch *out_fetch) {
+static inline bool fake_no(struct fake_consumer *self, int32_t partition, enum wr_kafka_answer answer,
+                           struct wr_kafka_fetch *out_fetch) {
   self->parts[partition].assigned = false;
   self->held = true;
   *out_fetch = (struct wr_kafka_fetch){.answer = answer, .high = -1};
@@ -158,8 +159,8 @@ static bool fake_no(struct fake_consumer *self, int32_t partition, enum wr_kafka
   return true;
 }
 
-static bool fake_take(struct wr_kafka_consumer *consumer, int32_t partition, uint32_t limit,
-                      struct wr_kafka_fetch *out_fetch) {
+static inline bool fake_take(struct wr_kafka_consumer *consumer, int32_t partition, uint32_t limit,
+                             struct wr_kafka_fetch *out_fetch) {
   struct fake_consumer *self = (struct fake_consumer *)consumer;
   struct fake *fake = self->fake;
   struct fake_partition *from = &fake->partitions[partition];
@@ -195,14 +196,15 @@ static bool fake_take(struct wr_kafka_consumer *consumer, int32_t partition, uin
   return true;
 }
 
-static void fake_release(struct wr_kafka_consumer *consumer) {
+static inline void fake_release(struct wr_kafka_consumer *consumer) {
   struct fake_consumer *self = (struct fake_consumer *)consumer;
   WR_ASSERT(self->held);
   self->held = false;
   memset(self->records, 0xee, sizeof self->records); /* nobody may look at them any more */
 }
 
-static void fake_commit(struct wr_kafka_consumer *consumer, const struct wr_kafka_place *places, uint32_t count) {
+static inline void fake_commit(struct wr_kafka_consumer *consumer, const struct wr_kafka_place *places,
+                               uint32_t count) {
   struct fake_consumer *self = (struct fake_consumer *)consumer;
   for (uint32_t i = 0; i < count && !self->fake->commits_fail; i++)
     self->fake->committed[places[i].partition] = places[i].offset;
@@ -210,7 +212,7 @@ static void fake_commit(struct wr_kafka_consumer *consumer, const struct wr_kafk
   self->answered++;
 }
 
-static bool fake_committed(struct wr_kafka_consumer *consumer, struct wr_kafka_committed *out_committed) {
+static inline bool fake_committed(struct wr_kafka_consumer *consumer, struct wr_kafka_committed *out_committed) {
   struct fake_consumer *self = (struct fake_consumer *)consumer;
   if (self->answered == 0) return false;
   *out_committed = (struct wr_kafka_committed){.reason = "the coordinator is away"};
@@ -222,8 +224,8 @@ static bool fake_committed(struct wr_kafka_consumer *consumer, struct wr_kafka_c
   return true;
 }
 
-static bool fake_trouble(struct wr_kafka_consumer *consumer, enum wr_kafka_answer *out_answer, char *out_sentence,
-                         size_t size) {
+static inline bool fake_trouble(struct wr_kafka_consumer *consumer, enum wr_kafka_answer *out_answer,
+                                char *out_sentence, size_t size) {
   struct fake *fake = ((struct fake_consumer *)consumer)->fake;
   if (fake->trouble == NULL) return false;
   snprintf(out_sentence, size, "%s", fake->trouble);
@@ -232,17 +234,18 @@ static bool fake_trouble(struct wr_kafka_consumer *consumer, enum wr_kafka_answe
   return true;
 }
 
-static void fake_close_consumer(struct wr_kafka_consumer *consumer) {
+static inline void fake_close_consumer(struct wr_kafka_consumer *consumer) {
   struct fake_consumer *self = (struct fake_consumer *)consumer;
   WR_ASSERT(!self->held);
   self->fake->open_clients--;
   wr_free(self->memory, self);
 }
 
-static enum weir_code fake_open_consumer(const struct wr_kafka_driver *driver,
-                                         const struct wr_kafka_connection *connection, const char *topic,
-                                         struct wr_seams *seams, struct wr_memory *memory, struct wr_waker *waker,
-                                         struct wr_kafka_consumer **out_consumer, struct weir_error *error) {
+static inline enum weir_code fake_open_consumer(const struct wr_kafka_driver *driver,
+                                                const struct wr_kafka_connection *connection, const char *topic,
+                                                struct wr_seams *seams, struct wr_memory *memory,
+                                                struct wr_waker *waker, struct wr_kafka_consumer **out_consumer,
+                                                struct weir_error *error) {
   static const struct wr_kafka_consumer_vtable vtable = {.assign = fake_assign,
                                                          .unassign = fake_unassign,
                                                          .take = fake_take,
@@ -265,8 +268,8 @@ static enum weir_code fake_open_consumer(const struct wr_kafka_driver *driver,
   return WEIR_OK;
 }
 
-static enum weir_code fake_check(const struct wr_kafka_driver *driver, const struct wr_kafka_connection *connection,
-                                 struct weir_error *error) {
+static inline enum weir_code fake_check(const struct wr_kafka_driver *driver,
+                                        const struct wr_kafka_connection *connection, struct weir_error *error) {
   (void)driver;
   for (uint32_t i = 0; i < connection->setting_count; i++)
     if (strcmp(connection->settings[i].key, "no.such.setting") == 0)
@@ -274,7 +277,7 @@ static enum weir_code fake_check(const struct wr_kafka_driver *driver, const str
   return WEIR_OK;
 }
 
-static void fake_init(struct fake *fake, uint32_t partition_count) {
+static inline void fake_init(struct fake *fake, uint32_t partition_count) {
   memset(fake, 0, sizeof *fake);
   fake->driver =
       (struct wr_kafka_driver){.check = fake_check, .open_admin = fake_open_admin, .open_consumer = fake_open_consumer};
