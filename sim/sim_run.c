@@ -292,6 +292,7 @@ static bool live(struct sim_run *run, enum life_end end) {
   bool stopping = false;
   for (uint64_t step = 0; step < steps_max; step++) {
     step_others(run);
+    sim_directory_step(run);
     uint64_t until_ns = grow_log(run, deadline_ns);
     calm_down(run);
     if (!sim_host_step(&run->host, until_ns)) {
@@ -372,13 +373,15 @@ bool sim_run(const struct sim_run_options *options, struct sim_run_report *out_r
   sim_disk_make_folders(run->world, "/state");
   sim_disk_make_folders(run->world, "/keep");
   run->kind = one_in(run, 2) ? SIM_JOB_PV : SIM_JOB_SEEN;
+  run->directory = one_in(run, 3);
+  sim_directory_draw(run);
   draw_log(run);
   draw_faults(run);
   draw_job(run);
   if (options->verbose)
-    fprintf(stderr, "seed %" PRIu64 ": %s, %u partitions, %" PRIu64 " records, mode %d, interval %" PRIu64 " ms\n",
-            options->seed, sim_job_name(run->kind), run->log.options.partitions, run->log.records,
-            run->job_options.mode, run->job_options.checkpoint_interval_ms);
+    fprintf(stderr, "seed %" PRIu64 ": %s%s, %u partitions, %" PRIu64 " records, mode %d, interval %" PRIu64 " ms\n",
+            options->seed, sim_job_name(run->kind), run->directory ? " to files" : "", run->log.options.partitions,
+            run->log.records, run->job_options.mode, run->job_options.checkpoint_interval_ms);
   struct weir_error error;
   if (!sim_oracle_init(run, &error))
     sim_violation(run, "the graph cannot be made: %s", error.message);
