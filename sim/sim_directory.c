@@ -13,6 +13,7 @@ void sim_directory_draw(struct sim_run *run) {
   if (!run->directory) return;
   run->report->events[SIM_EVENT_DIRECTORY]++;
   run->take_one_in = wr_random_one_in(&run->random, 3) ? 0 : 1 + (uint32_t)wr_random_below(&run->random, 200);
+  run->marker_crash_one_in = wr_random_one_in(&run->random, 3) ? 0 : 3 + (uint32_t)wr_random_below(&run->random, 12);
 }
 
 static void take(struct sim_run *run) {
@@ -33,6 +34,13 @@ static void take(struct sim_run *run) {
 
 void sim_directory_step(struct sim_run *run) {
   if (run->directory && wr_random_one_in(&run->random, run->take_one_in)) take(run);
+}
+
+void sim_directory_seen(struct sim_run *run, const struct sim_disk_event *event) {
+  if (event->kind != SIM_OPERATION_RENAME || strncmp(event->path_to, "/out/.weir/", 11) != 0 || run->last_life) return;
+  if (!wr_random_one_in(&run->random, run->marker_crash_one_in)) return;
+  sim_disk_crash_at(run->world, 1, SIM_CRASH_BEFORE);
+  run->power_goes = true;
 }
 
 /* ---- the oracle ---- */

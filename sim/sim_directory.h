@@ -8,12 +8,17 @@
 #ifndef WR_SIM_DIRECTORY_H
 #define WR_SIM_DIRECTORY_H
 
+#include "sim/sim_disk.h"
+
 struct sim_run;
 
 /* Draws how often files are taken in this run. */
 void sim_directory_draw(struct sim_run *run);
 /* At times takes what is there. Between two steps. */
 void sim_directory_step(struct sim_run *run);
+/* An operation of the engine was done: now and then the power goes between a marker's rename and the sync of its
+ * folder, where what was renamed and made before it may be kept or lost one by one. */
+void sim_directory_seen(struct sim_run *run, const struct sim_disk_event *event);
 /* After the last life: the files against the log, as the table would be. */
 void sim_directory_judge_pv(struct sim_run *run);
 void sim_directory_judge_seen(struct sim_run *run);

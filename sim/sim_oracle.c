@@ -94,6 +94,7 @@ static bool is_named(struct sim_run *run, const char *file, uint64_t *out_by) {
 
 static void watch_disk(void *context, const struct sim_disk_event *event) {
   struct sim_run *run = context;
+  sim_directory_seen(run, event);
   if (event->kind != SIM_OPERATION_REMOVE || strncmp(event->path, "/state/", 7) != 0) return;
   const char *name = strrchr(event->path, '/') + 1;
   uint64_t by = 0;

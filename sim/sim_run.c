@@ -206,7 +206,8 @@ static void kill_life(struct sim_run *run, bool at_operation) {
   run->report->events[at_operation ? SIM_EVENT_KILL_AT_OPERATION : SIM_EVENT_KILL_AT_STEP]++;
   if (status.phase < WR_JOB_RUN) run->report->events[SIM_EVENT_KILL_IN_RECOVERY]++;
   count_life(run);
-  enum sim_kill kill = one_in(run, 2) ? SIM_KILL_POWER : SIM_KILL_PROCESS;
+  enum sim_kill kill = one_in(run, 2) || run->power_goes ? SIM_KILL_POWER : SIM_KILL_PROCESS;
+  run->power_goes = false;
   if (run->options->verbose)
     fprintf(stderr, "  killed in phase %s (%s)\n", wr_job_phase_text(status.phase),
             kill == SIM_KILL_POWER ? "power cut" : "process");

@@ -19,6 +19,8 @@ struct sim_run {
   struct sim_log log;
   enum sim_job_kind kind;
   bool directory;                 /* rows go to files in /out instead of a table */
+  uint32_t marker_crash_one_in;   /* markers of files, on average, between two power cuts; 0: none */
+  bool power_goes;                /* the crash that was ordered is a power cut */
   uint32_t take_one_in;           /* steps, on average, between two looks of who takes them away; 0: nobody does */
   bool dead_letter;               /* bad records are skipped to /out/dead-letter.ndjson */
   struct wr_commit_limits limits; /* all 0: the defaults */
