@@ -173,7 +173,7 @@ struct weir_directory_options {
  * static const struct weir_setting settings[] = {{"format", "csv"}, {"csv.header", "true"}};
  * const struct weir_directory_options folder = {
  *     .size = sizeof folder, .path = "out", .settings = settings, .setting_count = 2};
- * weir_directory_sink(weir_count(weir_key_by(views, "app_id"), "count", "pv"), "pv", &folder);
+ * weir_directory_sink(stream, "pv", &folder);
  * ```
  */
 void weir_directory_sink(struct weir_stream *stream, const char *uid, const struct weir_directory_options *options);
