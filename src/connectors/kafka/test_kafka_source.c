@@ -724,6 +724,7 @@ static void model_round(uint64_t seed) {
   struct wr_random random = wr_random_of(seed);
   struct job job;
   begin(&job, 2);
+  fake.is_early = wr_random_one_in(&random, 2);
   CHECK_INT(job_start(&job, 1, false), WEIR_OK);
   uint32_t rounds = 20 + (uint32_t)wr_random_below(&random, 30);
   for (uint32_t round = 0; round < rounds; round++) {
