@@ -1,5 +1,5 @@
-/* api/test_graph_kafka.c: a Kafka source's options and settings, what is wrong with them, and a graph of it without
- * memory. No client is opened. */
+/* api/test_graph_kafka.c: a Kafka source's options and settings, what is wrong with them, and a graph of it without memory.
+ * No client is opened. */
 #include "api/api_int.h"
 
 #include "base/test.h"
@@ -69,6 +69,33 @@ TEST(mistakes_of_a_kafka_source) {
   }
 }
 
+/* --kafka: no message shows a value, which may be a password. */
+TEST(kafka_settings_of_the_command_line) {
+  static const struct {
+    const char *source, *setting, *says;
+  } cases[] = {{"/tmp", "a=b", "--kafka goes with a Kafka source"},
+               {"kafka://a:9092/views", "secret", "--kafka is KEY=VALUE"},
+               {"kafka://a:9092/views", "=secret", "--kafka is KEY=VALUE"},
+               {"kafka://a:9092/views", "auto.offset.reset=secret", "the setting auto.offset.reset cannot be given"}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    struct weir_job_builder *builder = NULL;
+    struct weir_options *options = NULL;
+    struct weir_error error = {.code = WEIR_OK};
+    const struct weir_record_options records = {.size = sizeof records, .schema = &row_schema};
+    CHECK_INT(weir_options_new(&options, NULL), WEIR_OK);
+    CHECK_INT(weir_options_set(options, "source", cases[i].source, NULL), WEIR_OK);
+    CHECK_INT(weir_options_set(options, "kafka", cases[i].setting, NULL), WEIR_OK);
+    CHECK_INT(weir_job_builder_new("pv", &builder, NULL), WEIR_OK);
+    CHECK(weir_source_of_options(builder, "in", &records, options) == NULL);
+    CHECK_INT(weir_job_builder_check(builder, &error), WEIR_INVALID);
+    if (strstr(error.message, cases[i].says) == NULL)
+      TEST_FAIL("\"%s\" does not say \"%s\"", error.message, cases[i].says);
+    CHECK(strstr(error.message, "secret") == NULL);
+    weir_job_builder_free(&builder);
+    weir_options_free(&options);
+  }
+}
+
 /* Every allocation of the graph fails once: the builder says so, and nothing stays. */
 TEST(a_kafka_source_without_memory) {
   const struct weir_kafka_options options = kafka_options(good_settings, 2);
@@ -95,4 +122,4 @@ TEST(a_kafka_source_without_memory) {
 }
 
 TEST_MAIN(TEST_CASE(a_kafka_sources_settings), TEST_CASE(mistakes_of_a_kafka_source),
-          TEST_CASE(a_kafka_source_without_memory))
+          TEST_CASE(kafka_settings_of_the_command_line), TEST_CASE(a_kafka_source_without_memory))
