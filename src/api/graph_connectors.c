@@ -21,7 +21,7 @@ bool wr_source_check_uid(struct weir_job_builder *builder, const char *uid) {
 }
 
 bool wr_source_check_size(struct weir_job_builder *builder, const char *uid, size_t size, size_t expected,
-                       const char *what) {
+                          const char *what) {
   if (size == expected) return true;
   wr_builder_invalid(builder, uid, "set the field `size` of struct %s to its sizeof", what);
   return false;
@@ -69,8 +69,8 @@ static struct wr_files_config *files_config(struct weir_job_builder *builder, co
   return found ? config : NULL;
 }
 
-struct weir_stream *wr_source_stream(struct weir_job_builder *builder, enum weir_code code,
-                                         const struct wr_node *node, const struct weir_error *error) {
+struct weir_stream *wr_source_stream(struct weir_job_builder *builder, enum weir_code code, const struct wr_node *node,
+                                     const struct weir_error *error) {
   uint32_t index = 0;
   if (code != WEIR_OK) wr_builder_fail(builder, error);
   return code == WEIR_OK && add_node(builder, node, &index) ? wr_stream_new(builder, index, 0) : NULL;
@@ -122,7 +122,8 @@ enum weir_code wr_builder_set_folder(struct weir_job_builder *builder, const cha
 
 struct weir_stream *weir_files_source(struct weir_job_builder *builder, const char *uid,
                                       const struct weir_files_options *options) {
-  if (!wr_source_check_uid(builder, uid) || !wr_source_check_size(builder, uid, options->size, sizeof *options, "weir_files_options"))
+  if (!wr_source_check_uid(builder, uid) ||
+      !wr_source_check_size(builder, uid, options->size, sizeof *options, "weir_files_options"))
     return NULL;
   const struct wr_files_config *config = files_config(builder, uid, options);
   if (config == NULL) return NULL;
@@ -138,7 +139,8 @@ struct weir_stream *weir_files_source(struct weir_job_builder *builder, const ch
 
 struct weir_stream *weir_generator_source(struct weir_job_builder *builder, const char *uid,
                                           const struct weir_generator_options *options) {
-  if (!wr_source_check_uid(builder, uid) || !wr_source_check_size(builder, uid, options->size, sizeof *options, "weir_generator_options"))
+  if (!wr_source_check_uid(builder, uid) ||
+      !wr_source_check_size(builder, uid, options->size, sizeof *options, "weir_generator_options"))
     return NULL;
   if (options->schema == NULL) {
     wr_builder_invalid(builder, uid, "a generator needs a schema");
@@ -251,8 +253,8 @@ static struct weir_stream *files_of_options(struct weir_job_builder *builder, co
                                            .skip_bad_records = wr_source_skips(options),
                                            .dead_letter = weir_options_text(options, "dead-letter")};
   if (weir_options_count(options, "kafka") == 0) return weir_files_source(builder, uid, &files);
-  wr_builder_invalid(builder, NULL, "--kafka goes with a Kafka source, --source kafka://HOST:PORT/TOPIC, not with \"%.64s\"",
-                     folder);
+  wr_builder_invalid(builder, NULL,
+                     "--kafka goes with a Kafka source, --source kafka://HOST:PORT/TOPIC, not with \"%.64s\"", folder);
   return NULL;
 }
 
@@ -273,9 +275,9 @@ struct weir_stream *weir_source_of_options(struct weir_job_builder *builder, con
   }
   if (wr_kafka_is_address(source)) return wr_kafka_source_of_options(builder, uid, source, records, options);
   if (strstr(source, "://") == NULL) return files_of_options(builder, uid, source, records, options);
-  wr_builder_invalid(builder, NULL,
-                     "--source is a folder of *.ndjson files, or kafka://HOST:PORT[,HOST:PORT...]/TOPIC, not \"%.128s\"",
-                     source);
+  wr_builder_invalid(
+      builder, NULL,
+      "--source is a folder of *.ndjson files, or kafka://HOST:PORT[,HOST:PORT...]/TOPIC, not \"%.128s\"", source);
   return NULL;
 }
 

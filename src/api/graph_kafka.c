@@ -29,11 +29,9 @@ static bool heed(struct weir_job_builder *builder, const char *uid, struct wr_ka
   return true;
 }
 
-/* Copies the settings, and adds what holds where they say nothing. */
 static bool copy_settings(struct weir_job_builder *builder, const char *uid, struct wr_kafka_config *config,
                           const struct weir_kafka_options *options) {
   struct wr_kafka_setting *settings = wr_builder_alloc(builder, (options->setting_count + 1) * sizeof *settings);
-  bool has_isolation = false;
   if (settings == NULL) return false;
   config->connection.settings = settings;
   for (uint32_t i = 0; i < options->setting_count; i++) {
@@ -45,12 +43,8 @@ static bool copy_settings(struct weir_job_builder *builder, const char *uid, str
     settings[i] = (struct wr_kafka_setting){.key = wr_builder_copy(builder, given->key),
                                             .value = wr_builder_copy(builder, given->value)};
     if (settings[i].key == NULL || settings[i].value == NULL || !heed(builder, uid, config, &settings[i])) return false;
-    has_isolation = has_isolation || strcmp(given->key, "isolation.level") == 0;
   }
   config->connection.setting_count = options->setting_count;
-  if (!has_isolation)
-    settings[config->connection.setting_count++] =
-        (struct wr_kafka_setting){.key = "isolation.level", .value = "read_committed"};
   return true;
 }
 
@@ -86,10 +80,9 @@ static struct wr_kafka_config *make_config(struct weir_job_builder *builder, con
   if (config->connection.servers == NULL || config->connection.group == NULL || config->topic == NULL ||
       config->schema == NULL || !copy_settings(builder, uid, config, options))
     return NULL;
-  bool found =
-      wr_source_find_field(builder, uid, config->schema, options->partition_field, &config->partition_field) &&
-      wr_source_find_field(builder, uid, config->schema, options->position_field, &config->position_field) &&
-      wr_source_find_field(builder, uid, config->schema, options->event_time_field, &config->event_time_field);
+  bool found = wr_source_find_field(builder, uid, config->schema, options->partition_field, &config->partition_field) &&
+               wr_source_find_field(builder, uid, config->schema, options->position_field, &config->position_field) &&
+               wr_source_find_field(builder, uid, config->schema, options->event_time_field, &config->event_time_field);
   return found ? config : NULL;
 }
 

@@ -225,8 +225,12 @@ TEST(the_first_mistake_is_reported) {
 TEST(sinks_and_sources_of_options) {
   static const struct {
     const char *source, *sink, *says; /* NULL: not set; says NULL: good */
-  } cases[] = {{"/tmp", "print", NULL},         {"/tmp", "blackhole", NULL}, {"/tmp", "sqlite:x.db", NULL},
-               {NULL, "print", "--source"},     {"/tmp", NULL, "--sink"},    {"/tmp", "sqlite:", "sqlite:FILE"},
+  } cases[] = {{"/tmp", "print", NULL},
+               {"/tmp", "blackhole", NULL},
+               {"/tmp", "sqlite:x.db", NULL},
+               {NULL, "print", "--source"},
+               {"/tmp", NULL, "--sink"},
+               {"/tmp", "sqlite:", "sqlite:FILE"},
                {"/tmp", "kafka", "sqlite:FILE"},
                {"http://host/views", "print", "a folder of *.ndjson files, or kafka://"},
                {"kafka:host:9092/views", "print", "a Kafka source is kafka://HOST:PORT[,HOST:PORT...]/TOPIC"},

@@ -1,5 +1,5 @@
-/* api/test_graph_kafka.c: a Kafka source's options and settings, what is wrong with them, and a graph of it without memory.
- * No client is opened. */
+/* api/test_graph_kafka.c: a Kafka source's options and settings, what is wrong with them, and a graph of it without
+ * memory. No client is opened. */
 #include "api/api_int.h"
 
 #include "base/test.h"
@@ -36,9 +36,8 @@ TEST(a_kafka_sources_settings) {
     CHECK_STRING(config->connection.servers, "a:9092,[::1]:9093");
     CHECK_STRING(config->connection.group, count == 0 ? "weir-pv" : "watchers");
     CHECK_INT(config->discovery_interval_ms, count == 0 ? 0 : 250);
-    CHECK_INT(config->connection.setting_count, count + 1);
-    CHECK_STRING(config->connection.settings[count].key, "isolation.level");
-    CHECK_STRING(config->connection.settings[count].value, "read_committed");
+    CHECK_INT(config->connection.setting_count, count);
+    if (count == 2) CHECK_STRING(config->connection.settings[1].value, "watchers");
     weir_job_builder_free(&builder);
   }
 }
@@ -48,8 +47,7 @@ TEST(mistakes_of_a_kafka_source) {
     struct weir_kafka_setting settings[2];
     uint32_t count;
     const char *says;
-  } cases[] = {{{{"enable.auto.commit", "true"}}, 1, "the setting enable.auto.commit cannot be given"},
-               {{{"bootstrap.servers", "x:1"}}, 1, "the servers are part of the source's address"},
+  } cases[] = {{{{"partition.assignment.strategy", "range"}}, 1, "partitions are dealt out to subtasks by the job"},
                {{{"group.instance.id", "x"}}, 1, "is no member of its group"},
                {{{"a", "1"}, {"a", "2"}}, 2, "the setting a is given twice"},
                {{{"topic.metadata.refresh.interval.ms", "-1"}}, 1, "a whole number of milliseconds"},
@@ -76,7 +74,7 @@ TEST(kafka_settings_of_the_command_line) {
   } cases[] = {{"/tmp", "a=b", "--kafka goes with a Kafka source"},
                {"kafka://a:9092/views", "secret", "--kafka is KEY=VALUE"},
                {"kafka://a:9092/views", "=secret", "--kafka is KEY=VALUE"},
-               {"kafka://a:9092/views", "auto.offset.reset=secret", "the setting auto.offset.reset cannot be given"}};
+               {"kafka://a:9092/views", "group.instance.id=secret", "the setting group.instance.id cannot be given"}};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     struct weir_job_builder *builder = NULL;
     struct weir_options *options = NULL;

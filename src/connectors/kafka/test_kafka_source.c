@@ -514,9 +514,9 @@ TEST(a_record_that_is_too_long) {
 
 TEST(configurations) {
   static const struct wr_kafka_setting bad_settings[] = {
-      {"enable.auto.commit", "true"}, {"auto.offset.reset", "latest"}, {"no.such.setting", "1"}};
-  static const char *const says[] = {"the setting enable.auto.commit cannot be given: offsets are shown",
-                                     "positions come from the checkpoint alone", "there is no setting"};
+      {"group.protocol", "consumer"}, {"topic.blacklist", "x"}, {"no.such.setting", "1"}};
+  static const char *const says[] = {"the setting group.protocol cannot be given: the source is no member of its group",
+                                     "the setting topic.blacklist cannot be given", "there is no setting"};
   struct job job;
   struct wr_node node;
   struct weir_error error;
