@@ -23,4 +23,11 @@ bool wr_source_skips(const struct weir_options *options);
 void wr_directory_sink_of_options(struct weir_stream *stream, const char *uid, const char *path,
                                   const struct weir_options *options);
 
+/* Is it the address of a topic, well formed or not? */
+bool wr_kafka_is_address(const char *source);
+/* The source of --source `address` and --kafka. */
+struct weir_stream *wr_kafka_source_of_options(struct weir_job_builder *builder, const char *uid, const char *address,
+                                               const struct weir_record_options *records,
+                                               const struct weir_options *options);
+
 #endif

@@ -7,6 +7,7 @@
 #include "base/option_values.h"
 #include "base/text.h"
 #include "connectors/directory/directory.h"
+#include "base/text_distance.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -70,7 +71,7 @@ static enum weir_code fail_unknown(const struct weir_options *options, const cha
     best = distance;
     nearest = options->entries[i].option->name;
   }
-  if (wr_is_near(best, strlen(name)))
+  if (wr_text_is_near(name, best))
     return WR_FAIL(error, WEIR_INVALID, "there is no option --%.64s; did you mean --%s? (--help lists all)", name,
                    nearest);
   return WR_FAIL(error, WEIR_INVALID, "there is no option --%.64s; --help lists all", name);

@@ -383,8 +383,7 @@ TEST(reference_page) {
   size_t length = wr_connector_options_help(wr_directory_options, WR_DIRECTORY_OPTION_COUNT, true, rows, sizeof rows);
   CHECK(length < sizeof rows);
   char path[512];
-  const char *slash = strrchr(__FILE__, '/');
-  snprintf(path, sizeof path, "%.*s/../../../docs/connectors.md", (int)(slash - __FILE__), __FILE__);
+  snprintf(path, sizeof path, "%s/docs/connectors.md", WEIR_ROOT);
   FILE *file = fopen(path, "rb");
   CHECK(file != NULL);
   page[fread(page, 1, sizeof page - 1, file)] = 0;
