@@ -1,6 +1,8 @@
 /* sim/sim_jobs.c: see sim_jobs.h. */
 #include "sim/sim_jobs.h"
 
+#include "connectors/deadletter/deadletter.h"
+
 #include <string.h>
 
 /* ---- the wrapped target ---- */
@@ -91,18 +93,80 @@ static void wrap_sinks(struct sim_job_graph *job, const struct wr_commit_limits 
 
 /* ---- the graphs ---- */
 
+static int32_t field_named(const struct weir_schema *schema, const char *name) {
+  for (uint32_t i = 0; i < schema->field_count; i++)
+    if (strcmp(schema->fields[i].name, name) == 0) return (int32_t)i;
+  return WR_KAFKA_NO_FIELD;
+}
+
+static struct wr_kafka_config *kafka_config(struct weir_job_builder *builder, const struct weir_schema *schema,
+                                            const struct sim_job_options *options) {
+  static const struct wr_kafka_setting uncommitted = {"isolation.level", "read_uncommitted"};
+  struct wr_kafka_config *config = wr_builder_alloc(builder, sizeof *config);
+  if (config == NULL) return NULL;
+  *config = (struct wr_kafka_config){.driver = sim_kafka_driver(options->kafka),
+                                     .connection = {.servers = "sim:9092", .group = "weir-sim"},
+                                     .topic = options->topic,
+                                     .schema = schema,
+                                     .partition_field = field_named(schema, "partition"),
+                                     .position_field = field_named(schema, "position"),
+                                     .event_time_field = WR_KAFKA_NO_FIELD,
+                                     .on_error = options->dead_letter != NULL ? WR_KAFKA_SKIP : WR_KAFKA_FAIL,
+                                     .discovery_interval_ms = options->discovery_interval_ms};
+  config->connection.settings = &uncommitted;
+  config->connection.setting_count = options->uncommitted ? 1 : 0;
+  return config;
+}
+
+static struct weir_stream *kafka_source(struct weir_job_builder *builder, const struct weir_schema *schema,
+                                        const struct sim_job_options *options) {
+  struct weir_error error;
+  struct wr_node node;
+  uint32_t index = 0;
+  struct wr_kafka_config *config = kafka_config(builder, schema, options);
+  if (config == NULL) return NULL;
+  enum weir_code code = wr_kafka_source_node(config, "views", 0, &node, &error);
+  if (code == WEIR_OK) code = wr_graph_add_node(&builder->graph, &node, &index, &error);
+  if (code == WEIR_OK && options->dead_letter != NULL) {
+    struct wr_dead_letter_config *letters = wr_builder_alloc(builder, sizeof *letters);
+    struct wr_sink_config *sink = wr_builder_alloc(builder, sizeof *sink);
+    if (letters == NULL || sink == NULL) return NULL;
+    letters->path = options->dead_letter;
+    uint32_t writer = 0;
+    code = wr_dead_letter_add(&builder->graph, "dead-letter", letters, sink, &writer, &error);
+    struct weir_stream *bad = code == WEIR_OK ? wr_stream_new(builder, index, 1) : NULL;
+    if (bad != NULL) bad->exchange = WR_EXCHANGE_GATHER;
+    if (bad != NULL) wr_stream_connect(bad, writer);
+  }
+  if (code != WEIR_OK) wr_builder_fail(builder, &error);
+  return code == WEIR_OK ? wr_stream_new(builder, index, 0) : NULL;
+}
+
+static struct weir_stream *files_source(struct weir_job_builder *builder, const struct weir_schema *schema,
+                                        const struct sim_job_options *options) {
+  bool has_places = field_named(schema, "partition") >= 0;
+  struct weir_files_options files = {.size = sizeof files,
+                                     .folder = options->log_folder,
+                                     .schema = schema,
+                                     .partition_field = has_places ? "partition" : NULL,
+                                     .position_field = has_places ? "position" : NULL,
+                                     .skip_bad_records = options->dead_letter != NULL,
+                                     .dead_letter = options->dead_letter};
+  return weir_files_source(builder, "views", &files);
+}
+
+static struct weir_stream *source(struct weir_job_builder *builder, const struct weir_schema *schema,
+                                  const struct sim_job_options *options) {
+  return options->kafka != NULL ? kafka_source(builder, schema, options) : files_source(builder, schema, options);
+}
+
 static void build_pv(struct weir_job_builder *builder, const struct sim_job_options *options) {
   static const struct weir_field fields[] = {{"app_id", WEIR_TYPE_STRING, false}};
   static const struct weir_schema schema = {fields, 1};
   static const char *const key[] = {"app_id"};
-  struct weir_files_options files = {.size = sizeof files,
-                                     .folder = options->log_folder,
-                                     .schema = &schema,
-                                     .skip_bad_records = options->dead_letter != NULL,
-                                     .dead_letter = options->dead_letter};
   struct weir_sqlite_options table = {
       .size = sizeof table, .path = options->database, .table = "pv", .key_fields = key, .key_field_count = 1};
-  struct weir_stream *views = weir_files_source(builder, "views", &files);
+  struct weir_stream *views = source(builder, &schema, options);
   weir_sqlite_sink(weir_count(weir_key_by(views, "app_id"), "count", "pv"), "pv", &table);
 }
 
@@ -111,15 +175,8 @@ static void build_seen(struct weir_job_builder *builder, const struct sim_job_op
                                              {"position", WEIR_TYPE_BIGINT, false},
                                              {"app_id", WEIR_TYPE_STRING, false}};
   static const struct weir_schema schema = {fields, 3};
-  struct weir_files_options files = {.size = sizeof files,
-                                     .folder = options->log_folder,
-                                     .schema = &schema,
-                                     .partition_field = "partition",
-                                     .position_field = "position",
-                                     .skip_bad_records = options->dead_letter != NULL,
-                                     .dead_letter = options->dead_letter};
   struct weir_sqlite_options table = {.size = sizeof table, .path = options->database, .table = "seen"};
-  weir_sqlite_sink(weir_files_source(builder, "views", &files), "seen", &table);
+  weir_sqlite_sink(source(builder, &schema, options), "seen", &table);
 }
 
 const char *sim_job_name(enum sim_job_kind kind) {

@@ -11,7 +11,7 @@
  *                 partition is told late, or again, or not until it has moved
  *   wrong answers "no such topic", "no such partition", "out of range", "not allowed" that are not true. They never
  *                 last: once one was given to anybody, none is given 6 s after it (the source believes after 10 s),
- *                 until a question was answered whole and rightly. And no wrong answer is such that nobody could tell:
+ *                 until whoever got one has got a right one. And no wrong answer is such that nobody could tell:
  *                 a partition that is not yet known to the job, or of which nothing was read, is never denied.
  *
  * The faults follow the rule of the plan whose prefix is that of "kafka:" and the topic's name. An operation of the

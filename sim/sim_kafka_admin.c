@@ -109,7 +109,10 @@ static enum weir_code tell_partitions(struct sim_kafka_admin *admin, struct wr_m
     sim_world_trace(kafka->world, "kafka look: %u partitions, something is wrong", out->partition_count);
     return WEIR_OK;
   }
-  if (whole) sim_kafka_told_right(kafka, admin);
+  if (whole) {
+    admin->misled = false;
+    sim_kafka_told_right(kafka);
+  }
   sim_world_trace(kafka->world, "kafka look: %u partitions%s", count, whole ? "" : ", some without a leader");
   return WEIR_OK;
 }

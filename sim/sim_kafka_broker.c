@@ -110,9 +110,16 @@ void sim_kafka_misled(struct sim_kafka *kafka) {
   if (kafka->misled_since_ns == 0) kafka->misled_since_ns = kafka->world->now_ns + 1; /* 0 is none */
 }
 
-void sim_kafka_told_right(struct sim_kafka *kafka, struct sim_kafka_admin *admin) {
-  admin->misled = false;
-  for (const struct sim_kafka_admin *other = kafka->admins; other != NULL; other = other->next)
-    if (other->misled) return;
+static bool is_misled(const struct sim_kafka_consumer *consumer) {
+  for (int p = 0; p < SIM_KAFKA_PARTITIONS_MAX; p++)
+    if (consumer->fetching[p] != NULL && consumer->fetching[p]->misled) return true;
+  return false;
+}
+
+void sim_kafka_told_right(struct sim_kafka *kafka) {
+  for (const struct sim_kafka_admin *admin = kafka->admins; admin != NULL; admin = admin->next)
+    if (admin->misled) return;
+  for (const struct sim_kafka_consumer *consumer = kafka->consumers; consumer != NULL; consumer = consumer->next)
+    if (is_misled(consumer)) return;
   kafka->misled_since_ns = 0;
 }

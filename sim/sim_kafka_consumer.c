@@ -260,6 +260,7 @@ static enum weir_code assign(struct wr_kafka_consumer *base, int32_t partition, 
   sim_world_trace(kafka->world, "kafka assign %u at %" PRId64, p, offset);
   *fetching = (struct sim_kafka_fetching){.assigned = true,
                                           .was_assigned = true,
+                                          .misled = fetching->misled,
                                           .serial = ++kafka->serial,
                                           .taken = offset,
                                           .come = offset,
@@ -275,7 +276,9 @@ static void unassign(struct wr_kafka_consumer *base, int32_t partition) {
   struct sim_kafka_consumer *consumer = self_of(base);
   WR_ASSERT(partition >= 0 && partition < SIM_KAFKA_PARTITIONS_MAX);
   sim_world_trace(consumer->kafka->world, "kafka unassign %d", partition);
-  if (consumer->fetching[partition] != NULL) consumer->fetching[partition]->assigned = false;
+  if (consumer->fetching[partition] == NULL) return;
+  consumer->fetching[partition]->assigned = false;
+  consumer->fetching[partition]->misled = false;
 }
 
 /* ---- taking ---- */
@@ -346,8 +349,12 @@ static bool take(struct wr_kafka_consumer *base, int32_t partition, uint32_t lim
   if (empty && fetching->answer != WR_KAFKA_FINE) {
     out->answer = fetching->answer;
     snprintf(out->reason, sizeof out->reason, "Broker: answer %d", (int)fetching->answer);
+    fetching->misled = fetching->wrong;
     if (fetching->wrong) sim_kafka_misled(kafka);
     fetching->assigned = false;
+  } else if (fetching->misled) {
+    fetching->misled = false;
+    sim_kafka_told_right(kafka);
   }
   sim_world_trace(kafka->world, "kafka take of %u: %u to %" PRId64 "%s, answer %d", p, out->count, fetching->taken,
                   out->at_end ? ", the end" : "", (int)out->answer);

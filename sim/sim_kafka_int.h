@@ -53,7 +53,8 @@ struct sim_kafka_fetching {
   int64_t end, high; /* as heard with it */
   uint64_t scale;    /* records a fetch, about */
   enum wr_kafka_answer answer;
-  bool wrong; /* the answer is */
+  bool wrong;  /* the answer is */
+  bool misled; /* a wrong answer was taken, and no right one since */
 };
 
 struct sim_kafka_consumer {
@@ -123,8 +124,8 @@ uint64_t sim_kafka_all_away_until(const struct sim_kafka *kafka);
 /* May the brokers say something wrong now? */
 bool sim_kafka_may_mislead(const struct sim_kafka *kafka);
 void sim_kafka_misled(struct sim_kafka *kafka);
-/* A question was answered whole and rightly. */
-void sim_kafka_told_right(struct sim_kafka *kafka, struct sim_kafka_admin *admin);
+/* Somebody was told rightly: when nobody is misled any more, they may begin anew. */
+void sim_kafka_told_right(struct sim_kafka *kafka);
 
 /* ---- the clients ---- */
 

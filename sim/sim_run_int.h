@@ -5,6 +5,7 @@
 #include "sim/sim_host.h"
 #include "sim/sim_jobs.h"
 #include "sim/sim_run.h"
+#include "sim/sim_run_kafka.h"
 #include "sim/sim_tamper.h"
 
 enum { SIM_NODES_MAX = 16 };
@@ -16,12 +17,15 @@ struct sim_run {
   struct sim_world *world;
   struct sim_host host;
   struct sim_log log;
+  struct sim_kafka *kafka; /* the log is a topic; NULL: files */
+  struct sim_run_kafka topic;
   enum sim_job_kind kind;
   bool dead_letter;               /* bad records are skipped to /out/dead-letter.ndjson */
   struct wr_commit_limits limits; /* all 0: the defaults */
   struct sim_job_graph graph;
   struct wr_job_options job_options;
-  struct wr_job *job; /* of this life; NULL between lives */
+  uint64_t checkpoint_interval_ms; /* as drawn; a life may have its own */
+  struct wr_job *job;              /* of this life; NULL between lives */
   uint32_t lives;
   bool last_life, finished;
   bool fresh_pending;  /* a fresh start was killed before it was surely made: it is given again */
