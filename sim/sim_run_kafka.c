@@ -179,8 +179,12 @@ void sim_run_kafka_new_life(struct sim_run *run, bool may_harm) {
   if (may_harm) draw_harm(run);
   struct sim_place places[SIM_LOG_PARTITIONS_MAX];
   sim_checkpoint_read(run, UINT64_MAX, places);
-  for (uint32_t p = 0; p < run->log.options.partitions; p++)
+  own->was_read = true;
+  for (uint32_t p = 0; p < run->log.options.partitions; p++) {
     sim_kafka_set_known(run->kafka, p, run->job_options.fresh ? 0 : places[p].position);
+    bool is_over = places[p].has_stop && places[p].position >= places[p].stop;
+    own->was_read = own->was_read && (is_over || !places[p].is_known);
+  }
   own->retain_ns = sim_world_now_ns(run->world) + below(run, 400) * ms_ns;
 }
 
@@ -222,7 +226,7 @@ bool sim_run_kafka_excuses(struct sim_run *run, enum weir_code code) {
 void sim_run_kafka_after_life(struct sim_run *run) {
   struct sim_run_kafka *own = &run->topic;
   if (!own->is_harmed) return;
-  bool was_through = run->finished && own->harm_ns != 0; /* before it could notice */
+  bool was_through = run->finished && (own->harm_ns != 0 || own->was_read); /* before it could notice */
   if (own->must_end && !own->refused && !was_through)
     sim_violation(run, "the topic was harmed (%d), and the job goes on for %.0f s", own->harm,
                   (double)certain_ns / 1e9);

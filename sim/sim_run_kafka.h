@@ -36,6 +36,7 @@ struct sim_run_kafka {
   uint64_t harm_ns; /* not before; 0: before it began */
   bool is_harmed;   /* it is done */
   bool refused;     /* the life ended because of it */
+  bool was_read;    /* the restored checkpoint has the end of everything: nothing is looked at any more */
   bool must_end;    /* nothing else is in the way: the life has to end because of it */
   /* the newest durable checkpoint, as looked up last */
   uint64_t durable_id;
