@@ -50,13 +50,45 @@ static enum weir_code check_settings(const struct wr_kafka_connection *connectio
       if (strcasecmp(connection->settings[i].key, reserved[k].key) == 0)
         return WR_FAIL(error, WEIR_INVALID, "source %s: the setting %s cannot be given: %s", connection->uid,
                        reserved[k].key, reserved[k].reason);
+  for (uint32_t i = 0; i < connection->setting_count; i++)
+    for (uint32_t k = 0; k < i; k++)
+      if (strcmp(connection->settings[i].key, connection->settings[k].key) == 0)
+        return WR_FAIL(error, WEIR_INVALID, "source %s: the setting %.128s is given twice", connection->uid,
+                       connection->settings[i].key);
+  return WEIR_OK;
+}
+
+/* Is it host:port? An IPv6 address stands in brackets. */
+static bool is_server(const char *text, size_t length) {
+  size_t digits = 0, colon;
+  uint32_t port = 0;
+  while (digits < length && text[length - 1 - digits] >= '0' && text[length - 1 - digits] <= '9')
+    digits++;
+  if (digits == 0 || digits > 5 || digits + 2 > length) return false;
+  colon = length - 1 - digits;
+  for (size_t i = colon + 1; i < length; i++)
+    port = port * 10 + (uint32_t)(text[i] - '0');
+  if (text[colon] != ':' || port == 0 || port > 65535) return false;
+  bool bracketed = text[0] == '[' && text[colon - 1] == ']';
+  return bracketed || memchr(text, ':', colon) == NULL;
+}
+
+static enum weir_code check_servers(const char *servers, const char *uid, struct weir_error *error) {
+  if (servers == NULL || servers[0] == 0)
+    return WR_FAIL(error, WEIR_INVALID, "source %s: a Kafka source needs servers, as host:port", uid);
+  for (const char *at = servers; at != NULL;) {
+    const char *comma = strchr(at, ',');
+    size_t length = comma == NULL ? strlen(at) : (size_t)(comma - at);
+    if (!is_server(at, length))
+      return WR_FAIL(error, WEIR_INVALID, "source %s: \"%.*s\" is no HOST:PORT; Kafka's port is 9092 as a rule", uid,
+                     length > 128 ? 128 : (int)length, at);
+    at = comma == NULL ? NULL : comma + 1;
+  }
   return WEIR_OK;
 }
 
 static enum weir_code check_topic(const struct wr_kafka_config *config, const char *uid, struct weir_error *error) {
-  const char *topic = config->topic, *servers = config->connection.servers;
-  if (servers == NULL || servers[0] == 0)
-    return WR_FAIL(error, WEIR_INVALID, "source %s: a Kafka source needs servers, as host:port", uid);
+  const char *topic = config->topic;
   if (topic == NULL || topic[0] == 0)
     return WR_FAIL(error, WEIR_INVALID, "source %s: a Kafka source needs a topic", uid);
   size_t length = strlen(topic);
@@ -85,6 +117,7 @@ enum weir_code wr_kafka_source_node(const struct wr_kafka_config *config, const 
     return WR_FAIL(error, WEIR_INVALID, "the uid of a source has 1 to %d bytes", WR_UID_BYTES_MAX);
   struct wr_kafka_connection connection = config->connection;
   connection.uid = uid;
+  WR_TRY(check_servers(connection.servers, uid, error));
   WR_TRY(check_topic(config, uid, error));
   WR_TRY(wr_record_fields_check(&fields, "a Kafka source", error));
   WR_TRY(check_settings(&connection, error));
