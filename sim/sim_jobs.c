@@ -1,8 +1,8 @@
 /* sim/sim_jobs.c: see sim_jobs.h. */
 #include "sim/sim_jobs.h"
 
-#include "connectors/deadletter/deadletter.h"
-
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---- the wrapped target ---- */
@@ -93,63 +93,36 @@ static void wrap_sinks(struct sim_job_graph *job, const struct wr_commit_limits 
 
 /* ---- the graphs ---- */
 
-static int32_t field_named(const struct weir_schema *schema, const char *name) {
-  for (uint32_t i = 0; i < schema->field_count; i++)
-    if (strcmp(schema->fields[i].name, name) == 0) return (int32_t)i;
-  return WR_KAFKA_NO_FIELD;
-}
-
-static struct wr_kafka_config *kafka_config(struct weir_job_builder *builder, const struct weir_schema *schema,
-                                            const struct sim_job_options *options) {
-  static const struct wr_kafka_setting uncommitted = {"isolation.level", "read_uncommitted"};
-  struct wr_kafka_config *config = wr_builder_alloc(builder, sizeof *config);
-  if (config == NULL) return NULL;
-  *config = (struct wr_kafka_config){.driver = sim_kafka_driver(options->kafka),
-                                     .connection = {.servers = "sim:9092", .group = "weir-sim"},
-                                     .topic = options->topic,
-                                     .schema = schema,
-                                     .partition_field = field_named(schema, "partition"),
-                                     .position_field = field_named(schema, "position"),
-                                     .event_time_field = WR_KAFKA_NO_FIELD,
-                                     .on_error = options->dead_letter != NULL ? WR_KAFKA_SKIP : WR_KAFKA_FAIL,
-                                     .discovery_interval_ms = options->discovery_interval_ms};
-  config->connection.settings = &uncommitted;
-  config->connection.setting_count = options->uncommitted ? 1 : 0;
-  return config;
+static bool has_places(const struct weir_schema *schema) {
+  return strcmp(schema->fields[0].name, "partition") == 0;
 }
 
 static struct weir_stream *kafka_source(struct weir_job_builder *builder, const struct weir_schema *schema,
                                         const struct sim_job_options *options) {
-  struct weir_error error;
-  struct wr_node node;
-  uint32_t index = 0;
-  struct wr_kafka_config *config = kafka_config(builder, schema, options);
-  if (config == NULL) return NULL;
-  enum weir_code code = wr_kafka_source_node(config, "views", 0, &node, &error);
-  if (code == WEIR_OK) code = wr_graph_add_node(&builder->graph, &node, &index, &error);
-  if (code == WEIR_OK && options->dead_letter != NULL) {
-    struct wr_dead_letter_config *letters = wr_builder_alloc(builder, sizeof *letters);
-    struct wr_sink_config *sink = wr_builder_alloc(builder, sizeof *sink);
-    if (letters == NULL || sink == NULL) return NULL;
-    letters->path = options->dead_letter;
-    uint32_t writer = 0;
-    code = wr_dead_letter_add(&builder->graph, "dead-letter", letters, sink, &writer, &error);
-    struct weir_stream *bad = code == WEIR_OK ? wr_stream_new(builder, index, 1) : NULL;
-    if (bad != NULL) bad->exchange = WR_EXCHANGE_GATHER;
-    if (bad != NULL) wr_stream_connect(bad, writer);
-  }
-  if (code != WEIR_OK) wr_builder_fail(builder, &error);
-  return code == WEIR_OK ? wr_stream_new(builder, index, 0) : NULL;
+  char interval_ms[24];
+  snprintf(interval_ms, sizeof interval_ms, "%" PRIu64, options->discovery_interval_ms);
+  struct weir_kafka_setting settings[] = {{"topic.metadata.refresh.interval.ms", interval_ms},
+                                          {"isolation.level", "read_uncommitted"}};
+  struct weir_kafka_options kafka = {.size = sizeof kafka,
+                                     .servers = "sim:9092",
+                                     .topic = options->topic,
+                                     .settings = settings,
+                                     .setting_count = options->uncommitted ? 2 : 1,
+                                     .schema = schema,
+                                     .partition_field = has_places(schema) ? "partition" : NULL,
+                                     .position_field = has_places(schema) ? "position" : NULL,
+                                     .skip_bad_records = options->dead_letter != NULL,
+                                     .dead_letter = options->dead_letter};
+  return wr_kafka_source_with(builder, "views", &kafka, sim_kafka_driver(options->kafka));
 }
 
 static struct weir_stream *files_source(struct weir_job_builder *builder, const struct weir_schema *schema,
                                         const struct sim_job_options *options) {
-  bool has_places = field_named(schema, "partition") >= 0;
   struct weir_files_options files = {.size = sizeof files,
                                      .folder = options->log_folder,
                                      .schema = schema,
-                                     .partition_field = has_places ? "partition" : NULL,
-                                     .position_field = has_places ? "position" : NULL,
+                                     .partition_field = has_places(schema) ? "partition" : NULL,
+                                     .position_field = has_places(schema) ? "position" : NULL,
                                      .skip_bad_records = options->dead_letter != NULL,
                                      .dead_letter = options->dead_letter};
   return weir_files_source(builder, "views", &files);

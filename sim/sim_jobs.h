@@ -11,7 +11,6 @@
 
 #include "api/api_int.h"
 #include "operators/sink_nodes.h"
-#include "connectors/kafka/kafka.h"
 #include "sim/sim_log.h"
 #include "sim/sim_zombie.h"
 

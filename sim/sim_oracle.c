@@ -100,7 +100,7 @@ bool sim_oracle_init(struct sim_run *run, struct weir_error *error) {
                                     .kafka = run->kafka,
                                     .topic = "log",
                                     .uncommitted = run->log.options.uncommitted,
-                                    .discovery_interval_ms = 50,
+                                    .discovery_interval_ms = run->topic.discovery_interval_ms,
                                     .database = "/out/t.db",
                                     .dead_letter = run->dead_letter ? "/out/dead-letter.ndjson" : NULL,
                                     .limits = run->limits,

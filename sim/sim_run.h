@@ -53,7 +53,6 @@
   X(BOUNDED_GROWTH, "bounded life while the log grows")                                                                \
   X(TOPIC, "log that is a topic")                                                                                      \
   X(BEGUN_AT_CHECKPOINT, "partition begun where a checkpoint says")                                                    \
-  X(BEGUN_AT_FIRST, "partition begun at its first record")                                                             \
   X(PARTITION_FOUND_LATER, "partition found after the start")                                                          \
   X(RETENTION, "records removed behind all checkpoints")                                                               \
   X(SHOWN, "offset shown to the group")                                                                                \

@@ -24,8 +24,7 @@ static void watch_assigned(void *context, uint32_t p, int64_t offset, bool first
   struct sim_place places[SIM_LOG_PARTITIONS_MAX];
   uint64_t id = sim_checkpoint_read(run, UINT64_MAX, places);
   int64_t expected = places[p].is_known ? places[p].position : sim_kafka_low(run->kafka, p);
-  run->report->events[places[p].is_known ? SIM_EVENT_BEGUN_AT_CHECKPOINT : SIM_EVENT_BEGUN_AT_FIRST]++;
-  if (id != 0 && !places[p].is_known) run->report->events[SIM_EVENT_PARTITION_FOUND_LATER]++;
+  run->report->events[places[p].is_known ? SIM_EVENT_BEGUN_AT_CHECKPOINT : SIM_EVENT_PARTITION_FOUND_LATER]++;
   if (offset != expected)
     sim_violation(run, "partition %u is begun at %" PRId64 ", but %s%" PRIu64 " says %" PRId64, p, offset,
                   places[p].is_known ? "checkpoint " : "its first record is meant, and checkpoint ", id, expected);
@@ -66,6 +65,7 @@ void sim_run_kafka_draw(struct sim_run *run, struct sim_log_options *log) {
   log->uncommitted = log->transactions && one_in(run, 4);
   run->topic.misleads = one_in(run, 4);
   run->topic.retention = one_in(run, 3);
+  run->topic.discovery_interval_ms = 20 + below(run, one_in(run, 2) ? 100 : 2000);
   run->report->events[SIM_EVENT_TOPIC]++;
 }
 

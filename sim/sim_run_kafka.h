@@ -27,8 +27,9 @@ enum sim_topic_harm {
 };
 
 struct sim_run_kafka {
-  bool misleads;                         /* brokers give wrong answers in this history */
-  bool retention;                        /* old records are removed */
+  bool misleads;  /* brokers give wrong answers in this history */
+  bool retention; /* old records are removed */
+  uint64_t discovery_interval_ms;
   int64_t begin[SIM_LOG_PARTITIONS_MAX]; /* of the model: where the present incarnation began to read */
   uint64_t retain_ns;                    /* when retention works next */
   /* what is done to the topic in this life */
