@@ -77,6 +77,8 @@ int64_t sim_kafka_shown(const struct sim_kafka *kafka, uint32_t partition);
 
 /* ---- what operators of the cluster do ---- */
 
+/* Every broker and leader that is away is back. */
+void sim_kafka_come_back(struct sim_kafka *kafka);
 /* Retention: records below are gone. */
 void sim_kafka_set_low(struct sim_kafka *kafka, uint32_t partition, int64_t low);
 /* The engine has read the partition at least this far, in whatever checkpoint it comes back from: what wrong answers

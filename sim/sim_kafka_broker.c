@@ -86,6 +86,12 @@ void sim_kafka_weather(struct sim_kafka *kafka, uint32_t p) {
   if (sim_kafka_draw(kafka, SIM_FAULT_KAFKA_NO_LEADER)) partition->leaderless_until_ns = now_ns + away_length_ns(kafka);
 }
 
+void sim_kafka_come_back(struct sim_kafka *kafka) {
+  memset(kafka->away_until_ns, 0, sizeof kafka->away_until_ns);
+  for (uint32_t p = 0; p < kafka->partition_count; p++)
+    kafka->partitions[p].leaderless_until_ns = 0;
+}
+
 uint64_t sim_kafka_away_until(const struct sim_kafka *kafka, uint32_t p) {
   const struct sim_kafka_partition *partition = &kafka->partitions[p];
   uint64_t until_ns = kafka->away_until_ns[partition->leader];

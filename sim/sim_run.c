@@ -56,7 +56,7 @@ static void draw_log(struct sim_run *run) {
   sim_log_init(&run->log, &log);
   /* A record that is cut short at the stop would be a bad one. */
   run->bounded_growth = log.whole_lines && !log.all_at_once && one_in(run, 2);
-  run->bounded_from = (uint32_t)below(run, LIVES_MAX);
+  run->bounded_from = (uint32_t)below(run, run->kafka == NULL ? LIVES_MAX : LIVES_MAX / 2);
 }
 
 static void draw_rule(struct sim_run *run, struct sim_fault_rule *rule, const char *prefix, bool is_log) {
@@ -150,15 +150,6 @@ static void step_others(struct sim_run *run) {
                   run->graph.zombie.store.start_number, status.start_number);
 }
 
-/* A life that has to end because of its topic has nothing else in its way, and time. */
-static void make_way(struct sim_run *run) {
-  run->job_options.checkpoint_interval_ms = run->checkpoint_interval_ms;
-  if (!run->topic.must_end) return;
-  sim_world_faults(run->world)->rule_count = 0;
-  run->rival_from_ns = UINT64_MAX;
-  run->job_options.checkpoint_interval_ms = 500;
-}
-
 static bool start_life(struct sim_run *run, enum life_end end) {
   struct weir_error error = {.code = WEIR_OK};
   sim_host_init(&run->host, run->world, 1 + (uint32_t)below(run, 3), wr_random_next(&run->random));
@@ -186,7 +177,7 @@ static bool start_life(struct sim_run *run, enum life_end end) {
   bool may_harm = !run->last_life && run->lives != 0 && !run->job_options.fresh && run->tamper.kind == SIM_TAMPER_NONE;
   if (run->kafka != NULL) sim_run_kafka_new_life(run, may_harm);
   draw_others(run, end == LIFE_STOP);
-  make_way(run);
+  if (run->kafka != NULL) sim_run_kafka_make_way(run);
   enum weir_code code =
       wr_job_new(run->graph.graph, &run->job_options, sim_world_seams(run->world), &run->host.host, &run->job, &error);
   if (code != WEIR_OK) {
@@ -308,7 +299,7 @@ static bool live(struct sim_run *run, enum life_end end) {
   uint64_t begin_ns = sim_world_now_ns(run->world);
   uint64_t deadline_ns =
       end == LIFE_FINISH ? UINT64_MAX : begin_ns + (1 + below(run, one_in(run, 3) ? 3000 : 300)) * ms_ns;
-  if (run->topic.must_end) deadline_ns = begin_ns + sim_run_kafka_life_ns(run);
+  if (run->topic.is_long) deadline_ns = begin_ns + sim_run_kafka_life_ns(run);
   uint64_t steps_max = end == LIFE_FINISH ? STEPS_MAX_LAST : STEPS_MAX_PER_LIFE;
   bool stopping = false;
   for (uint64_t step = 0; step < steps_max; step++) {

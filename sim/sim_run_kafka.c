@@ -158,10 +158,10 @@ static bool must_be_seen(const struct sim_run *run) {
 
 static void draw_harm(struct sim_run *run) {
   struct sim_run_kafka *own = &run->topic;
-  if (!one_in(run, 6)) return;
-  own->harm = (enum sim_topic_harm)(1 + below(run, SIM_HARM_COUNT - 1));
+  if (!one_in(run, 3)) return;
+  own->harm = one_in(run, 4) ? SIM_HARM_RETAINED : (enum sim_topic_harm)(1 + below(run, SIM_HARM_COUNT - 1));
   own->harm_ns = one_in(run, 2) ? 0 : sim_world_now_ns(run->world) + 1 + below(run, 200) * ms_ns;
-  own->must_end = one_in(run, 2) && must_be_seen(run);
+  own->must_end = !one_in(run, 3) && must_be_seen(run);
   if (own->harm_ns == 0 && !harm_topic(run)) own->harm = SIM_HARM_NONE;
   own->must_end = own->must_end && own->harm != SIM_HARM_NONE;
 }
@@ -177,6 +177,7 @@ void sim_run_kafka_new_life(struct sim_run *run, bool may_harm) {
     own->begin[p] = p < sim_kafka_partition_count(run->kafka) ? sim_kafka_low(run->kafka, p) : 0;
   if (own->retention && !run->job_options.fresh) retain(run);
   if (may_harm) draw_harm(run);
+  own->is_long = own->must_end || (own->misleads && !run->last_life && one_in(run, 4));
   struct sim_place places[SIM_LOG_PARTITIONS_MAX];
   sim_checkpoint_read(run, UINT64_MAX, places);
   own->was_read = true;
@@ -188,8 +189,17 @@ void sim_run_kafka_new_life(struct sim_run *run, bool may_harm) {
   own->retain_ns = sim_world_now_ns(run->world) + below(run, 400) * ms_ns;
 }
 
-uint64_t sim_run_kafka_life_ns(const struct sim_run *run) {
-  return run->topic.must_end ? certain_ns : 0;
+void sim_run_kafka_make_way(struct sim_run *run) {
+  run->job_options.checkpoint_interval_ms = run->topic.is_long ? 500 : run->checkpoint_interval_ms;
+  if (!run->topic.must_end) return;
+  sim_world_faults(run->world)->rule_count = 0;
+  sim_kafka_come_back(run->kafka);
+  run->rival_from_ns = UINT64_MAX;
+}
+
+uint64_t sim_run_kafka_life_ns(struct sim_run *run) {
+  if (run->topic.must_end) return certain_ns;
+  return run->topic.is_long ? certain_ns / 4 + below(run, certain_ns) : 0;
 }
 
 void sim_run_kafka_step(struct sim_run *run) {

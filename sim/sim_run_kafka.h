@@ -37,6 +37,7 @@ struct sim_run_kafka {
   uint64_t harm_ns; /* not before; 0: before it began */
   bool is_harmed;   /* it is done */
   bool refused;     /* the life ended because of it */
+  bool is_long;     /* the life is: doubts come and go in it */
   bool was_read;    /* the restored checkpoint has the end of everything: nothing is looked at any more */
   bool must_end;    /* nothing else is in the way: the life has to end because of it */
   /* the newest durable checkpoint, as looked up last */
@@ -50,8 +51,10 @@ void sim_run_kafka_draw(struct sim_run *run, struct sim_log_options *log);
 void sim_run_kafka_draw_faults(struct sim_run *run);
 /* Before a life, after files were tampered with. */
 void sim_run_kafka_new_life(struct sim_run *run, bool may_harm);
-/* How long this life must be at least. */
-uint64_t sim_run_kafka_life_ns(const struct sim_run *run);
+/* Few checkpoints, and in a life that has to end because of its topic nothing else in its way. */
+void sim_run_kafka_make_way(struct sim_run *run);
+/* How long this life is; 0: as long as any. */
+uint64_t sim_run_kafka_life_ns(struct sim_run *run);
 /* Between two steps of a life. */
 void sim_run_kafka_step(struct sim_run *run);
 /* Nobody writes to the topic. */
