@@ -52,6 +52,7 @@ struct sim_log_options {
   struct sim_world *world;
   struct sim_kafka *kafka; /* NULL: files */
   bool transactions;       /* some records are in one */
+  uint64_t open_ns;        /* that is open for so long, at most */
   bool uncommitted;        /* who reads it reads uncommitted records too */
 };
 

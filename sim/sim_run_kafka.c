@@ -55,13 +55,18 @@ static void watch_shown(void *context, uint32_t p, int64_t offset) {
 
 /* ---- draws ---- */
 
-void sim_run_kafka_draw(struct sim_run *run, struct sim_log_options *log) {
-  run->kafka = sim_kafka_new(run->world, wr_random_next(&run->random), topic);
+void sim_run_kafka_make(struct sim_run *run, uint64_t seed, struct sim_log_options *log) {
+  run->kafka = sim_kafka_new(run->world, seed, topic);
   sim_kafka_set_watch(run->kafka, (struct sim_kafka_watch){watch_assigned, watch_shown, run});
   log->world = run->world;
   log->kafka = run->kafka;
   log->whole_lines = true;
+}
+
+void sim_run_kafka_draw(struct sim_run *run, struct sim_log_options *log) {
+  sim_run_kafka_make(run, wr_random_next(&run->random), log);
   log->transactions = one_in(run, 2);
+  log->open_ns = (1 + below(run, 300)) * ms_ns;
   log->uncommitted = log->transactions && one_in(run, 4);
   run->topic.misleads = one_in(run, 4);
   run->topic.retention = one_in(run, 3);

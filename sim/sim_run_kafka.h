@@ -45,7 +45,9 @@ struct sim_run_kafka {
   struct sim_place durable[SIM_LOG_PARTITIONS_MAX];
 };
 
-/* Makes the cluster, and what its log is produced with. */
+/* Makes the cluster, which is watched; the log is produced into it. */
+void sim_run_kafka_make(struct sim_run *run, uint64_t seed, struct sim_log_options *log);
+/* The same, and draws what else there is. */
 void sim_run_kafka_draw(struct sim_run *run, struct sim_log_options *log);
 /* The cluster's rule in the plan of faults. */
 void sim_run_kafka_draw_faults(struct sim_run *run);

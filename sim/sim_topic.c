@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const uint64_t OPEN_NS_MAX = 300ULL * 1000 * 1000;
-
 static uint64_t now_ns(const struct sim_log *log) {
   struct wr_clock *clock = sim_world_seams(log->options.world)->clock;
   return clock->monotonic_ns(clock);
@@ -24,7 +22,7 @@ static int32_t transaction_of(struct sim_log *log, uint32_t p, uint32_t which) {
   if (!open->is_open)
     *open = (struct sim_topic_transaction){.is_open = true,
                                            .transaction = sim_kafka_begin(log->options.kafka, p),
-                                           .end_ns = now_ns(log) + wr_random_below(&log->random, OPEN_NS_MAX)};
+                                           .end_ns = now_ns(log) + wr_random_below(&log->random, log->options.open_ns)};
   return open->transaction;
 }
 
