@@ -273,6 +273,7 @@ struct weir_stream *weir_source_of_options(struct weir_job_builder *builder, con
                        "(--help lists all options)");
     return NULL;
   }
+  if (wr_kafka_is_address(source)) return wr_kafka_source_of_options(builder, uid, source, records, options);
   if (strstr(source, "://") == NULL) return files_of_options(builder, uid, source, records, options);
   wr_builder_invalid(
       builder, NULL,

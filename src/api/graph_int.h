@@ -19,4 +19,11 @@ void wr_source_connect_dead_letter(const struct weir_stream *records, const char
 /* What --on-error says. */
 bool wr_source_skips(const struct weir_options *options);
 
+/* Is it the address of a topic, well formed or not? */
+bool wr_kafka_is_address(const char *source);
+/* The source of --source `address` and --kafka. */
+struct weir_stream *wr_kafka_source_of_options(struct weir_job_builder *builder, const char *uid, const char *address,
+                                               const struct weir_record_options *records,
+                                               const struct weir_options *options);
+
 #endif

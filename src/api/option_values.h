@@ -1,5 +1,4 @@
-/* api/option_values.h: texts of options: durations, numbers, words, and the nearest word to a wrong one. Pure; any
- * thread. */
+/* api/option_values.h: texts of options: durations, numbers, words. Pure; any thread. */
 #ifndef WR_API_OPTION_VALUES_H
 #define WR_API_OPTION_VALUES_H
 
@@ -13,8 +12,5 @@ bool wr_parse_duration(const char *text, int64_t *out_ms);
 bool wr_parse_number(const char *text, int64_t maximum, int64_t *out_number);
 /* Is `word` one of "a|b|c"? */
 bool wr_is_choice(const char *choices, const char *word);
-/* How many letters must be put in, taken out, changed, or swapped with the next, to make one text of the other. Texts
- * over 63 bytes are as far apart as they are long. */
-uint32_t wr_text_distance(const char *a, const char *b);
 
 #endif

@@ -5,6 +5,7 @@
 #include "api/api_int.h"
 #include "api/option_values.h"
 #include "base/limits.h"
+#include "base/text_distance.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -67,7 +68,7 @@ static enum weir_code fail_unknown(const struct weir_options *options, const cha
     best = distance;
     nearest = options->entries[i].option->name;
   }
-  if (best * 2 <= strlen(name) + 2)
+  if (wr_text_is_near(name, best))
     return WR_FAIL(error, WEIR_INVALID, "there is no option --%.64s; did you mean --%s? (--help lists all)", name,
                    nearest);
   return WR_FAIL(error, WEIR_INVALID, "there is no option --%.64s; --help lists all", name);

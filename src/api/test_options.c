@@ -43,10 +43,6 @@ TEST(numbers_and_words) {
   CHECK(!wr_parse_number("9223372036854775808", INT64_MAX, &number));
   CHECK(wr_is_choice("fail|skip", "skip") && wr_is_choice("fail|skip", "fail"));
   CHECK(!wr_is_choice("fail|skip", "ski") && !wr_is_choice("fail|skip", "") && !wr_is_choice("fail|skip", "fail|skip"));
-  CHECK_INT(wr_text_distance("bounded", "bounded"), 0);
-  CHECK_INT(wr_text_distance("bonuded", "bounded"), 1);
-  CHECK_INT(wr_text_distance("kitten", "sitting"), 3);
-  CHECK_INT(wr_text_distance("", "abc"), 3);
 }
 
 static enum weir_code parse(struct weir_options *options, const char *first, const char *second, bool *help,
