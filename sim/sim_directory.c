@@ -37,7 +37,8 @@ void sim_directory_step(struct sim_run *run) {
 }
 
 void sim_directory_seen(struct sim_run *run, const struct sim_disk_event *event) {
-  if (event->kind != SIM_OPERATION_RENAME || strncmp(event->path_to, "/out/.weir/", 11) != 0 || run->last_life) return;
+  if (event->kind != SIM_OPERATION_RENAME || strncmp(event->path_to, "/out/.weir/", 11) != 0) return;
+  if (run->last_life || run->topic.must_end) return; /* those must see their end */
   if (!wr_random_one_in(&run->random, run->marker_crash_one_in)) return;
   sim_disk_crash_at(run->world, 1, SIM_CRASH_BEFORE);
   run->power_goes = true;

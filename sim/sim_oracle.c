@@ -10,21 +10,11 @@
 
 /* ---- while it runs ---- */
 
-/* N of a path that ends in "/chk-N"; 0: another name. */
-static uint64_t checkpoint_of(const char *path) {
-  const char *name = strrchr(path, '/');
-  name = name == NULL ? path : name + 1;
-  if (strncmp(name, "chk-", 4) != 0) return 0;
-  char *end = NULL;
-  uint64_t id = strtoull(name + 4, &end, 10);
-  return *end == 0 ? id : 0;
-}
-
 static uint64_t newest_durable_checkpoint(struct sim_run *run) {
   struct wr_name_list names = sim_disk_list(run->world, run->job_options.folder);
   uint64_t newest = 0;
   for (size_t i = 0; i < names.count; i++) {
-    uint64_t id = checkpoint_of(names.names[i]);
+    uint64_t id = sim_checkpoint_of(names.names[i]);
     char path[300];
     snprintf(path, sizeof path, "%s/%s", run->job_options.folder, names.names[i]);
     if (id > newest && sim_disk_is_durable(run->world, path)) newest = id;
@@ -75,7 +65,7 @@ static bool is_named(struct sim_run *run, const char *file, uint64_t *out_by) {
   struct wr_name_list names = sim_disk_list(run->world, run->job_options.folder);
   struct name_search search = {.name = file};
   for (size_t i = 0; i < names.count && !search.found; i++) {
-    *out_by = checkpoint_of(names.names[i]);
+    *out_by = sim_checkpoint_of(names.names[i]);
     if (*out_by == 0) continue;
     char path[300];
     snprintf(path, sizeof path, "%s/%s", run->job_options.folder, names.names[i]);
@@ -100,7 +90,7 @@ static void watch_disk(void *context, const struct sim_disk_event *event) {
   uint64_t by = 0;
   if (name[0] == 'd' && is_named(run, name, &by))
     sim_violation(run, "%s was removed, but checkpoint %" PRIu64 " names it", event->path, by);
-  uint64_t id = checkpoint_of(event->path);
+  uint64_t id = sim_checkpoint_of(event->path);
   if (id != 0 && newest_durable_checkpoint(run) <= id)
     sim_violation(run, "%s was removed, but no newer checkpoint is durable", event->path);
 }
@@ -108,6 +98,10 @@ static void watch_disk(void *context, const struct sim_disk_event *event) {
 bool sim_oracle_init(struct sim_run *run, struct weir_error *error) {
   struct sim_job_options options = {.kind = run->kind,
                                     .log_folder = "/log",
+                                    .kafka = run->kafka,
+                                    .topic = "log",
+                                    .uncommitted = run->log.options.uncommitted,
+                                    .discovery_interval_ms = run->topic.discovery_interval_ms,
                                     .database = "/out/t.db",
                                     .directory = run->directory ? "/out" : NULL,
                                     .dead_letter = run->dead_letter ? "/out/dead-letter.ndjson" : NULL,
@@ -181,9 +175,10 @@ static void see(struct sim_run *run, uint8_t **seen, const char *partition, int6
   for (uint32_t p = 0; p < run->log.options.partitions; p++) {
     const struct sim_partition *log = &run->log.partitions[p];
     if (strcmp(log->name, partition) != 0) continue;
-    if (position < 0 || position >= log->line_count || log->lines[position].kind != kind) break;
-    if (app != NULL && strcmp(run->log.apps[log->lines[position].app], app) != 0) break;
-    if (seen[p][position]++ != 0)
+    const struct sim_line *line = sim_log_line_at(&run->log, p, position);
+    if (line == NULL || line->kind != kind) break;
+    if (app != NULL && strcmp(run->log.apps[line->app], app) != 0) break;
+    if (seen[p][line - log->lines]++ != 0)
       sim_violation(run, "%s %" PRId64 " is there twice: rows doubled", partition, position);
     return;
   }
@@ -194,7 +189,8 @@ static void check_all_seen(struct sim_run *run, uint8_t **seen, enum sim_line_ki
   for (uint32_t p = 0; p < run->log.options.partitions; p++)
     for (uint32_t i = 0; i < run->log.partitions[p].line_count; i++)
       if (run->log.partitions[p].lines[i].kind == kind && seen[p][i] == 0)
-        sim_violation(run, "%s %u is missing: rows lost", run->log.partitions[p].name, i);
+        sim_violation(run, "%s %u (offset %" PRId64 ") is missing: rows lost", run->log.partitions[p].name, i,
+                      run->log.partitions[p].lines[i].offset);
 }
 
 static void make_seen(struct sim_run *run, uint8_t **seen) {

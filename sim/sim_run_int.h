@@ -6,6 +6,7 @@
 #include "sim/sim_host.h"
 #include "sim/sim_jobs.h"
 #include "sim/sim_run.h"
+#include "sim/sim_run_kafka.h"
 #include "sim/sim_tamper.h"
 
 enum { SIM_NODES_MAX = 16 };
@@ -17,6 +18,8 @@ struct sim_run {
   struct sim_world *world;
   struct sim_host host;
   struct sim_log log;
+  struct sim_kafka *kafka; /* the log is a topic; NULL: files */
+  struct sim_run_kafka topic;
   enum sim_job_kind kind;
   bool directory;                 /* rows go to files in /out instead of a table */
   uint32_t marker_crash_one_in;   /* markers of files, on average, between two power cuts; 0: none */
@@ -26,7 +29,8 @@ struct sim_run {
   struct wr_commit_limits limits; /* all 0: the defaults */
   struct sim_job_graph graph;
   struct wr_job_options job_options;
-  struct wr_job *job; /* of this life; NULL between lives */
+  uint64_t checkpoint_interval_ms; /* as drawn; a life may have its own */
+  struct wr_job *job;              /* of this life; NULL between lives */
   uint32_t lives;
   bool last_life, finished;
   bool fresh_pending;  /* a fresh start was killed before it was surely made: it is given again */
