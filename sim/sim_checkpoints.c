@@ -45,6 +45,25 @@ static bool is_present(struct sim_run *run, const struct wr_metadata *metadata) 
   return !is_other;
 }
 
+struct file_search {
+  struct sim_run *run;
+  bool all_there;
+};
+
+static void find_file(void *argument, const struct wr_handle *handle) {
+  struct file_search *search = argument;
+  char path[300];
+  snprintf(path, sizeof path, "%s/%s", search->run->job_options.folder, handle->file);
+  if (handle->file[0] != 0 && !sim_disk_exists(search->run->world, path)) search->all_there = false;
+}
+
+/* Are the files there that it names? One that was passed over may have lost some. */
+static bool is_whole(struct sim_run *run, const struct wr_metadata *metadata) {
+  struct file_search search = {run, true};
+  wr_metadata_each_file(metadata, find_file, &search);
+  return search.all_there;
+}
+
 bool sim_checkpoint_load(struct sim_run *run, uint64_t below_id, struct wr_memory *memory,
                          struct wr_metadata *out_metadata, char out_path[300]) {
   uint64_t id = below_id;
@@ -53,7 +72,7 @@ bool sim_checkpoint_load(struct sim_run *run, uint64_t below_id, struct wr_memor
     uint8_t *data = sim_disk_read(run->world, out_path, &length);
     bool good = data != NULL && wr_metadata_decode(data, length, out_path, memory, out_metadata, NULL) == WEIR_OK;
     free(data);
-    if (good && is_present(run, out_metadata)) return true;
+    if (good && is_present(run, out_metadata) && is_whole(run, out_metadata)) return true;
     if (good) wr_metadata_deinit(memory, out_metadata);
   }
   return false;

@@ -87,7 +87,8 @@ void sim_run_kafka_draw_faults(struct sim_run *run) {
     bool wrong = fault >= SIM_FAULT_KAFKA_WRONG_TOPIC && fault <= SIM_FAULT_KAFKA_WRONG_RIGHTS;
     bool often = fault >= SIM_FAULT_KAFKA_SMALL_FETCH && fault <= SIM_FAULT_KAFKA_END_AGAIN;
     if (wrong && !run->topic.misleads) continue;
-    if (one_in(run, 2)) rule->one_in[fault] = often ? 1 + rate / 8 : rate;
+    if (one_in(run, 2))
+      rule->one_in[fault] = often ? 1 + rate / 8 : fault == SIM_FAULT_KAFKA_NO_LEADER ? 4 + rate / 4 : rate;
   }
 }
 
