@@ -567,6 +567,43 @@ def the_newest_checkpoint_damaged_and_committed(box):
 
 
 @case
+def the_newest_data_file_damaged(box):
+    """As damaged metadata: refused where its output is out; where it is not, the checkpoint before it is taken."""
+    count, kept = 0, box.path("kept.db")
+    for _ in range(5):  # enough keys that state lies in files, and one checkpoint alone with all of the second half
+        box.append(lines(6000, count, apps=5000))
+        process = box.start(interval="700ms")
+        box.wait_for_rows(count + 6000)
+        newest = blackbox.checkpoints(box.state)[-1]
+        box.wait_for(lambda: blackbox.checkpoints(box.state)[-1] > newest, "a checkpoint")
+        with sqlite3.connect(box.database) as table, sqlite3.connect(kept) as copy:
+            table.backup(copy)
+        ids, names = blackbox.checkpoints(box.state), set(os.listdir(box.state))
+        box.append(lines(3000, count + 6000, apps=5000))
+        box.wait_for_rows(count + 9000)
+        box.kill(process)
+        count += 9000
+        if [id_ for id_ in blackbox.checkpoints(box.state) if id_ > ids[-1]] == [ids[-1] + 1]:
+            break
+    else:
+        box.check(False, "the machine is too slow to kill a job between two checkpoints")
+    made = sorted(name for name in set(os.listdir(box.state)) - names if name.startswith("d-"))
+    box.check(made, "the newest checkpoint has no file of its own")
+    for name in made:
+        path = os.path.join(box.state, name)
+        flip_bit(path, box.rng.randrange(os.path.getsize(path) * 8))
+    with box.unchanged("a data file of the newest is damaged, its output is committed"):
+        box.run(3, r"holds output up to checkpoint.*--accept-duplicates or --accept-loss",
+                what="a data file of the newest is damaged, its output is out")
+    for end in ("", "-wal", "-shm"):
+        if os.path.exists(box.database + end):
+            os.remove(box.database + end)
+    shutil.copyfile(kept, box.database)
+    box.run(0, r"passed over.*damaged", what="a data file of the newest is damaged, nothing newer was committed")
+    box.exact("fallen back from a damaged data file")
+
+
+@case
 def a_copy_of_the_folder_that_runs_too(box):
     """Two processes on two copies of a folder and one table: the later one takes over, the earlier one ends."""
     box.append(lines(500))

@@ -16,16 +16,6 @@
 void *wr_api_block_new(size_t bytes);
 void wr_api_block_free(void *block);
 
-/* ---- text ---- */
-
-/* Text that is written as snprintf does: cut to `size`, while `length` goes on. */
-struct wr_text {
-  char *buffer;
-  size_t size;
-  size_t length;
-};
-__attribute__((format(printf, 2, 3))) void wr_text_append(struct wr_text *text, const char *format, ...);
-
 /* ---- builder ---- */
 
 /* A block of the builder's memory that is freed with it. */
@@ -81,6 +71,17 @@ void wr_stream_connect(const struct weir_stream *stream, uint32_t node);
 /* The number of a field; false, and the builder's error is set: there is none of this name. */
 bool wr_find_field(struct weir_job_builder *builder, const char *uid, const struct weir_schema *schema,
                    const char *name, uint32_t *out_field);
+
+/* A stream that a sink can take: it has rows. False, and the builder's error is set: it has none, or the uid is bad. */
+bool wr_check_sink_stream(struct weir_stream *stream, const char *uid);
+
+/* ---- sources ---- */
+
+struct wr_kafka_driver;
+/* weir_kafka_source over another client than librdkafka; the driver outlives the jobs. */
+struct weir_stream *wr_kafka_source_with(struct weir_job_builder *builder, const char *uid,
+                                         const struct weir_kafka_options *options,
+                                         const struct wr_kafka_driver *driver);
 
 /* ---- jobs ---- */
 
