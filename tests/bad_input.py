@@ -14,14 +14,12 @@ import ctypes
 import io
 import json
 import os
-import random
 import re
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 import traceback
 
@@ -40,21 +38,12 @@ def lines(count, first=0, apps=7):
     return b"".join(b'{"app_id":"app%d","n":%d}\n' % (i % apps, i) for i in range(first, first + count))
 
 
-class Box:
-    """A folder for one case: the log, the job's folder, the table; and how to run jobs on them."""
+class Box(blackbox.Box):
+    """A folder for one case, with a log of partition files."""
 
     def __init__(self, name, seed, parent=None):
-        self.name, self.rng = name, random.Random(f"{seed}/{name}")
-        self.checks = blackbox.Checks()
-        self.folder = tempfile.mkdtemp(prefix=f"weir-bad-{name}-", dir=parent)
-        self.source, self.state = os.path.join(self.folder, "log"), os.path.join(self.folder, "state")
-        self.database = os.path.join(self.folder, "out.db")
-        self.letters = os.path.join(self.state, "dead-letter.ndjson")
-        self.processes = []
+        super().__init__(name, seed, parent)
         os.mkdir(self.source)
-
-    def path(self, *names):
-        return os.path.join(self.folder, *names)
 
     def partition(self, name="p0"):
         return os.path.join(self.source, name + ".ndjson")
@@ -62,113 +51,6 @@ class Box:
     def append(self, text, name="p0"):
         with open(self.partition(name), "ab") as handle:
             handle.write(text)
-
-    def check(self, holds, sentence):
-        return self.checks.check(holds, f"{self.name}: {sentence}")
-
-    def tell(self, what, code, said):
-        """The sentence that a person gets, without the test's own folder."""
-        if said.strip() and code != 0:
-            sentence = said.strip().splitlines()[-1].replace(self.folder + "/", "")
-            print(f"  {what}: exit code {code}: {sentence[:400]}")
-
-    # ---- running ----
-
-    def command(self, job="pv", *options):
-        return [blackbox.program(job), "--source", self.source, "--sink", "sqlite:" + self.database, "--state",
-                self.state, "--parallelism", "2", *options]
-
-    def expect(self, command, code, sentence, what, **more):
-        """Runs a command to its end: its exit code, and what it says."""
-        found, said = blackbox.run(command, **more)
-        self.tell(what, found, said)
-        self.check(found == code and re.search(sentence, said, re.S),
-                   f"{what}: exit code {found}, expected {code} and /{sentence}/; it said:\n    "
-                   + said[-1500:].replace("\n", "\n    "))
-        return said
-
-    def run(self, code, sentence, *options, job="pv", what=""):
-        """A bounded run, to its end."""
-        return self.expect(self.command(job, "--bounded", *options), code, sentence, what or f"{job} {' '.join(options)}")
-
-    def start(self, *options, job="pv", interval="50ms", command=None):
-        """A run without an end, in the background; what it says goes to process.log."""
-        log = self.path(f"said-{len(self.processes)}.txt")
-        with open(log, "wb") as handle:
-            process = subprocess.Popen(command or self.command(job, "--checkpoint-interval", interval, *options),
-                                       stdin=subprocess.DEVNULL, stdout=handle, stderr=handle)
-        process.log = log
-        self.processes.append(process)
-        return process
-
-    def said(self, process):
-        with open(process.log, encoding="utf-8", errors="replace") as handle:
-            return handle.read()
-
-    def wait_for(self, condition, what, seconds=20):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if condition():
-                return True
-            time.sleep(0.01)
-        said = "; ".join(self.said(process)[-800:] for process in self.processes[-1:])
-        return self.check(False, f"waited {seconds} s for: {what}; the job said: {said}")
-
-    def wait_for_words(self, process, words, seconds=20):
-        came = self.wait_for(lambda: re.search(words, self.said(process)), f"/{words}/ in what it says", seconds)
-        for line in self.said(process).splitlines():
-            if came and re.search(words, line):
-                print("  " + line.replace(self.folder + "/", "")[:400])
-                break
-        return came
-
-    def wait_for_rows(self, count, job="pv", seconds=20):
-        """Until so many records are counted in the table."""
-        query = "SELECT sum(pv) FROM pv" if job == "pv" else "SELECT count(*) FROM seen"
-        return self.wait_for(lambda: (blackbox.read_rows(self.database, query) or [(0,)])[0][0] == count,
-                             f"{count} records in the table of {job}", seconds)
-
-    def kill(self, process):
-        process.kill()
-        process.wait()
-
-    def stop(self, process, seconds=40):
-        process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(seconds)
-        self.check(process.returncode == 0, f"SIGTERM: exit code {process.returncode}: {self.said(process)[-800:]}")
-
-    def ends(self, process, code, sentence, what, seconds=30):
-        """A run in the background fails by itself."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(seconds)
-        said = self.said(process)
-        self.tell(what, process.returncode, said)
-        return self.check(process.returncode == code and re.search(sentence, said, re.S),
-                          f"{what}: exit code {process.returncode}, expected {code} and /{sentence}/; it said:\n    "
-                          + said[-1500:].replace("\n", "\n    "))
-
-    # ---- looking ----
-
-    def exact(self, what, job="pv", skips=False, letters=None):
-        records, bad = blackbox.read_input(self.source)
-        compare = blackbox.compare_pv if job == "pv" else blackbox.compare_seen
-        wrong = compare(self.database, records)
-        if not wrong and skips:
-            wrong = blackbox.compare_dead_letters(letters or self.letters, bad)
-        return self.check(not wrong, f"{what}: {wrong}")
-
-    @contextlib.contextmanager
-    def unchanged(self, what):
-        """Whatever is done inside changes neither folder nor target."""
-        before = blackbox.fingerprint(self.state), blackbox.dump(self.database)
-        yield
-        after = blackbox.fingerprint(self.state), blackbox.dump(self.database)
-        for name, old, new in zip(("folder", "target"), before, after):
-            self.check(old == new, f"{what}: the {name} was changed")
-
-    def newest(self):
-        return os.path.join(self.state, f"chk-{blackbox.checkpoints(self.state)[-1]}")
 
     # ---- a job with a past ----
 
@@ -200,15 +82,6 @@ class Box:
             if ids == blackbox.checkpoints(self.state):
                 return
         self.check(False, "the machine is too slow to kill a job between two checkpoints")
-
-    def close(self, keep):
-        for process in self.processes:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.send_signal(signal.SIGCONT)
-                self.kill(process)
-        if not keep and not self.checks.failures:
-            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def flip_bit(path, bit):

@@ -1,11 +1,17 @@
 """What the black-box tests share: running the examples, reading their input by other means than weir's, and their
 output. Nothing here knows how weir works inside; it knows files, processes and SQLite only."""
 import collections
+import contextlib
 import json
 import os
+import random
 import re
+import shutil
+import signal
 import sqlite3
 import subprocess
+import tempfile
+import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.environ.get("WEIR_BUILD", os.path.join(ROOT, "build", "release"))
@@ -221,3 +227,139 @@ def run(command, timeout=120, **more):
         out, err = process.communicate()
         return None, err.decode("utf-8", "replace")
     return process.returncode, err.decode("utf-8", "replace")
+
+
+class Box:
+    """A folder for one case: the log, the job's folder, the table; and how to run jobs on them."""
+
+    def __init__(self, name, seed, parent=None):
+        self.name, self.rng = name, random.Random(f"{seed}/{name}")
+        self.checks = Checks()
+        self.folder = tempfile.mkdtemp(prefix=f"weir-{name}-", dir=parent)
+        self.source, self.state = os.path.join(self.folder, "log"), os.path.join(self.folder, "state")
+        self.database = os.path.join(self.folder, "out.db")
+        self.letters = os.path.join(self.state, "dead-letter.ndjson")
+        self.processes = []
+
+    def path(self, *names):
+        return os.path.join(self.folder, *names)
+
+    def check(self, holds, sentence):
+        return self.checks.check(holds, f"{self.name}: {sentence}")
+
+    def tell(self, what, code, said):
+        """The sentence that a person gets, without the test's own folder."""
+        if said.strip() and code != 0:
+            sentence = said.strip().splitlines()[-1].replace(self.folder + "/", "")
+            print(f"  {what}: exit code {code}: {sentence[:400]}")
+
+    # ---- running ----
+
+    def command(self, job="pv", *options):
+        return [program(job), "--source", self.source, "--sink", "sqlite:" + self.database, "--state",
+                self.state, "--parallelism", "2", *options]
+
+    def expect(self, command, code, sentence, what, **more):
+        """Runs a command to its end: its exit code, and what it says."""
+        found, said = run(command, **more)
+        self.tell(what, found, said)
+        self.check(found == code and re.search(sentence, said, re.S),
+                   f"{what}: exit code {found}, expected {code} and /{sentence}/; it said:\n    "
+                   + said[-1500:].replace("\n", "\n    "))
+        return said
+
+    def run(self, code, sentence, *options, job="pv", what=""):
+        """A bounded run, to its end."""
+        return self.expect(self.command(job, "--bounded", *options), code, sentence, what or f"{job} {' '.join(options)}")
+
+    def start(self, *options, job="pv", interval="50ms", command=None):
+        """A run without an end, in the background; what it says goes to process.log."""
+        log = self.path(f"said-{len(self.processes)}.txt")
+        with open(log, "wb") as handle:
+            process = subprocess.Popen(command or self.command(job, "--checkpoint-interval", interval, *options),
+                                       stdin=subprocess.DEVNULL, stdout=handle, stderr=handle)
+        process.log = log
+        self.processes.append(process)
+        return process
+
+    def said(self, process):
+        with open(process.log, encoding="utf-8", errors="replace") as handle:
+            return handle.read()
+
+    def wait_for(self, condition, what, seconds=20):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if condition():
+                return True
+            time.sleep(0.01)
+        said = "; ".join(self.said(process)[-800:] for process in self.processes[-1:])
+        return self.check(False, f"waited {seconds} s for: {what}; the job said: {said}")
+
+    def wait_for_words(self, process, words, seconds=20):
+        came = self.wait_for(lambda: re.search(words, self.said(process)), f"/{words}/ in what it says", seconds)
+        for line in self.said(process).splitlines():
+            if came and re.search(words, line):
+                print("  " + line.replace(self.folder + "/", "")[:400])
+                break
+        return came
+
+    def wait_for_rows(self, count, job="pv", seconds=20):
+        """Until so many records are counted in the table."""
+        query = "SELECT sum(pv) FROM pv" if job == "pv" else "SELECT count(*) FROM seen"
+        return self.wait_for(lambda: (read_rows(self.database, query) or [(0,)])[0][0] == count,
+                             f"{count} records in the table of {job}", seconds)
+
+    def kill(self, process):
+        process.kill()
+        process.wait()
+
+    def stop(self, process, seconds=40):
+        process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        self.check(process.returncode == 0, f"SIGTERM: exit code {process.returncode}: {self.said(process)[-800:]}")
+
+    def ends(self, process, code, sentence, what, seconds=30):
+        """A run in the background fails by itself."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        said = self.said(process)
+        self.tell(what, process.returncode, said)
+        return self.check(process.returncode == code and re.search(sentence, said, re.S),
+                          f"{what}: exit code {process.returncode}, expected {code} and /{sentence}/; it said:\n    "
+                          + said[-1500:].replace("\n", "\n    "))
+
+    # ---- looking ----
+
+    def read(self):
+        """What the log holds: the records, and the bad ones."""
+        return read_input(self.source)
+
+    def exact(self, what, job="pv", skips=False, letters=None):
+        records, bad = self.read()
+        compare = compare_pv if job == "pv" else compare_seen
+        wrong = compare(self.database, records)
+        if not wrong and skips:
+            wrong = compare_dead_letters(letters or self.letters, bad)
+        return self.check(not wrong, f"{what}: {wrong}")
+
+    @contextlib.contextmanager
+    def unchanged(self, what):
+        """Whatever is done inside changes neither folder nor target."""
+        before = fingerprint(self.state), dump(self.database)
+        yield
+        after = fingerprint(self.state), dump(self.database)
+        for name, old, new in zip(("folder", "target"), before, after):
+            self.check(old == new, f"{what}: the {name} was changed")
+
+    def newest(self):
+        return os.path.join(self.state, f"chk-{checkpoints(self.state)[-1]}")
+
+    def close(self, keep):
+        for process in self.processes:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.send_signal(signal.SIGCONT)
+                self.kill(process)
+        if not keep and not self.checks.failures:
+            shutil.rmtree(self.folder, ignore_errors=True)

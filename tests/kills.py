@@ -121,19 +121,20 @@ class Taker(threading.Thread):
 class History:
     """One job, and what is done to it."""
 
-    def __init__(self, seed, index, cycles, sink):
+    again = "tests/kills.py"
+
+    def __init__(self, seed, index, cycles, sink=None):
         self.seed, self.index, self.cycles_wanted = seed, index, cycles
         self.rng = random.Random(f"{seed}/{index}")
         self.job = "pv" if index % 2 == 0 else "seen"
         self.folder = tempfile.mkdtemp(prefix=f"weir-kills-{index}-")
-        self.source = os.path.join(self.folder, "log")
         self.state = os.path.join(self.folder, "state")
         self.to_files = sink == "dir" or (sink is None and index % 4 >= 2)
         self.out = os.path.join(self.folder, "out" if self.to_files else "out.db")
         self.taken = os.path.join(self.folder, "taken")
         self.target = [self.out, self.taken] if self.to_files else self.out
         self.taker = Taker(self.out, self.taken, self.rng.choice([0.005, 0.05, 1]))
-        os.mkdir(self.source)
+        self.source = self.make_log()
         if self.to_files:
             os.mkdir(self.out)
         self.skips = self.rng.random() < 0.5
@@ -145,12 +146,30 @@ class History:
             self.command += ["--on-error", "skip"] + (["--dead-letter", self.letters] if own_letters else [])
         self.kills = collections.Counter()
         self.counts = collections.Counter()
-        self.starts, self.rows_before = 0, 0
+        self.starts, self.rows_before, self.processes = 0, 0, []
         self.failure = None
 
     def fail(self, sentence):
         self.failure = self.failure or f"history {self.index} ({self.job}{' to files' if self.to_files else ''}), start {self.starts}: {sentence}"
         return False
+
+    # ---- the log: a folder here ----
+
+    def make_log(self):
+        folder = os.path.join(self.folder, "log")
+        os.mkdir(folder)
+        return folder
+
+    def make_writer(self):
+        """What makes the log grow: has start() and finish()."""
+        return Writer(random.Random(f"{self.seed}/{self.index}/writer"), self.source, self.skips)
+
+    def read_log(self):
+        return blackbox.read_input(self.source)
+
+    def append_after_the_end(self):
+        with open(os.path.join(self.source, "p0.ndjson"), "ab") as log:
+            log.write(b'\n{"app_id":"after the end"}\n')
 
     # ---- one start ----
 
@@ -163,7 +182,8 @@ class History:
             log.write((" ".join(command) + "\n").encode())
             log.flush()
             self.newest = max(blackbox.checkpoints(self.state), default=0)
-            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.processes.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
+            return self.processes[-1]
 
     def said(self):
         with open(self.log, "rb") as log:
@@ -243,6 +263,14 @@ class History:
 
     # ---- the whole ----
 
+    def close(self):
+        """Ends what may be left of a history that failed."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+                process.wait()
+
     def run_unbounded(self):
         process = self.start()
         if not self.pause(process, self.moment()):
@@ -268,7 +296,7 @@ class History:
         return process.returncode == 0 or self.fail(f"bounded: exit code {process.returncode}: {self.said()}")
 
     def compare(self):
-        records, bad = blackbox.read_input(self.source)
+        records, bad = self.read_log()
         self.counts["records"] += len(records)
         self.counts["bad records"] += len(bad)
         compare = blackbox.compare_pv if self.job == "pv" else blackbox.compare_seen
@@ -279,8 +307,7 @@ class History:
 
     def run_again(self):
         """A finished job: says so and changes nothing, even when the log has grown."""
-        with open(os.path.join(self.source, "p0.ndjson"), "ab") as log:
-            log.write(b'\n{"app_id":"after the end"}\n')
+        self.append_after_the_end()
         before = [blackbox.fingerprint(path) for path in (self.state, self.out)]
         process = self.start(*self.rng.choice([[], ["--bounded"]]))
         if self.pause(process, 20):
@@ -303,7 +330,7 @@ class History:
         return True
 
     def live(self):
-        writer = Writer(random.Random(f"{self.seed}/{self.index}/writer"), self.source, self.skips)
+        writer = self.make_writer()
         writer.start()
         if self.to_files:
             self.counts["histories to files"] += 1
@@ -319,12 +346,14 @@ class History:
         return goes_on
 
 
-def live(seed, index, cycles, sink, keep):
-    history = History(seed, index, cycles, sink)
+def live(kind, seed, index, cycles, sink, keep):
+    """One history of the class `kind`, from its beginning to its end."""
+    history = kind(seed, index, cycles, sink)
     try:
         fine = history.live()
     except Exception as error:  # what is told is the history, not the test's stack
         fine = history.fail(f"{type(error).__name__}: {error}")
+    history.close()
     if fine and not keep:
         shutil.rmtree(history.folder)
     return history.job, fine, history.failure, history.folder, history.kills, history.counts
@@ -340,6 +369,29 @@ def report(kills, counts, seconds):
     return cycles
 
 
+def live_all(kind, seed, cycles, keep, chosen=None, sink=None):
+    """Histories of the class `kind` until there were so many cycles; the checks, and whether pv and seen had their share."""
+    begin = time.monotonic()
+    per_history = max(1, min(CYCLES_PER_HISTORY, (cycles + 1) // 2))
+    count = 2 * -(-cycles // (2 * per_history))
+    checks = blackbox.Checks()
+    kills, counts = collections.defaultdict(collections.Counter), collections.Counter()
+    with concurrent.futures.ProcessPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
+        lives = {pool.submit(live, kind, seed, index, per_history, sink, keep): index
+                 for index in (range(count) if chosen is None else [chosen])}
+        for future in concurrent.futures.as_completed(lives):
+            job, fine, failure, folder, killed, counted = future.result()
+            kills[job].update(killed)
+            counts.update(counted)
+            checks.check(fine, f"{failure}\n  its folder: {folder}\n  again: {kind.again} --cycles {cycles} "
+                               f"--seed {seed} --history {lives[future]}")
+    found = report(kills, counts, time.monotonic() - begin)
+    if chosen is None:
+        for job in ("pv", "seen"):
+            checks.check(found.get(job, 0) >= cycles // 2, f"only {found.get(job, 0)} cycles of {job}")
+    return checks
+
+
 def main():
     parser = argparse.ArgumentParser(description="kills real jobs, and compares their tables with their input")
     parser.add_argument("--cycles", type=int, default=60, help="kills after a completed checkpoint, half of them of seen")
@@ -349,25 +401,7 @@ def main():
     parser.add_argument("--keep", action="store_true", help="keep all folders")
     options = parser.parse_args()
     print(f"WEIR_TEST_SEED={options.seed}", flush=True)
-    begin = time.monotonic()
-    per_history = max(1, min(CYCLES_PER_HISTORY, (options.cycles + 1) // 2))
-    count = 2 * -(-options.cycles // (2 * per_history))
-    chosen = range(count) if options.history is None else [options.history]
-    checks = blackbox.Checks()
-    kills, counts = collections.defaultdict(collections.Counter), collections.Counter()
-    with concurrent.futures.ProcessPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
-        lives = {pool.submit(live, options.seed, index, per_history, options.sink, options.keep): index for index in chosen}
-        for future in concurrent.futures.as_completed(lives):
-            job, fine, failure, folder, killed, counted = future.result()
-            kills[job].update(killed)
-            counts.update(counted)
-            checks.check(fine, f"{failure}\n  its folder: {folder}\n  again: tests/kills.py --cycles {options.cycles} "
-                               f"--seed {options.seed} --history {lives[future]}")
-    cycles = report(kills, counts, time.monotonic() - begin)
-    if options.history is None:
-        for job in ("pv", "seen"):
-            checks.check(cycles.get(job, 0) >= options.cycles // 2, f"only {cycles.get(job, 0)} cycles of {job}")
-    return checks.verdict()
+    return live_all(History, options.seed, options.cycles, options.keep, options.history, options.sink).verdict()
 
 
 if __name__ == "__main__":

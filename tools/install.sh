@@ -1,19 +1,26 @@
 #!/bin/sh
-# tools/install.sh build|test: installs what is missing to build weir, or to test it, by apt. Says nothing and takes no
-# time when all is there. Exit 2: something is missing and cannot be installed here; the packages and the command that
-# would do it are named.
+# tools/install.sh build|test|kafka|postgres|mariadb: installs what is missing to build weir, to test it, or to run a real
+# server for the tests (tools/servers/), by apt; the jars of Kafka come by Maven into a folder that `make clean` leaves alone,
+# ${WEIR_CACHE:-~/.cache/weir}. Says nothing and takes no time when all is there. Exit 2: something is missing and cannot be
+# installed here; the packages and the command that would do it are named.
 set -eu
 
 # package:program, or package:=module of pkg-config, or package:-for one that only dpkg knows of
 build="gcc:gcc g++:g++ make:make cmake:cmake ninja-build:ninja pkg-config:pkg-config python3:python3 sqlite3:sqlite3
   libsimdjson-dev:=simdjson libxxhash-dev:=libxxhash libsqlite3-dev:=sqlite3 librdkafka-dev:=rdkafka"
 test="clang-14:clang++-14 clang-format-14:clang-format-14 libclang-rt-14-dev:- patch:patch"
+kafka="openjdk-17-jre-headless:java maven:mvn openssl:openssl python3:python3"
+postgres="postgresql-15:- python3:python3"
+mariadb="mariadb-server:mariadbd mariadb-client:mariadb-admin python3:python3"
 
 case "${1:-}" in
 build) wanted=$build ;;
 test) wanted="$build $test" ;;
+kafka) wanted=$kafka ;;
+postgres) wanted=$postgres ;;
+mariadb) wanted=$mariadb ;;
 *)
-  echo "usage: tools/install.sh build|test" >&2
+  echo "usage: tools/install.sh build|test|kafka|postgres|mariadb" >&2
   exit 2
   ;;
 esac
@@ -30,7 +37,6 @@ missing=""
 for item in $wanted; do
   there "${item%%:*}" "${item#*:}" || missing="$missing ${item%%:*}"
 done
-[ -n "$missing" ] || exit 0
 
 sudo=""
 if [ "$(id -u)" != 0 ]; then sudo="sudo "; fi
@@ -39,22 +45,61 @@ refuse() {
   echo "weir: $1; install them with: ${sudo}apt-get update && ${sudo}apt-get install -y$missing" >&2
   exit 2
 }
-command -v apt-get >/dev/null 2>&1 || refuse "there is no apt-get here"
-if [ -n "$sudo" ]; then
-  command -v sudo >/dev/null 2>&1 || refuse "this needs root, and there is no sudo"
-  # Nobody may be there to type a password.
-  sudo -n true 2>/dev/null || { [ -t 0 ] && sudo true; } || refuse "sudo gives no rights here"
-fi
 
 apt() {
   ${sudo}env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 "$@" </dev/null >>"$log" 2>&1
 }
-echo "weir: installing$missing" >&2
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-apt update || true # One source of several may be away; whether that matters shows next.
-# shellcheck disable=SC2086 # words on purpose
-apt install -y --no-install-recommends $missing || { tail -n 20 "$log" >&2 && refuse "the installation failed"; }
-for item in $wanted; do
-  there "${item%%:*}" "${item#*:}" || refuse "${item%%:*} was installed, but is not found"
-done
+
+install_packages() {
+  command -v apt-get >/dev/null 2>&1 || refuse "there is no apt-get here"
+  if [ -n "$sudo" ]; then
+    command -v sudo >/dev/null 2>&1 || refuse "this needs root, and there is no sudo"
+    # Nobody may be there to type a password.
+    sudo -n true 2>/dev/null || { [ -t 0 ] && sudo true; } || refuse "sudo gives no rights here"
+  fi
+  echo "weir: installing$missing" >&2
+  log=$(mktemp)
+  trap 'rm -f "$log"' EXIT
+  if [ "$1" = postgres ] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+    # The package would make a cluster of its own, and start it, on the port that people expect theirs on.
+    ${sudo}mkdir -p /etc/postgresql-common
+    echo "create_main_cluster = false" | ${sudo}tee /etc/postgresql-common/createcluster.conf >/dev/null
+  fi
+  apt update || true # One source of several may be away; whether that matters shows next.
+  # shellcheck disable=SC2086 # words on purpose
+  apt install -y --no-install-recommends $missing || { tail -n 20 "$log" >&2 && refuse "the installation failed"; }
+  for item in $wanted; do
+    there "${item%%:*}" "${item#*:}" || refuse "${item%%:*} was installed, but is not found"
+  done
+}
+
+# The jars, and the archive of classes that a first broker writes when it ends.
+fetch_kafka() {
+  root=${WEIR_CACHE:-$HOME/.cache/weir}
+  here=$(dirname "$0")
+  mkdir -p "$root"
+  exec 9>"$root/lock" # Two at once would fetch twice.
+  flock 9
+  if [ ! -d "$root/kafka-4.4.0/lib" ]; then
+    echo "weir: fetching Apache Kafka 4.4.0 into $root" >&2
+    rm -rf "$root/kafka.partial"
+    mvn -B -q -f "$here/servers/kafka-pom.xml" dependency:copy-dependencies -DoutputDirectory="$root/kafka.partial/lib" \
+      </dev/null >"$root/kafka.log" 2>&1 9>&- || {
+      tail -n 10 "$root/kafka.log" >&2
+      echo "weir: Maven did not fetch the jars of Kafka; the lines above are the end of $root/kafka.log" >&2
+      exit 2
+    }
+    mv "$root/kafka.partial" "$root/kafka-4.4.0"
+  fi
+  if ! ls "$root"/kafka-4.4.0/classes-*.jsa >/dev/null 2>&1; then
+    first=$(mktemp -d)
+    { "$here/servers/kafka.sh" start "$first" && "$here/servers/kafka.sh" stop "$first"; } 9>&- || {
+      echo "weir: the first broker did not start or stop; its folder is $first" >&2
+      exit 2
+    }
+    rm -rf "$first"
+  fi
+}
+
+[ -z "$missing" ] || install_packages "$1"
+[ "$1" != kafka ] || fetch_kafka
