@@ -1,6 +1,6 @@
 /* bench/histogram.h: how often each duration occurred, from 1 ns to 292 years, with an error under 1 %. Header only.
  *
- * Durations below 128 ns have a bucket each; above, every power of two is cut into 64 buckets. So a histogram has a fixed
+ * Durations below 128 ns have a bucket each; above, every power of two is cut into 64. So a histogram has a fixed
  * size, nothing is dropped, and a quantile is the upper end of its bucket: at most 1.6 % too high, never too low. One
  * thread at a time.
  */

@@ -8,8 +8,8 @@
  * every millisecond and makes what has come due meanwhile; that wait counts too. `stamp` numbers the rows and finds the
  * start: the earliest that fits what it was given while the job warmed up (some microseconds late at most). It turns a
  * key k into 2 k + subtask, so a key's rows come from one subtask and stay in order, and notes the numbers of the rows
- * of each key. `seen` gets (key, n): the rows of this key up to its n-th have come. So each single row is measured, those
- * that were folded into one change too, and none can be lost unnoticed. The two notes per row cost the job some
+ * of each key. `seen` gets (key, n): the rows of this key up to its n-th have come. So each single row is measured,
+ * those that were folded into one change too, and none can be lost unnoticed. The two notes per row cost the job some
  * CPU (a line of memory on each side), which is not taken off.
  *
  *   latency_load            rows per second while it was measured
@@ -27,9 +27,11 @@ enum { KEYS = 100000, SUBTASKS_MAX = 2, PENDING_MAX = 64, KEYS_MADE = KEYS * SUB
 static const double WARM_UP_S = 3;
 static const uint64_t SECOND_NS = 1000000000;
 
-/* The rows of a key that were made and not seen yet. Made and seen by one task each, in turns ordered by the channel. */
+/* The rows of a key that were made and not seen yet. Made and seen by one task each, in turns ordered by the channel.
+ */
 struct pending {
-  uint32_t made, seen;
+  uint32_t made;
+  _Atomic uint32_t seen;
   uint32_t rows[PENDING_MAX];
 };
 
@@ -71,7 +73,8 @@ static enum weir_code stamp_rows(struct weir_operator *op, const struct weir_bat
   for (uint32_t row = 0; row < count; row++) {
     int64_t key = weir_batch_bigint(batch, 0, row) * SUBTASKS_MAX + subtask;
     struct pending *pending = &run.pending[key];
-    /* A ring that is full is overwritten, and seen as such. */
+    if (pending->made - pending->seen == PENDING_MAX)
+      return weir_fail(error, WEIR_OPERATOR, "the job is so late that %d rows of one key wait", PENDING_MAX);
     pending->rows[pending->made++ % PENDING_MAX] = (uint32_t)side->rows++;
     weir_set_bigint(op, 0, key);
     enum weir_code code = weir_emit(op, WEIR_INSERT, error);
@@ -86,15 +89,15 @@ static enum weir_code see_rows(struct weir_operator *op, const struct weir_batch
   for (uint32_t row = 0; row < weir_batch_row_count(batch); row++) {
     int64_t key = weir_batch_bigint(batch, 0, row), count = weir_batch_bigint(batch, 1, row);
     struct pending *pending = &run.pending[key];
-    if (count <= pending->seen || count > (int64_t)pending->seen + PENDING_MAX)
-      return weir_fail(error, WEIR_OPERATOR, "key %" PRId64 " jumps from %u to %" PRId64 " rows", key, pending->seen,
-                       count);
-    for (; pending->seen < count; side->rows++) {
-      uint64_t number = pending->rows[pending->seen++ % PENDING_MAX];
+    if (count <= pending->seen || count > pending->seen + PENDING_MAX)
+      return weir_fail(error, WEIR_OPERATOR, "key %" PRId64 " jumps to %" PRId64 " rows", key, count);
+    for (uint32_t n = pending->seen; n < count; n++, side->rows++) {
+      uint64_t number = pending->rows[n % PENDING_MAX];
       uint64_t due_ns = run.stamp[key % SUBTASKS_MAX].start_ns + (number + 1) * run.interval_ns;
       if (due_ns < run.measured_from_ns || due_ns >= run.measured_to_ns) continue;
       bench_histogram_add(&side->histogram, seen_ns > due_ns ? seen_ns - due_ns : 0);
     }
+    pending->seen = (uint32_t)count;
   }
   return WEIR_OK;
 }
@@ -116,9 +119,8 @@ struct load {
   const char *interval;
   double seconds;
 };
-static const struct load loads[] = {{"latency", 1000000, "1s", 20},
-                                    {"latency_calm", 1000000, "1h", 8},
-                                    {"latency_100k", 100000, "1s", 8}};
+static const struct load loads[] = {
+    {"latency", 1000000, "1s", 20}, {"latency_calm", 1000000, "1h", 8}, {"latency_100k", 100000, "1s", 8}};
 
 static void start(struct bench_job *job, const struct load *load) {
   uint32_t subtasks = core_count();
