@@ -73,6 +73,8 @@ struct wr_kafka_producer_vtable {
   void (*abort)(struct wr_kafka_producer *producer, uint32_t timeout_ms);
   /* Outside of transactions, at-least-once: messages go out as they come; returns when all are delivered. */
   enum weir_code (*flush)(struct wr_kafka_producer *producer, uint32_t timeout_ms, struct weir_error *error);
+  /* Blocks for so long. */
+  void (*wait)(struct wr_kafka_producer *producer, uint32_t wait_ms);
   /* In bounded time, also when nobody answers. And free it. */
   void (*close)(struct wr_kafka_producer *producer);
 };
