@@ -16,16 +16,6 @@
 void *wr_api_block_new(size_t bytes);
 void wr_api_block_free(void *block);
 
-/* ---- text ---- */
-
-/* Text that is written as snprintf does: cut to `size`, while `length` goes on. */
-struct wr_text {
-  char *buffer;
-  size_t size;
-  size_t length;
-};
-__attribute__((format(printf, 2, 3))) void wr_text_append(struct wr_text *text, const char *format, ...);
-
 /* ---- builder ---- */
 
 /* A block of the builder's memory that is freed with it. */

@@ -1,5 +1,6 @@
 /* api/job_look.c: a look at a running job from outside: status and metrics. Any thread. */
 #include "api/job_int.h"
+#include "base/text.h"
 
 #include <inttypes.h>
 #include <string.h>

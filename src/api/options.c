@@ -3,10 +3,10 @@
 #include "weir/options.h"
 
 #include "api/api_int.h"
-#include "api/option_values.h"
 #include "base/limits.h"
+#include "base/option_values.h"
+#include "base/text.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -62,7 +62,7 @@ static enum weir_code fail_unknown(const struct weir_options *options, const cha
     best = distance;
     nearest = options->entries[i].option->name;
   }
-  if (best * 2 <= strlen(name) + 2)
+  if (wr_is_near(best, strlen(name)))
     return WR_FAIL(error, WEIR_INVALID, "there is no option --%.64s; did you mean --%s? (--help lists all)", name,
                    nearest);
   return WR_FAIL(error, WEIR_INVALID, "there is no option --%.64s; --help lists all", name);
@@ -74,22 +74,22 @@ static enum weir_code check_value(const struct weir_option *option, const char *
                                   struct weir_error *error) {
   switch (option->kind) {
   case WEIR_OPTION_FLAG:
-    if (wr_is_choice("true|false", value)) return WEIR_OK;
+    if (wr_find_choice("true|false", value) >= 0) return WEIR_OK;
     return WR_FAIL(error, WEIR_INVALID, "--%s is given or not; it takes no value (\"%.64s\")", option->name, value);
   case WEIR_OPTION_TEXT:
     if (value[0] != 0) return WEIR_OK;
     return WR_FAIL(error, WEIR_INVALID, "--%s needs a value: %s", option->name, option->help);
   case WEIR_OPTION_NUMBER:
-    if (wr_parse_number(value, option->maximum, out_number)) return WEIR_OK;
+    if (wr_parse_number(value, 1, option->maximum, out_number)) return WEIR_OK;
     return WR_FAIL(error, WEIR_INVALID, "--%s is a whole number from 1 to %lld, not \"%.64s\"", option->name,
                    (long long)option->maximum, value);
   case WEIR_OPTION_DURATION:
-    if (wr_parse_duration(value, out_number)) return WEIR_OK;
+    if (wr_parse_duration(value, out_number) && *out_number > 0) return WEIR_OK;
     return WR_FAIL(error, WEIR_INVALID,
                    "--%s is a whole number above 0 and a unit (ms, s, min, h or d), as 200ms or 5min, not \"%.64s\"",
                    option->name, value);
   case WEIR_OPTION_CHOICE:
-    if (wr_is_choice(option->choices, value)) return WEIR_OK;
+    if (wr_find_choice(option->choices, value) >= 0) return WEIR_OK;
     return WR_FAIL(error, WEIR_INVALID, "--%s is %s, not \"%.64s\"", option->name, option->choices, value);
   }
   return WR_FAIL(error, WEIR_INVALID, "option --%s is of a kind that is not known", option->name);
@@ -201,15 +201,6 @@ int64_t weir_options_number(const struct weir_options *options, const char *name
 }
 
 /* ---- help ---- */
-
-void wr_text_append(struct wr_text *text, const char *format, ...) {
-  size_t room = text->length < text->size ? text->size - text->length : 0;
-  va_list arguments;
-  va_start(arguments, format);
-  int length = vsnprintf(room == 0 ? NULL : text->buffer + text->length, room, format, arguments);
-  va_end(arguments);
-  if (length > 0) text->length += (size_t)length;
-}
 
 static void append_option(struct wr_text *text, const struct weir_option *option) {
   char left[NAME_BYTES];

@@ -1,7 +1,7 @@
 /* cli/demo.c: weir demo. Shows what weir promises, and checks every number that it shows. */
 #include "cli/demo.h"
 
-#include "api/option_values.h"
+#include "base/option_values.h"
 #include "cli/cli.h"
 #include "os/signals.h"
 #include "sim/article.h"
@@ -202,7 +202,7 @@ static bool usage(const char *text, const char *what) {
 
 static bool parse_number(const char *name, const char *text, int64_t maximum, uint64_t *out) {
   int64_t number = 0;
-  if (text == NULL || !wr_parse_number(text, maximum, &number)) return usage(name, " needs a number above 0");
+  if (text == NULL || !wr_parse_number(text, 1, maximum, &number)) return usage(name, " needs a number above 0");
   *out = (uint64_t)number;
   return true;
 }

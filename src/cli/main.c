@@ -1,5 +1,5 @@
 /* cli/main.c: the program `weir`: finds the command and hands over. */
-#include "api/option_values.h"
+#include "base/option_values.h"
 #include "cli/cli.h"
 
 #include <stdio.h>

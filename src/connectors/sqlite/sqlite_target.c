@@ -15,7 +15,8 @@
 #include "connectors/sqlite/sqlite_target.h"
 
 #include "connectors/sqlite/sqlite_table.h"
-#include "connectors/sqlite/upsert_fold.h"
+#include "connectors/target_marker.h"
+#include "connectors/upsert_fold.h"
 #include "operators/epoch_rows.h"
 
 #include <inttypes.h>
@@ -75,14 +76,6 @@ static int bind_marker(const struct sqlite_target *sqlite, sqlite3_stmt *stateme
   return result;
 }
 
-/* What this start of the job writes as its marker. */
-static struct wr_marker marker_of(const struct sqlite_target *sqlite, uint64_t checkpoint_id) {
-  struct wr_marker marker = {
-      .present = true, .start_number = sqlite->context.store->start_number, .checkpoint_id = checkpoint_id};
-  memcpy(marker.incarnation, sqlite->context.store->incarnation, WR_INCARNATION_BYTES);
-  return marker;
-}
-
 static enum weir_code marker_of_row(const struct sqlite_target *sqlite, sqlite3_stmt *statement,
                                     struct wr_marker *out_marker, struct weir_error *error) {
   const void *incarnation = sqlite3_column_blob(statement, 0);
@@ -126,20 +119,6 @@ static enum weir_code read_marker(struct wr_target *target, struct wr_marker *ou
   return code;
 }
 
-static bool is_mine(const struct sqlite_target *sqlite, const struct wr_marker *marker) {
-  return marker->present && marker->start_number == sqlite->context.store->start_number &&
-         memcmp(marker->incarnation, sqlite->context.store->incarnation, WR_INCARNATION_BYTES) == 0;
-}
-
-static enum weir_code fenced(const struct sqlite_target *sqlite, const struct wr_marker *marker,
-                             struct weir_error *error) {
-  return WR_FAIL(error, WEIR_FENCED,
-                 "sink \"%s\": start %" PRIu64 " of job \"%s\" has taken over %s, this is start %" PRIu64
-                 "; only one run of a job can write to it",
-                 sqlite->context.uid, marker->start_number, sqlite->context.job_name, sqlite->config->path,
-                 sqlite->context.store->start_number);
-}
-
 /* ---- claim ---- */
 
 /* One run of a marker's statement; *out_changed: rows. */
@@ -165,16 +144,14 @@ static enum weir_code change_marker(struct sqlite_target *sqlite, const char *sq
  * nothing is let through by it, and the change itself compares again. */
 static enum weir_code claim_marker(struct sqlite_target *sqlite, const struct wr_marker *seen, uint64_t checkpoint,
                                    struct weir_error *error) {
-  struct wr_marker present, mine = marker_of(sqlite, checkpoint);
+  struct wr_marker present, mine = wr_marker_mine(&sqlite->context, checkpoint);
   WR_TRY(read_marker(&sqlite->target, &present, error));
   /* A claim that was made and whose answer got lost. Start numbers are never used twice, so it is ours. */
-  if (is_mine(sqlite, &present)) return WEIR_OK;
-  bool same_run = present.present && memcmp(present.incarnation, mine.incarnation, WR_INCARNATION_BYTES) == 0;
-  if (present.present != seen->present || (same_run && present.start_number > mine.start_number))
-    return fenced(sqlite, &present, error);
+  if (wr_marker_is_mine(&sqlite->context, &present)) return WEIR_OK;
+  WR_TRY(wr_marker_check_claim(&sqlite->context, seen, &present, sqlite->config->path, error));
   int changed = 0;
   WR_TRY(change_marker(sqlite, seen->present ? marker_claim : marker_insert, &mine, seen, &changed, error));
-  return changed == 1 ? WEIR_OK : fenced(sqlite, &present, error);
+  return changed == 1 ? WEIR_OK : wr_marker_fenced(&sqlite->context, &present, sqlite->config->path, error);
 }
 
 static enum weir_code prepare_statements(struct sqlite_target *sqlite, struct weir_error *error) {
@@ -213,18 +190,8 @@ static enum weir_code explain(struct sqlite_target *sqlite, const struct wr_epoc
                               struct weir_error *error) {
   struct wr_marker marker;
   WR_TRY(select_marker(sqlite, sqlite->read_marker, &marker, error));
-  const struct wr_store *store = sqlite->context.store;
-  if (is_mine(sqlite, &marker) && marker.checkpoint_id >= epoch->checkpoint_id) {
-    *out_already = true;
-    return WEIR_OK;
-  }
-  bool same_run = memcmp(marker.incarnation, store->incarnation, WR_INCARNATION_BYTES) == 0;
-  if (marker.present && (!same_run || marker.start_number > store->start_number)) return fenced(sqlite, &marker, error);
-  return WR_FAIL(error, WEIR_REFUSED,
-                 "the marker of job \"%s\", sink \"%s\" in %s is %s: the database was replaced by another or an older "
-                 "one while the job runs; start the job again, it then compares both",
-                 sqlite->context.job_name, sqlite->context.uid, sqlite->config->path,
-                 marker.present ? "older than this run" : "gone");
+  return wr_marker_explain(&sqlite->context, &marker, epoch->checkpoint_id, 0, sqlite->config->path, out_already,
+                           error);
 }
 
 static enum weir_code write_fold(struct sqlite_target *sqlite, struct weir_error *error) {
@@ -279,7 +246,7 @@ static enum weir_code commit_in_transaction(struct sqlite_target *sqlite, const 
                                             bool *out_already, struct weir_error *error) {
   static const char doing[] = "move the job's marker";
   WR_TRY(prepare_statements(sqlite, error));
-  const struct wr_marker mine = marker_of(sqlite, epoch->checkpoint_id);
+  const struct wr_marker mine = wr_marker_mine(&sqlite->context, epoch->checkpoint_id);
   int result = bind_marker(sqlite, sqlite->move_marker, &mine);
   if (result != SQLITE_OK) return wr_sqlite_fail(&sqlite->database, result, doing, error);
   WR_TRY(wr_sqlite_run(&sqlite->database, sqlite->move_marker, doing, error));

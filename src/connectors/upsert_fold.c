@@ -1,5 +1,5 @@
-/* connectors/sqlite/upsert_fold.c: see upsert_fold.h. The table of slots is at most half full. */
-#include "connectors/sqlite/upsert_fold.h"
+/* connectors/upsert_fold.c: see upsert_fold.h. The table of slots is at most half full. */
+#include "connectors/upsert_fold.h"
 
 #include "base/hash.h"
 #include "base/limits.h"

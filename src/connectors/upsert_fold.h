@@ -1,11 +1,11 @@
-/* connectors/sqlite/upsert_fold.h: folds the changes of an epoch to the last one per key. Pure; one thread.
+/* connectors/upsert_fold.h: folds the changes of an epoch to the last one per key. Pure; one thread.
  *
  * Batches go in, in order; out come their rows that still count, each key once, in the order in which keys first came,
  * so that what is written does not depend on the order of a hash table. +I and +U say "is this now", -D "is gone"; -U
  * says nothing, for a +U or -D of the same key follows it. Holds references to the batches until it is cleared.
  */
-#ifndef WR_CONNECTORS_SQLITE_UPSERT_FOLD_H
-#define WR_CONNECTORS_SQLITE_UPSERT_FOLD_H
+#ifndef WR_CONNECTORS_UPSERT_FOLD_H
+#define WR_CONNECTORS_UPSERT_FOLD_H
 
 #include "data/key.h"
 
