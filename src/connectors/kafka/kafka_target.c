@@ -21,12 +21,13 @@
 
 #include "connectors/kafka/kafka_judge.h"
 #include "connectors/kafka/kafka_messages.h"
+#include "connectors/target_marker.h"
 #include "operators/epoch_rows.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { ID_BYTES_MAX = 600, ASK_AGAIN_MS = 2000 };
+enum { ID_BYTES_MAX = 600, WHERE_BYTES = 512, ASK_AGAIN_MS = 2000 };
 static const char format_word[] = "weir 1";
 
 struct kafka_target {
@@ -34,6 +35,7 @@ struct kafka_target {
   struct wr_target_context context;
   const struct wr_kafka_sink_config *config;
   char transactional_id[ID_BYTES_MAX], group[ID_BYTES_MAX];
+  char where[WHERE_BYTES];            /* the target, for messages */
   struct wr_kafka_producer *producer; /* NULL: closed */
   bool is_fenced;                     /* this producer was fenced in, and `marker` read, after it was opened */
   struct wr_marker marker;
@@ -79,31 +81,8 @@ static bool read_text(const struct wr_kafka_group_marker *group, struct wr_marke
   return *at == 0;
 }
 
-static struct wr_marker marker_of(const struct kafka_target *kafka, uint64_t checkpoint_id) {
-  const struct wr_store *store = kafka->context.store;
-  struct wr_marker marker = {.present = true, .start_number = store->start_number, .checkpoint_id = checkpoint_id};
-  memcpy(marker.incarnation, store->incarnation, WR_INCARNATION_BYTES);
-  return marker;
-}
-
-static bool is_mine(const struct kafka_target *kafka, const struct wr_marker *marker) {
-  const struct wr_store *store = kafka->context.store;
-  return marker->present && marker->start_number == store->start_number &&
-         memcmp(marker->incarnation, store->incarnation, WR_INCARNATION_BYTES) == 0;
-}
-
-static bool markers_equal(const struct wr_marker *a, const struct wr_marker *b) {
-  if (a->present != b->present) return false;
-  return !a->present || (a->start_number == b->start_number && a->checkpoint_id == b->checkpoint_id &&
-                         memcmp(a->incarnation, b->incarnation, WR_INCARNATION_BYTES) == 0);
-}
-
 static enum weir_code fenced(const struct kafka_target *kafka, struct weir_error *error) {
-  return WR_FAIL(error, WEIR_FENCED,
-                 "sink \"%s\": start %" PRIu64 " of job \"%s\" has taken over the topic %s (transactional id %s), this "
-                 "is start %" PRIu64 "; only one run of a job can write to it",
-                 kafka->context.uid, kafka->marker.start_number, kafka->context.job_name, kafka->config->topic,
-                 kafka->transactional_id, kafka->context.store->start_number);
+  return wr_marker_fenced(&kafka->context, &kafka->marker, kafka->where, error);
 }
 
 /* ---- connection ---- */
@@ -171,7 +150,8 @@ static enum weir_code take_over(struct kafka_target *kafka, struct weir_error *e
   kafka->marker = (struct wr_marker){.present = false};
   if (group.present && !read_text(&group, &kafka->marker))
     return WR_FAIL(error, WEIR_CONSTRAINT,
-                   "sink \"%s\": the committed offset of group %s (offset %" PRId64 ", \"%s\") was not written by weir; "
+                   "sink \"%s\": the committed offset of group %s (offset %" PRId64
+                   ", \"%s\") was not written by weir; "
                    "the group belongs to weir and must not be used by others",
                    kafka->context.uid, kafka->group, group.offset, group.metadata);
   kafka->is_fenced = true;
@@ -207,18 +187,18 @@ static enum weir_code commit_with(struct kafka_target *kafka, const struct wr_ma
   struct wr_kafka_group_marker group;
   enum wr_kafka_outcome outcome = WR_KAFKA_OPEN;
   put_marker(marker, &group);
-  enum weir_code code = kafka->producer->vtable->commit(
-      kafka->producer, &group,
-      kafka->config->transaction_timeout_ms == 0 ? WR_KAFKA_TRANSACTION_TIMEOUT_MS
-                                                 : kafka->config->transaction_timeout_ms,
-      &outcome, error);
+  enum weir_code code = kafka->producer->vtable->commit(kafka->producer, &group,
+                                                        kafka->config->transaction_timeout_ms == 0
+                                                            ? WR_KAFKA_TRANSACTION_TIMEOUT_MS
+                                                            : kafka->config->transaction_timeout_ms,
+                                                        &outcome, error);
   if (code != WEIR_OK) return give_up(kafka, code, outcome, error);
   kafka->marker = *marker;
   return WEIR_OK;
 }
 
 static enum weir_code write_marker(struct kafka_target *kafka, uint64_t checkpoint, struct weir_error *error) {
-  struct wr_marker mine = marker_of(kafka, checkpoint);
+  struct wr_marker mine = wr_marker_mine(&kafka->context, checkpoint);
   enum weir_code code = kafka->producer->vtable->begin(kafka->producer, error);
   if (code != WEIR_OK) return give_up(kafka, code, WR_KAFKA_ABORTED, error);
   return commit_with(kafka, &mine, error);
@@ -228,15 +208,14 @@ static enum weir_code claim(struct wr_target *target, const struct wr_marker *se
                             struct weir_error *error) {
   struct kafka_target *kafka = target_of(target);
   WR_TRY(take_over(kafka, error));
-  /* A claim that was made and whose answer got lost is ours: start numbers are never used twice. */
-  if (!is_mine(kafka, &kafka->marker) && !markers_equal(&kafka->marker, seen)) return fenced(kafka, error);
+  WR_TRY(wr_marker_check_claim(&kafka->context, seen, &kafka->marker, kafka->where, error));
   return write_marker(kafka, checkpoint, error);
 }
 
 static enum weir_code refresh(struct wr_target *target, struct weir_error *error) {
   struct kafka_target *kafka = target_of(target);
   WR_TRY(take_over(kafka, error));
-  if (!is_mine(kafka, &kafka->marker)) return fenced(kafka, error);
+  if (!wr_marker_is_mine(&kafka->context, &kafka->marker)) return fenced(kafka, error);
   return write_marker(kafka, kafka->marker.checkpoint_id, error);
 }
 
@@ -271,7 +250,7 @@ static enum weir_code commit(struct wr_target *target, const struct wr_epoch *ep
   struct kafka_target *kafka = target_of(target);
   *out_already = false;
   WR_TRY(take_over(kafka, error));
-  if (!is_mine(kafka, &kafka->marker)) return fenced(kafka, error);
+  if (!wr_marker_is_mine(&kafka->context, &kafka->marker)) return fenced(kafka, error);
   if (kafka->marker.checkpoint_id >= epoch->checkpoint_id) {
     *out_already = true;
     return WEIR_OK;
@@ -279,7 +258,7 @@ static enum weir_code commit(struct wr_target *target, const struct wr_epoch *ep
   enum weir_code code = kafka->producer->vtable->begin(kafka->producer, error);
   if (code == WEIR_OK) code = write_epoch(kafka, epoch, error);
   if (code != WEIR_OK) return give_up(kafka, code, WR_KAFKA_ABORTED, error);
-  struct wr_marker mine = marker_of(kafka, epoch->checkpoint_id);
+  struct wr_marker mine = wr_marker_mine(&kafka->context, epoch->checkpoint_id);
   return commit_with(kafka, &mine, error);
 }
 
@@ -322,6 +301,8 @@ static enum weir_code make_names(struct kafka_target *kafka, struct weir_error *
     return WR_FAIL(error, WEIR_INVALID, "sink \"%s\": its transactional id would be longer than %d bytes",
                    kafka->context.uid, ID_BYTES_MAX - 1);
   memcpy(kafka->group, kafka->transactional_id, sizeof kafka->group);
+  snprintf(kafka->where, sizeof kafka->where, "topic %.250s at %.200s", kafka->config->topic,
+           kafka->config->connection.servers);
   return WEIR_OK;
 }
 

@@ -25,6 +25,7 @@ struct wr_kafka_sink_config {
   const uint32_t *key_fields; /* of the messages' keys */
   uint32_t key_count;         /* 0: messages have no key; then no upsert */
   bool is_upsert;
+  bool ignore_null_fields;             /* a NULL leaves its member out of the JSON object */
   const char *transactional_id_prefix; /* NULL: "weir"; the id is PREFIX-JOB-SINK */
   uint32_t transaction_timeout_ms;     /* 0: the default */
 };
