@@ -3,9 +3,9 @@
  * pending; in the end every epoch is there exactly once. The same with every operation failing once. */
 #include "base/test.h"
 #include "base/test_memory.h"
+#include "connectors/bad_records.h"
 #include "connectors/deadletter/deadletter.h"
 #include "connectors/directory/directory.h"
-#include "connectors/files/files.h"
 #include "connectors/sqlite/sqlite_target.h"
 #include "operators/test_parts.h"
 #include "sim/sim_disk.h"
