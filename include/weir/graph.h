@@ -115,6 +115,21 @@ struct weir_sqlite_options {
 };
 /* Exactly-once. */
 void weir_sqlite_sink(struct weir_stream *stream, const char *uid, const struct weir_sqlite_options *options);
+
+/* One option of a connector, by name: docs/connectors.md has them all. */
+struct weir_setting {
+  const char *key, *value;
+};
+/* A table on a database server. It must be there, and take the stream's fields by name. */
+struct weir_database_options {
+  size_t size;                         /* sizeof(struct weir_database_options) */
+  const struct weir_setting *settings; /* at least "url" and "table-name" */
+  uint32_t setting_count;
+  const char *const *key_fields; /* upsert: one row per key, +I and +U write it, -D deletes it */
+  uint32_t key_field_count;      /* 0: insert: one row for each row */
+};
+/* Exactly-once. PostgreSQL 12 and later; the library libpq5 is needed when the job starts. */
+void weir_postgres_sink(struct weir_stream *stream, const char *uid, const struct weir_database_options *options);
 /* A line "+I[a, b]" for each row on standard output. At-least-once: after a restart rows can come again. */
 void weir_print_sink(struct weir_stream *stream, const char *uid);
 /* Takes rows, and keeps nothing. */
@@ -126,7 +141,8 @@ void weir_blackhole_sink(struct weir_stream *stream, const char *uid);
  * event time); its folder, skip_bad_records and dead_letter are not looked at. INVALID: --source is missing. */
 struct weir_stream *weir_source_of_options(struct weir_job_builder *builder, const char *uid,
                                            const struct weir_files_options *files, const struct weir_options *options);
-/* The sink of --sink: sqlite:FILE with this table, print, or blackhole. Key fields as in struct weir_sqlite_options. */
+/* The sink of --sink: sqlite:FILE with this table, postgresql://USER@HOST:PORT/DATABASE with this table, print, or
+ * blackhole. Key fields as in struct weir_sqlite_options. */
 void weir_sink_of_options(struct weir_stream *stream, const char *uid, const char *table, const char *const *key_fields,
                           uint32_t key_field_count, const struct weir_options *options);
 

@@ -5,7 +5,7 @@
  * name or a bad value is an error (WEIR_INVALID, exit code 2) that names the nearest there is.
  *
  *   source               folder of the input: each *.ndjson file in it is a partition
- *   sink                 sqlite:FILE, print or blackhole
+ *   sink                 sqlite:FILE, postgresql://USER@HOST:PORT/DATABASE, print or blackhole
  *   mode                 exactly-once (default) or at-least-once: whether checkpoints align
  *   parallelism          subtasks of each operator; the number of cores by default
  *   state                the job's folder; weir-state/NAME by default

@@ -200,8 +200,7 @@ static struct wr_sqlite_config *sqlite_config(struct weir_stream *stream, const 
   return config->path == NULL || config->table == NULL ? NULL : config;
 }
 
-/* A stream that a sink can take: it has rows. */
-static bool check_stream(struct weir_stream *stream, const char *uid) {
+bool wr_check_sink_stream(struct weir_stream *stream, const char *uid) {
   if (stream == NULL || !check_uid(stream->builder, uid)) return false;
   if (stream->schema != NULL) return true;
   wr_builder_invalid(stream->builder, uid, "what it is led from sends no rows out");
@@ -209,7 +208,7 @@ static bool check_stream(struct weir_stream *stream, const char *uid) {
 }
 
 void weir_sqlite_sink(struct weir_stream *stream, const char *uid, const struct weir_sqlite_options *options) {
-  if (!check_stream(stream, uid) ||
+  if (!wr_check_sink_stream(stream, uid) ||
       !check_size(stream->builder, uid, options->size, sizeof *options, "weir_sqlite_options"))
     return;
   struct weir_job_builder *builder = stream->builder;
@@ -241,14 +240,14 @@ static void sink_node(struct weir_stream *stream, enum weir_code code, const str
 void weir_print_sink(struct weir_stream *stream, const char *uid) {
   struct weir_error error;
   struct wr_node node;
-  if (!check_stream(stream, uid)) return;
+  if (!wr_check_sink_stream(stream, uid)) return;
   sink_node(stream, wr_print_node(uid, stream->schema, 0, wr_print_stdout(), &node, &error), &node, &error);
 }
 
 void weir_blackhole_sink(struct weir_stream *stream, const char *uid) {
   struct weir_error error;
   struct wr_node node;
-  if (!check_stream(stream, uid)) return;
+  if (!wr_check_sink_stream(stream, uid)) return;
   sink_node(stream, wr_blackhole_node(uid, stream->schema, 0, &node, &error), &node, &error);
 }
 
@@ -259,7 +258,8 @@ void weir_sink_of_options(struct weir_stream *stream, const char *uid, const cha
   if (stream == NULL) return;
   const char *sink = weir_options_text(options, "sink");
   if (sink == NULL) {
-    wr_builder_invalid(stream->builder, NULL, "--sink is missing: sqlite:FILE, print or blackhole");
+    wr_builder_invalid(stream->builder, NULL,
+                       "--sink is missing: sqlite:FILE, postgresql://USER@HOST:PORT/DATABASE, print or blackhole");
   } else if (strcmp(sink, "print") == 0) {
     weir_print_sink(stream, uid);
   } else if (strcmp(sink, "blackhole") == 0) {
@@ -271,7 +271,9 @@ void weir_sink_of_options(struct weir_stream *stream, const char *uid, const cha
                                                .key_fields = key_fields,
                                                .key_field_count = key_field_count};
     weir_sqlite_sink(stream, uid, &sqlite);
-  } else {
-    wr_builder_invalid(stream->builder, NULL, "--sink is sqlite:FILE, print or blackhole, not \"%.64s\"", sink);
+  } else if (!wr_database_sink_of_options(stream, uid, table, key_fields, key_field_count, options)) {
+    wr_builder_invalid(stream->builder, NULL,
+                       "--sink is sqlite:FILE, postgresql://USER@HOST:PORT/DATABASE, print or blackhole, not \"%.64s\"",
+                       sink);
   }
 }

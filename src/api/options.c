@@ -12,7 +12,8 @@
 
 static const struct weir_option common_options[] = {
     {"source", WEIR_OPTION_TEXT, "DIR", NULL, NULL, "the input: each *.ndjson file in this folder is a partition", 0},
-    {"sink", WEIR_OPTION_TEXT, "SINK", NULL, NULL, "the output: sqlite:FILE, print or blackhole", 0},
+    {"sink", WEIR_OPTION_TEXT, "SINK", NULL, NULL,
+     "the output: sqlite:FILE, postgresql://USER@HOST:PORT/DB, print or blackhole", 0},
     {"mode", WEIR_OPTION_CHOICE, NULL, "exactly-once|at-least-once", "exactly-once", "whether checkpoints align", 0},
     {"parallelism", WEIR_OPTION_NUMBER, "N", NULL, NULL, "subtasks of each operator (default: the number of cores)",
      WR_PARALLELISM_MAX},
