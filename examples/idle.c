@@ -80,9 +80,9 @@ static const struct weir_operator_definition quiet_apps = {
 };
 
 static void build(struct weir_job_builder *job, const struct weir_options *options) {
-  const struct weir_files_options files = {.size = sizeof files, .schema = &view_schema};
+  const struct weir_record_options records = {.size = sizeof records, .schema = &view_schema};
   idle_after_ms = weir_options_number(options, "idle-after");
-  struct weir_stream *views = weir_source_of_options(job, "views", &files, options);
+  struct weir_stream *views = weir_source_of_options(job, "views", &records, options);
   struct weir_stream *quiet = weir_process(weir_key_by(views, "app_id"), "quiet", &quiet_apps);
   weir_sink_of_options(quiet, "idle", "idle", NULL, 0, options);
 }

@@ -13,8 +13,8 @@ static const struct weir_schema view_schema = {view_fields, 1};
 static const char *const key_fields[] = {"app_id"};
 
 static void build(struct weir_job_builder *job, const struct weir_options *options) {
-  const struct weir_files_options files = {.size = sizeof files, .schema = &view_schema};
-  struct weir_stream *views = weir_source_of_options(job, "views", &files, options);
+  const struct weir_record_options records = {.size = sizeof records, .schema = &view_schema};
+  struct weir_stream *views = weir_source_of_options(job, "views", &records, options);
   struct weir_stream *counts = weir_count(weir_key_by(views, "app_id"), "count", "pv");
   weir_sink_of_options(counts, "pv", "pv", key_fields, 1, options);
 }

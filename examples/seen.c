@@ -12,9 +12,9 @@ static const struct weir_field fields[] = {
 static const struct weir_schema schema = {fields, 3};
 
 static void build(struct weir_job_builder *job, const struct weir_options *options) {
-  const struct weir_files_options files = {
-      .size = sizeof files, .schema = &schema, .partition_field = "partition", .position_field = "position"};
-  struct weir_stream *views = weir_source_of_options(job, "views", &files, options);
+  const struct weir_record_options records = {
+      .size = sizeof records, .schema = &schema, .partition_field = "partition", .position_field = "position"};
+  struct weir_stream *views = weir_source_of_options(job, "views", &records, options);
   weir_sink_of_options(views, "seen", "seen", NULL, 0, options);
 }
 

@@ -67,6 +67,45 @@ struct weir_files_options {
 struct weir_stream *weir_files_source(struct weir_job_builder *builder, const char *uid,
                                       const struct weir_files_options *options);
 
+/* A setting of librdkafka's, by its name there. Values, which may be secrets, are never logged. */
+struct weir_kafka_setting {
+  const char *key, *value;
+};
+
+/* A Kafka topic; each of its partitions is a split. A record's value is one JSON object. A first start reads from the
+ * earliest records, and only records of committed transactions. Zero what is not needed.
+ *
+ * ```c
+ * static const struct weir_field fields[] = {{"app_id", WEIR_TYPE_STRING, false}};
+ * static const struct weir_schema schema = {fields, 1};
+ * static const struct weir_kafka_setting settings[] = {{"security.protocol", "ssl"}, {"ssl.ca.location", "ca.pem"}};
+ * struct weir_kafka_options views = {.size = sizeof views,
+ *                                    .servers = "localhost:9092",
+ *                                    .topic = "views",
+ *                                    .settings = settings,
+ *                                    .setting_count = 2,
+ *                                    .schema = &schema};
+ * weir_print_sink(weir_kafka_source(builder, "views", &views), "out");
+ * ```
+ */
+struct weir_kafka_options {
+  size_t size;         /* sizeof(struct weir_kafka_options) */
+  const char *servers; /* "host:port", or several with commas between; the others of the cluster are found by them */
+  const char *topic;
+  const struct weir_kafka_setting *settings; /* but for those that the source sets itself: it names them */
+  uint32_t setting_count;
+  const struct weir_schema *schema; /* fields of the JSON objects by name, and the two below where they are named */
+  const char *partition_field;      /* a STRING field that holds the partition's number; NULL: none */
+  const char *position_field;       /* a BIGINT field that holds the record's offset; NULL: none */
+  const char *event_time_field;     /* a TIMESTAMP, or a BIGINT of milliseconds since 1970; NULL: no watermarks */
+  int64_t out_of_orderness_ms;      /* how much later than others a record may come, in event time */
+  int64_t idle_timeout_ms;          /* a partition without records for so long holds back no watermark; 0: never */
+  bool skip_bad_records;            /* a bad record goes to the dead-letter file; false: it fails the job */
+  const char *dead_letter;          /* as in struct weir_files_options */
+};
+struct weir_stream *weir_kafka_source(struct weir_job_builder *builder, const char *uid,
+                                      const struct weir_kafka_options *options);
+
 /* Rows made in process, for tests and figures; a restored job makes the same rows again. Field 0 of the schema is the
  * key: BIGINT 0 to key_count - 1, or STRING "app0" to "app<key_count - 1>". Field 1, if there is one, is the event
  * time, a TIMESTAMP or a BIGINT of milliseconds; watermarks follow it. Zero what is not needed. */
@@ -137,10 +176,21 @@ void weir_blackhole_sink(struct weir_stream *stream, const char *uid);
 
 /* ---- by the options of the command line ---- */
 
-/* The source of --source, --on-error and --dead-letter. `files` has what the program knows (schema, metadata fields,
- * event time); its folder, skip_bad_records and dead_letter are not looked at. INVALID: --source is missing. */
+/* What a program knows of its records, wherever they come from. Zero what is not needed. */
+struct weir_record_options {
+  size_t size;                      /* sizeof(struct weir_record_options) */
+  const struct weir_schema *schema; /* fields of the JSON objects by name, and the two below where they are named */
+  const char *partition_field;      /* a STRING field that holds the file's name, or the partition's number */
+  const char *position_field;       /* a BIGINT field that holds the record's number in its file, or its offset */
+  const char *event_time_field;     /* a TIMESTAMP, or a BIGINT of milliseconds since 1970; NULL: no watermarks */
+  int64_t out_of_orderness_ms;      /* how much later than others a record may come, in event time */
+  int64_t idle_timeout_ms;          /* a partition without records for so long holds back no watermark; 0: never */
+};
+/* The source of --source, --kafka, --on-error and --dead-letter: a folder, or a topic. INVALID: --source is missing, or
+ * is no source. */
 struct weir_stream *weir_source_of_options(struct weir_job_builder *builder, const char *uid,
-                                           const struct weir_files_options *files, const struct weir_options *options);
+                                           const struct weir_record_options *records,
+                                           const struct weir_options *options);
 /* The sink of --sink: sqlite:FILE with this table, postgresql://USER@HOST:PORT/DATABASE with this table, print, or
  * blackhole. Key fields as in struct weir_sqlite_options. */
 void weir_sink_of_options(struct weir_stream *stream, const char *uid, const char *table, const char *const *key_fields,

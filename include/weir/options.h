@@ -2,10 +2,14 @@
  *
  * Every job has the same options; `--help` lists them, weir_options_help gives that text. Values are texts, checked
  * when they are set: a folder, a number, a duration ("200ms", "1s", "5min", "2h", "1d"), one of a few words. An unknown
- * name or a bad value is an error (WEIR_INVALID, exit code 2) that names the nearest there is.
+ * name or a bad value is an error (WEIR_INVALID, exit code 2) that names the nearest there is. One kind of option, the
+ * list, may be given several times.
  *
- *   source               folder of the input: each *.ndjson file in it is a partition
+ *   source               the input: a folder, in which each *.ndjson file is a partition, or a Kafka topic,
+ *                        kafka://HOST:PORT[,HOST:PORT...]/TOPIC
+ *   kafka                KEY=VALUE, a list: settings of librdkafka for that topic
  *   sink                 sqlite:FILE, postgresql://USER@HOST:PORT/DATABASE, print or blackhole
+ *   sink-option          KEY=VALUE, a list: options of that sink, where it is a database server
  *   mode                 exactly-once (default) or at-least-once: whether checkpoints align
  *   parallelism          subtasks of each operator; the number of cores by default
  *   state                the job's folder; weir-state/NAME by default
@@ -38,7 +42,8 @@ enum weir_option_kind {
   WEIR_OPTION_TEXT,
   WEIR_OPTION_NUMBER,   /* a whole number, 1 to `maximum` */
   WEIR_OPTION_DURATION, /* a whole number of ms, s, min, h or d, above 0 */
-  WEIR_OPTION_CHOICE    /* one of the words of `choices` */
+  WEIR_OPTION_CHOICE,   /* one of the words of `choices` */
+  WEIR_OPTION_LIST      /* texts; may be given several times */
 };
 
 /* One option: for those that a program has of its own. All texts are borrowed, and outlive the options. */
@@ -69,7 +74,8 @@ void weir_options_free(struct weir_options **options);
 /* Adds an option of the program's own, before any is parsed. INVALID: there is one of this name. */
 enum weir_code weir_options_add(struct weir_options *options, const struct weir_option *option,
                                 struct weir_error *error);
-/* Sets one by name; a flag is set by "true" and unset by "false". The text is copied. INVALID, NO_MEMORY. */
+/* Sets one by name; a flag is set by "true" and unset by "false", a list gets one more text. The text is copied.
+ * INVALID, NO_MEMORY. */
 enum weir_code weir_options_set(struct weir_options *options, const char *name, const char *value,
                                 struct weir_error *error);
 /* Reads argv[1] to argv[argc - 1]: --name value, --name=value, --flag. *out_help: --help was among them, and nothing
@@ -80,6 +86,9 @@ enum weir_code weir_options_parse(struct weir_options *options, int argc, char *
 /* The value, or the default; NULL: neither. The text is the options' own, until the option is set again. Asking for a
  * name that does not exist is a programmer's error. */
 const char *weir_options_text(const struct weir_options *options, const char *name);
+/* The texts of a list, in the order in which they were given: `index` from 0 to weir_options_count - 1. */
+uint32_t weir_options_count(const struct weir_options *options, const char *name);
+const char *weir_options_item(const struct weir_options *options, const char *name, uint32_t index);
 bool weir_options_flag(const struct weir_options *options, const char *name);
 /* A number; of a duration its milliseconds; 0: neither set nor a default. */
 int64_t weir_options_number(const struct weir_options *options, const char *name);

@@ -11,8 +11,8 @@
  * static void build(struct weir_job_builder *job, const struct weir_options *options) {
  *   static const struct weir_field fields[] = {{"app_id", WEIR_TYPE_STRING, false}};
  *   static const struct weir_schema schema = {fields, 1};
- *   const struct weir_files_options files = {.size = sizeof files, .schema = &schema};
- *   struct weir_stream *views = weir_source_of_options(job, "views", &files, options);
+ *   const struct weir_record_options records = {.size = sizeof records, .schema = &schema};
+ *   struct weir_stream *views = weir_source_of_options(job, "views", &records, options);
  *   weir_sink_of_options(weir_count(weir_key_by(views, "app_id"), "count", "pv"), "pv", "pv", NULL, 0, options);
  * }
  *

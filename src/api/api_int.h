@@ -72,12 +72,13 @@ void wr_stream_connect(const struct weir_stream *stream, uint32_t node);
 bool wr_find_field(struct weir_job_builder *builder, const char *uid, const struct weir_schema *schema,
                    const char *name, uint32_t *out_field);
 
-/* Does --sink name a database server? Then the sink is made; `table` and key as in weir_sink_of_options. */
-bool wr_database_sink_of_options(struct weir_stream *stream, const char *uid, const char *table,
-                                 const char *const *key_fields, uint32_t key_field_count,
-                                 const struct weir_options *options);
-/* A stream that a sink can take: it has rows. False, and the builder's error is set: it has none, or the uid is bad. */
-bool wr_check_sink_stream(struct weir_stream *stream, const char *uid);
+/* ---- sources ---- */
+
+struct wr_kafka_driver;
+/* weir_kafka_source over another client than librdkafka; the driver outlives the jobs. */
+struct weir_stream *wr_kafka_source_with(struct weir_job_builder *builder, const char *uid,
+                                         const struct weir_kafka_options *options,
+                                         const struct wr_kafka_driver *driver);
 
 /* ---- jobs ---- */
 

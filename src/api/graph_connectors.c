@@ -1,5 +1,5 @@
 /* api/graph_connectors.c: sources and sinks in a job graph, and those that the options name. One thread. */
-#include "api/api_int.h"
+#include "api/graph_int.h"
 
 #include "base/limits.h"
 #include "connectors/blackhole/blackhole.h"
@@ -14,14 +14,14 @@
 
 static const char dead_letter_name[] = "dead-letter.ndjson";
 
-static bool check_uid(struct weir_job_builder *builder, const char *uid) {
+bool wr_source_check_uid(struct weir_job_builder *builder, const char *uid) {
   if (uid != NULL && uid[0] != 0 && strlen(uid) <= WR_UID_BYTES_MAX - 8) return true;
   wr_builder_invalid(builder, uid, "a source or sink needs a uid, of 1 to %d bytes", WR_UID_BYTES_MAX - 8);
   return false;
 }
 
-static bool check_size(struct weir_job_builder *builder, const char *uid, size_t size, size_t expected,
-                       const char *what) {
+bool wr_source_check_size(struct weir_job_builder *builder, const char *uid, size_t size, size_t expected,
+                          const char *what) {
   if (size == expected) return true;
   wr_builder_invalid(builder, uid, "set the field `size` of struct %s to its sizeof", what);
   return false;
@@ -37,8 +37,7 @@ static bool add_node(struct weir_job_builder *builder, const struct wr_node *nod
 
 /* ---- the files source ---- */
 
-/* The number of a field that the config names, or that it has none. */
-static bool find_optional(struct weir_job_builder *builder, const char *uid, const struct weir_schema *schema,
+bool wr_source_find_field(struct weir_job_builder *builder, const char *uid, const struct weir_schema *schema,
                           const char *name, int32_t *out_field) {
   uint32_t field = 0;
   *out_field = WR_FILES_NO_FIELD;
@@ -64,15 +63,14 @@ static struct wr_files_config *files_config(struct weir_job_builder *builder, co
   config->folder = wr_builder_copy(builder, options->folder);
   config->schema = wr_builder_keep(builder, wr_schema_copy(builder->memory, options->schema));
   if (config->folder == NULL || config->schema == NULL) return NULL;
-  bool found = find_optional(builder, uid, config->schema, options->partition_field, &config->partition_field) &&
-               find_optional(builder, uid, config->schema, options->position_field, &config->position_field) &&
-               find_optional(builder, uid, config->schema, options->event_time_field, &config->event_time_field);
+  bool found = wr_source_find_field(builder, uid, config->schema, options->partition_field, &config->partition_field) &&
+               wr_source_find_field(builder, uid, config->schema, options->position_field, &config->position_field) &&
+               wr_source_find_field(builder, uid, config->schema, options->event_time_field, &config->event_time_field);
   return found ? config : NULL;
 }
 
-/* Adds the node of a source that `code` says is made, and returns its stream. */
-static struct weir_stream *source_stream(struct weir_job_builder *builder, enum weir_code code,
-                                         const struct wr_node *node, const struct weir_error *error) {
+struct weir_stream *wr_source_stream(struct weir_job_builder *builder, enum weir_code code, const struct wr_node *node,
+                                     const struct weir_error *error) {
   uint32_t index = 0;
   if (code != WEIR_OK) wr_builder_fail(builder, error);
   return code == WEIR_OK && add_node(builder, node, &index) ? wr_stream_new(builder, index, 0) : NULL;
@@ -97,8 +95,7 @@ static bool make_dead_letter(struct weir_job_builder *builder, const char *path)
   return true;
 }
 
-/* Leads the bad records of a source to the dead-letter file. */
-static void connect_dead_letter(const struct weir_stream *records, const char *uid, const char *path) {
+void wr_source_connect_dead_letter(const struct weir_stream *records, const char *uid, const char *path) {
   struct weir_job_builder *builder = records->builder;
   if (path != NULL && strlen(path) >= WR_PATH_BYTES_MAX) {
     wr_builder_invalid(builder, uid, "the path of the dead-letter file is longer than %d bytes", WR_PATH_BYTES_MAX - 1);
@@ -125,37 +122,25 @@ enum weir_code wr_builder_set_folder(struct weir_job_builder *builder, const cha
 
 struct weir_stream *weir_files_source(struct weir_job_builder *builder, const char *uid,
                                       const struct weir_files_options *options) {
-  if (!check_uid(builder, uid) || !check_size(builder, uid, options->size, sizeof *options, "weir_files_options"))
+  if (!wr_source_check_uid(builder, uid) ||
+      !wr_source_check_size(builder, uid, options->size, sizeof *options, "weir_files_options"))
     return NULL;
   const struct wr_files_config *config = files_config(builder, uid, options);
   if (config == NULL) return NULL;
   struct weir_error error;
   struct wr_node node;
   struct weir_stream *records =
-      source_stream(builder, wr_files_source_node(config, uid, 0, &node, &error), &node, &error);
-  if (records != NULL && options->skip_bad_records) connect_dead_letter(records, uid, options->dead_letter);
+      wr_source_stream(builder, wr_files_source_node(config, uid, 0, &node, &error), &node, &error);
+  if (records != NULL && options->skip_bad_records) wr_source_connect_dead_letter(records, uid, options->dead_letter);
   return records;
-}
-
-struct weir_stream *weir_source_of_options(struct weir_job_builder *builder, const char *uid,
-                                           const struct weir_files_options *files, const struct weir_options *options) {
-  if (!check_size(builder, uid, files->size, sizeof *files, "weir_files_options")) return NULL;
-  struct weir_files_options own = *files;
-  own.folder = weir_options_text(options, "source");
-  own.skip_bad_records = strcmp(weir_options_text(options, "on-error"), "skip") == 0;
-  own.dead_letter = weir_options_text(options, "dead-letter");
-  if (own.folder == NULL) {
-    wr_builder_invalid(builder, NULL, "--source DIR is missing: the folder of the input (--help lists all options)");
-    return NULL;
-  }
-  return weir_files_source(builder, uid, &own);
 }
 
 /* ---- the generator ---- */
 
 struct weir_stream *weir_generator_source(struct weir_job_builder *builder, const char *uid,
                                           const struct weir_generator_options *options) {
-  if (!check_uid(builder, uid) || !check_size(builder, uid, options->size, sizeof *options, "weir_generator_options"))
+  if (!wr_source_check_uid(builder, uid) ||
+      !wr_source_check_size(builder, uid, options->size, sizeof *options, "weir_generator_options"))
     return NULL;
   if (options->schema == NULL) {
     wr_builder_invalid(builder, uid, "a generator needs a schema");
@@ -175,7 +160,7 @@ struct weir_stream *weir_generator_source(struct weir_job_builder *builder, cons
   if (config->schema == NULL) return NULL;
   struct weir_error error;
   struct wr_node node;
-  return source_stream(builder, wr_generator_node(config, uid, 0, &node, &error), &node, &error);
+  return wr_source_stream(builder, wr_generator_node(config, uid, 0, &node, &error), &node, &error);
 }
 
 /* ---- SQLite ---- */
@@ -201,7 +186,7 @@ static struct wr_sqlite_config *sqlite_config(struct weir_stream *stream, const 
 }
 
 bool wr_check_sink_stream(struct weir_stream *stream, const char *uid) {
-  if (stream == NULL || !check_uid(stream->builder, uid)) return false;
+  if (stream == NULL || !wr_source_check_uid(stream->builder, uid)) return false;
   if (stream->schema != NULL) return true;
   wr_builder_invalid(stream->builder, uid, "what it is led from sends no rows out");
   return false;
@@ -209,7 +194,7 @@ bool wr_check_sink_stream(struct weir_stream *stream, const char *uid) {
 
 void weir_sqlite_sink(struct weir_stream *stream, const char *uid, const struct weir_sqlite_options *options) {
   if (!wr_check_sink_stream(stream, uid) ||
-      !check_size(stream->builder, uid, options->size, sizeof *options, "weir_sqlite_options"))
+      !wr_source_check_size(stream->builder, uid, options->size, sizeof *options, "weir_sqlite_options"))
     return;
   struct weir_job_builder *builder = stream->builder;
   const struct wr_sqlite_config *config = sqlite_config(stream, uid, options);
@@ -252,6 +237,47 @@ void weir_blackhole_sink(struct weir_stream *stream, const char *uid) {
 }
 
 /* ---- by the options ---- */
+
+static struct weir_stream *files_of_options(struct weir_job_builder *builder, const char *uid, const char *folder,
+                                            const struct weir_record_options *records,
+                                            const struct weir_options *options) {
+  const struct weir_files_options files = {.size = sizeof files,
+                                           .folder = folder,
+                                           .schema = records->schema,
+                                           .partition_field = records->partition_field,
+                                           .position_field = records->position_field,
+                                           .event_time_field = records->event_time_field,
+                                           .out_of_orderness_ms = records->out_of_orderness_ms,
+                                           .idle_timeout_ms = records->idle_timeout_ms,
+                                           .skip_bad_records = wr_source_skips(options),
+                                           .dead_letter = weir_options_text(options, "dead-letter")};
+  if (weir_options_count(options, "kafka") == 0) return weir_files_source(builder, uid, &files);
+  wr_builder_invalid(builder, NULL,
+                     "--kafka goes with a Kafka source, --source kafka://HOST:PORT/TOPIC, not with \"%.64s\"", folder);
+  return NULL;
+}
+
+bool wr_source_skips(const struct weir_options *options) {
+  return strcmp(weir_options_text(options, "on-error"), "skip") == 0;
+}
+
+struct weir_stream *weir_source_of_options(struct weir_job_builder *builder, const char *uid,
+                                           const struct weir_record_options *records,
+                                           const struct weir_options *options) {
+  if (!wr_source_check_size(builder, uid, records->size, sizeof *records, "weir_record_options")) return NULL;
+  const char *source = weir_options_text(options, "source");
+  if (source == NULL) {
+    wr_builder_invalid(builder, NULL,
+                       "--source is missing: a folder of *.ndjson files, or kafka://HOST:PORT[,HOST:PORT...]/TOPIC "
+                       "(--help lists all options)");
+    return NULL;
+  }
+  if (strstr(source, "://") == NULL) return files_of_options(builder, uid, source, records, options);
+  wr_builder_invalid(
+      builder, NULL,
+      "--source is a folder of *.ndjson files, or kafka://HOST:PORT[,HOST:PORT...]/TOPIC, not \"%.128s\"", source);
+  return NULL;
+}
 
 void weir_sink_of_options(struct weir_stream *stream, const char *uid, const char *table, const char *const *key_fields,
                           uint32_t key_field_count, const struct weir_options *options) {

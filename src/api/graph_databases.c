@@ -1,5 +1,5 @@
 /* api/graph_databases.c: sinks on database servers in a job graph. One thread. */
-#include "api/api_int.h"
+#include "api/graph_int.h"
 
 #include "base/option_values.h"
 #include "connectors/postgres/postgres.h"
@@ -25,11 +25,11 @@ enum { SETTINGS_MAX = 64 };
 static struct wr_sql_server *server_of(struct weir_job_builder *builder, const char *uid,
                                        const struct database_kind *kind, const struct weir_database_options *options) {
   struct wr_sql_server *server = wr_builder_alloc(builder, sizeof *server);
-  struct wr_connector_setting settings[SETTINGS_MAX];
+  struct wr_connector_setting settings[SETTINGS_MAX + 2];
   struct wr_connector_value values[WR_SQL_OPTION_COUNT];
   struct weir_error error;
   if (server == NULL) return NULL;
-  if (options->setting_count > SETTINGS_MAX) {
+  if (options->setting_count > SETTINGS_MAX + 2) {
     wr_builder_invalid(builder, uid, "a sink has at most %d options", SETTINGS_MAX);
     return NULL;
   }
@@ -102,16 +102,38 @@ static const struct database_kind *kind_of(const char *url) {
   return NULL;
 }
 
+/* "KEY=VALUE", as a setting whose texts are the builder's. */
+static bool split_option(struct weir_job_builder *builder, const char *item, struct weir_setting *out_setting) {
+  char *key = wr_builder_copy(builder, item);
+  char *equals = key == NULL ? NULL : strchr(key, '=');
+  if (equals == NULL || equals == key) {
+    wr_builder_invalid(builder, NULL, "--sink-option is KEY=VALUE, not \"%.64s\"", item);
+    return false;
+  }
+  *equals = 0;
+  *out_setting = (struct weir_setting){.key = key, .value = equals + 1};
+  return true;
+}
+
 bool wr_database_sink_of_options(struct weir_stream *stream, const char *uid, const char *table,
                                  const char *const *key_fields, uint32_t key_field_count,
                                  const struct weir_options *options) {
   const char *url = weir_options_text(options, "sink");
   const struct database_kind *kind = kind_of(url);
   if (kind == NULL) return false;
-  const struct weir_setting settings[] = {{"url", url}, {"table-name", table}};
+  struct weir_setting settings[SETTINGS_MAX + 2] = {{"url", url}};
+  uint32_t count = 1, given = weir_options_count(options, "sink-option");
+  bool names_table = false;
+  for (uint32_t i = 0; i < given && i < SETTINGS_MAX; i++) {
+    const char *item = weir_options_item(options, "sink-option", i);
+    if (!split_option(stream->builder, item, &settings[count])) return true;
+    names_table = names_table || strcmp(settings[count].key, "table-name") == 0;
+    count++;
+  }
+  if (!names_table) settings[count++] = (struct weir_setting){"table-name", table};
   const struct weir_database_options database = {.size = sizeof database,
                                                  .settings = settings,
-                                                 .setting_count = 2,
+                                                 .setting_count = count,
                                                  .key_fields = key_fields,
                                                  .key_field_count = key_field_count};
   if (check(stream, uid, &database)) database_sink(stream, uid, kind, &database);

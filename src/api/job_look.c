@@ -42,6 +42,40 @@ static uint64_t load(const _Atomic uint64_t *counter) {
   return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
+static int64_t load_signed(const _Atomic int64_t *counter) {
+  return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/* A number of which -1 says that it is not known. */
+static void append_known(struct wr_text *text, const char *name, int64_t number) {
+  if (number < 0)
+    wr_text_append(text, ",\"%s\":null", name);
+  else
+    wr_text_append(text, ",\"%s\":%" PRId64, name, number);
+}
+
+/* What a source says of its splits, where it does. */
+static void append_splits(struct wr_text *text, const struct wr_task_metrics *metrics) {
+  const struct wr_split_metrics *first = atomic_load_explicit(&metrics->split_list, memory_order_acquire);
+  if (first == NULL) return;
+  int64_t pending = 0;
+  for (const struct wr_split_metrics *split = first; split != NULL; split = split->next)
+    pending += load_signed(&split->lag) > 0 ? load_signed(&split->lag) : 0;
+  wr_text_append(text,
+                 ",\"pendingRecords\":%" PRId64 ",\"commitsSucceeded\":%" PRIu64 ",\"commitsFailed\":%" PRIu64
+                 ",\"partitions\":[",
+                 pending, load(&metrics->commits_succeeded), load(&metrics->commits_failed));
+  for (const struct wr_split_metrics *split = first; split != NULL; split = split->next) {
+    wr_text_append(text, "%s{\"topic\":\"%s\",\"partition\":%d", split == first ? "" : ",", split->topic,
+                   split->partition);
+    append_known(text, "currentOffset", load_signed(&split->current_offset));
+    append_known(text, "committedOffset", load_signed(&split->committed_offset));
+    append_known(text, "recordsLag", load_signed(&split->lag));
+    wr_text_append(text, "}");
+  }
+  wr_text_append(text, "]");
+}
+
 /* Names are made of uids, so they need no escapes. */
 static void append_task(void *argument, const char *name, const struct wr_task_metrics *metrics) {
   struct metrics_text *out = argument;
@@ -72,9 +106,11 @@ static void append_task(void *argument, const char *name, const struct wr_task_m
     wr_text_append(text, ",\"%s\":%" PRIu64, counters[i].name, load(counters[i].counter) / counters[i].divisor);
   int64_t watermark_ms = atomic_load_explicit(&metrics->watermark_ms, memory_order_relaxed);
   if (watermark_ms == INT64_MIN)
-    wr_text_append(text, ",\"currentInputWatermark\":null}");
+    wr_text_append(text, ",\"currentInputWatermark\":null");
   else
-    wr_text_append(text, ",\"currentInputWatermark\":%" PRId64 "}", watermark_ms);
+    wr_text_append(text, ",\"currentInputWatermark\":%" PRId64, watermark_ms);
+  append_splits(text, metrics);
+  wr_text_append(text, "}");
   out->task_count++;
 }
 

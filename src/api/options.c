@@ -11,9 +11,14 @@
 #include <string.h>
 
 static const struct weir_option common_options[] = {
-    {"source", WEIR_OPTION_TEXT, "DIR", NULL, NULL, "the input: each *.ndjson file in this folder is a partition", 0},
+    {"source", WEIR_OPTION_TEXT, "SOURCE", NULL, NULL,
+     "the input: a folder (each *.ndjson file in it is a partition), or kafka://HOST:PORT[,HOST:PORT...]/TOPIC", 0},
+    {"kafka", WEIR_OPTION_LIST, "KEY=VALUE", NULL, NULL,
+     "a setting of librdkafka for a Kafka source, as security.protocol=ssl; may be given several times", 0},
     {"sink", WEIR_OPTION_TEXT, "SINK", NULL, NULL,
      "the output: sqlite:FILE, postgresql://USER@HOST:PORT/DB, print or blackhole", 0},
+    {"sink-option", WEIR_OPTION_LIST, "KEY=VALUE", NULL, NULL,
+     "an option of a sink on a database server, as password-file=pw.txt; may be given several times", 0},
     {"mode", WEIR_OPTION_CHOICE, NULL, "exactly-once|at-least-once", "exactly-once", "whether checkpoints align", 0},
     {"parallelism", WEIR_OPTION_NUMBER, "N", NULL, NULL, "subtasks of each operator (default: the number of cores)",
      WR_PARALLELISM_MAX},
@@ -38,6 +43,8 @@ struct entry {
   const struct weir_option *option;
   char *text;     /* as set; NULL: not set */
   int64_t number; /* NUMBER, DURATION: of the text or the default */
+  char **items;   /* LIST */
+  uint32_t item_count;
 };
 
 struct weir_options {
@@ -78,6 +85,7 @@ static enum weir_code check_value(const struct weir_option *option, const char *
     if (wr_find_choice("true|false", value) >= 0) return WEIR_OK;
     return WR_FAIL(error, WEIR_INVALID, "--%s is given or not; it takes no value (\"%.64s\")", option->name, value);
   case WEIR_OPTION_TEXT:
+  case WEIR_OPTION_LIST:
     if (value[0] != 0) return WEIR_OK;
     return WR_FAIL(error, WEIR_INVALID, "--%s needs a value: %s", option->name, option->help);
   case WEIR_OPTION_NUMBER:
@@ -96,6 +104,16 @@ static enum weir_code check_value(const struct weir_option *option, const char *
   return WR_FAIL(error, WEIR_INVALID, "option --%s is of a kind that is not known", option->name);
 }
 
+/* Takes `text` over as one more of a list's. False: no memory. */
+static bool add_item(struct weir_options *options, struct entry *entry, char *text) {
+  struct wr_memory *memory = &options->heap.memory;
+  char **items = wr_resize(memory, entry->items, (entry->item_count + 1) * sizeof *items, WR_MEMORY_ENGINE);
+  if (items == NULL) return false;
+  entry->items = items;
+  items[entry->item_count++] = text;
+  return true;
+}
+
 enum weir_code weir_options_set(struct weir_options *options, const char *name, const char *value,
                                 struct weir_error *error) {
   struct entry *entry = find(options, name);
@@ -103,7 +121,11 @@ enum weir_code weir_options_set(struct weir_options *options, const char *name, 
   int64_t number = 0;
   WR_TRY(check_value(entry->option, value, &number, error));
   char *text = wr_copy_string(&options->heap.memory, value, WR_MEMORY_ENGINE);
-  if (text == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "no memory for option --%s", name);
+  if (text == NULL || (entry->option->kind == WEIR_OPTION_LIST && !add_item(options, entry, text))) {
+    wr_free(&options->heap.memory, text);
+    return WR_FAIL(error, WEIR_NO_MEMORY, "no memory for option --%s", name);
+  }
+  if (entry->option->kind == WEIR_OPTION_LIST) return WEIR_OK;
   wr_free(&options->heap.memory, entry->text);
   entry->text = text;
   entry->number = number;
@@ -138,8 +160,13 @@ enum weir_code weir_options_new(struct weir_options **out_options, struct weir_e
 
 void weir_options_free(struct weir_options **options) {
   if (options == NULL || *options == NULL) return;
-  for (uint32_t i = 0; i < (*options)->count; i++)
-    wr_free(&(*options)->heap.memory, (*options)->entries[i].text);
+  for (uint32_t i = 0; i < (*options)->count; i++) {
+    struct entry *entry = &(*options)->entries[i];
+    for (uint32_t k = 0; k < entry->item_count; k++)
+      wr_free(&(*options)->heap.memory, entry->items[k]);
+    wr_free(&(*options)->heap.memory, entry->items);
+    wr_free(&(*options)->heap.memory, entry->text);
+  }
   wr_api_block_free(*options);
   *options = NULL;
 }
@@ -186,8 +213,19 @@ enum weir_code weir_options_parse(struct weir_options *options, int argc, char *
 
 const char *weir_options_text(const struct weir_options *options, const char *name) {
   const struct entry *entry = find(options, name);
-  WR_ASSERT(entry != NULL);
+  WR_ASSERT(entry != NULL && entry->option->kind != WEIR_OPTION_LIST);
   return entry->text != NULL ? entry->text : entry->option->default_text;
+}
+
+uint32_t weir_options_count(const struct weir_options *options, const char *name) {
+  const struct entry *entry = find(options, name);
+  WR_ASSERT(entry != NULL && entry->option->kind == WEIR_OPTION_LIST);
+  return entry->item_count;
+}
+
+const char *weir_options_item(const struct weir_options *options, const char *name, uint32_t index) {
+  WR_ASSERT(index < weir_options_count(options, name));
+  return find(options, name)->items[index];
 }
 
 bool weir_options_flag(const struct weir_options *options, const char *name) {
@@ -216,7 +254,7 @@ static void append_option(struct wr_text *text, const struct weir_option *option
 size_t weir_options_help(const struct weir_options *options, const char *program, const char *summary, char *buffer,
                          size_t size) {
   struct wr_text text = {.buffer = buffer, .size = size};
-  wr_text_append(&text, "%s %s\n\nusage: %s --source DIR --sink SINK [OPTION]...\n\n", program, summary, program);
+  wr_text_append(&text, "%s %s\n\nusage: %s --source SOURCE --sink SINK [OPTION]...\n\n", program, summary, program);
   for (uint32_t i = COMMON_COUNT; i < options->count; i++)
     append_option(&text, options->entries[i].option);
   for (uint32_t i = 0; i < COMMON_COUNT; i++)

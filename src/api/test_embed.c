@@ -225,18 +225,20 @@ TEST(the_first_mistake_is_reported) {
 TEST(sinks_and_sources_of_options) {
   static const struct {
     const char *source, *sink, *says; /* NULL: not set; says NULL: good */
-  } cases[] = {{"/tmp", "print", NULL},         {"/tmp", "blackhole", NULL}, {"/tmp", "sqlite:x.db", NULL},
-               {NULL, "print", "--source"},     {"/tmp", NULL, "--sink"},    {"/tmp", "sqlite:", "sqlite:FILE"},
-               {"/tmp", "kafka", "sqlite:FILE"}};
+  } cases[] = {
+      {"/tmp", "print", NULL},          {"/tmp", "blackhole", NULL},
+      {"/tmp", "sqlite:x.db", NULL},    {NULL, "print", "--source"},
+      {"/tmp", NULL, "--sink"},         {"/tmp", "sqlite:", "sqlite:FILE"},
+      {"/tmp", "kafka", "sqlite:FILE"}, {"http://host/views", "print", "a folder of *.ndjson files, or kafka://"}};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     struct weir_job_builder *builder = NULL;
     struct weir_options *options = make_options("on-error", "fail");
     struct weir_error error = {.code = WEIR_OK};
-    const struct weir_files_options files = {.size = sizeof files, .schema = &row_schema};
+    const struct weir_record_options records = {.size = sizeof records, .schema = &row_schema};
     if (cases[i].source != NULL) CHECK_INT(weir_options_set(options, "source", cases[i].source, NULL), WEIR_OK);
     if (cases[i].sink != NULL) CHECK_INT(weir_options_set(options, "sink", cases[i].sink, NULL), WEIR_OK);
     CHECK_INT(weir_job_builder_new("options", &builder, &error), WEIR_OK);
-    weir_sink_of_options(weir_source_of_options(builder, "in", &files, options), "out", "t", NULL, 0, options);
+    weir_sink_of_options(weir_source_of_options(builder, "in", &records, options), "out", "t", NULL, 0, options);
     enum weir_code code = weir_job_builder_check(builder, &error);
     CHECK_INT(code, cases[i].says == NULL ? WEIR_OK : WEIR_INVALID);
     if (cases[i].says != NULL && strstr(error.message, cases[i].says) == NULL)

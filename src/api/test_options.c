@@ -31,6 +31,21 @@ TEST(command_line) {
   weir_options_free(&options);
 }
 
+TEST(lists) {
+  struct weir_options *options = NULL;
+  struct weir_error error;
+  bool help = false;
+  CHECK_INT(weir_options_new(&options, &error), WEIR_OK);
+  CHECK_INT(weir_options_count(options, "kafka"), 0);
+  CHECK_INT(parse(options, "--kafka", "a=1", &help, &error), WEIR_OK);
+  CHECK_INT(parse(options, "--kafka=b=2", "--kafka=a=3", &help, &error), WEIR_OK);
+  CHECK_INT(weir_options_count(options, "kafka"), 3);
+  CHECK_STRING(weir_options_item(options, "kafka", 0), "a=1");
+  CHECK_STRING(weir_options_item(options, "kafka", 1), "b=2");
+  CHECK_STRING(weir_options_item(options, "kafka", 2), "a=3");
+  weir_options_free(&options);
+}
+
 TEST(mistakes_on_the_command_line) {
   static const struct {
     const char *first, *second, *says;
@@ -43,6 +58,7 @@ TEST(mistakes_on_the_command_line) {
       {"--source", NULL, "needs a value"},
       {"--source", "--bounded", "needs a value"},
       {"--source=", NULL, "needs a value"},
+      {"--kafka=", NULL, "needs a value"},
       {"--parallelism", "0", "from 1 to 256"},
       {"--parallelism", "many", "from 1 to 256"},
       {"--mode", "twice", "exactly-once|at-least-once"},
@@ -103,4 +119,5 @@ TEST(own_options_and_help) {
   weir_options_free(&options);
 }
 
-TEST_MAIN(TEST_CASE(command_line), TEST_CASE(mistakes_on_the_command_line), TEST_CASE(own_options_and_help))
+TEST_MAIN(TEST_CASE(command_line), TEST_CASE(lists), TEST_CASE(mistakes_on_the_command_line),
+          TEST_CASE(own_options_and_help))

@@ -4,7 +4,7 @@
 #include "base/test.h"
 #include "base/test_memory.h"
 #include "connectors/deadletter/deadletter.h"
-#include "connectors/files/files.h"
+#include "connectors/bad_records.h"
 #include "connectors/sqlite/sqlite_target.h"
 #include "operators/test_parts.h"
 #include "sim/sim_disk.h"

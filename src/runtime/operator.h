@@ -56,6 +56,17 @@ struct wr_sink_shared {
   _Atomic uint64_t settled_id; /* the newest completed checkpoint all of whose epochs are acknowledged; the task's */
 };
 
+/* One split of a source, for the metrics. The reader makes it, puts it in front of the task's list, and keeps it until
+ * the operator is freed; so the list can be walked from other threads as long as the task is there. */
+struct wr_split_metrics {
+  const struct wr_split_metrics *next;
+  const char *topic;
+  int32_t partition;
+  _Atomic int64_t current_offset;   /* of the last record read; -1: none */
+  _Atomic int64_t committed_offset; /* shown to the group; -1: none */
+  _Atomic int64_t lag;              /* records behind the last one read; -1: not known */
+};
+
 /* Counters that the metrics read from other threads. Names as Flink's. */
 struct wr_task_metrics {
   _Atomic uint64_t records_in, records_out, batches_in, bytes_in;
@@ -66,6 +77,8 @@ struct wr_task_metrics {
   _Atomic uint64_t splits;          /* a source: that it was given and counts in source_records */
   _Atomic uint64_t records_skipped; /* bad records that went to the dead-letter output */
   _Atomic uint64_t state_rows, state_bytes;
+  _Atomic uint64_t commits_succeeded, commits_failed; /* offsets shown to a consumer group */
+  _Atomic(const struct wr_split_metrics *) split_list;
 };
 
 struct wr_operator_context {
@@ -138,7 +151,8 @@ struct wr_operator_vtable {
   void (*no_more_splits)(struct wr_operator *op);
   /* A committer: all that was restored is committed; until then no source starts. */
   bool (*is_settled)(struct wr_operator *op);
-  /* No call of it runs and nothing outside touches it: it can be freed. Default (NULL): always. */
+  /* No call of it runs and nothing outside touches it: it can be freed. Asked at a teardown only, again after each
+   * wake: an operator that has something open begins to close it. Default (NULL): always. */
   bool (*is_idle)(struct wr_operator *op);
   void (*free)(struct wr_operator *op);
 };

@@ -37,7 +37,9 @@ struct wr_enumerator_vtable {
   bool (*is_ready)(const struct wr_enumerator *enumerator);
   /* Bounded (or by nature finite): after what was handed out, no split will come. */
   bool (*is_exhausted)(const struct wr_enumerator *enumerator);
-  bool (*is_idle)(const struct wr_enumerator *enumerator); /* no call runs */
+  /* No call runs and nothing outside is open: it can be freed. Asked at a teardown only, again after each wake: an
+   * enumerator that has something open begins to close it. */
+  bool (*is_idle)(struct wr_enumerator *enumerator);
   void (*free)(struct wr_enumerator *enumerator);
 };
 struct wr_enumerator {

@@ -15,7 +15,7 @@
 #include "connectors/deadletter/deadletter.h"
 
 #include "connectors/deadletter/dead_letter_marker.h"
-#include "connectors/files/files.h"
+#include "connectors/bad_records.h"
 #include "operators/epoch_rows.h"
 
 #include <inttypes.h>

@@ -2,7 +2,7 @@
  * (Crashes are in connectors/test_target_crashes.c.) */
 #include "base/test.h"
 #include "connectors/deadletter/deadletter.h"
-#include "connectors/files/files.h"
+#include "connectors/bad_records.h"
 #include "operators/test_parts.h"
 #include "store/test_files.h"
 

@@ -67,7 +67,7 @@ static bool is_exhausted(const struct wr_enumerator *enumerator) {
   return ((const struct file_enumerator *)enumerator)->context.bounded && is_ready(enumerator);
 }
 
-static bool is_idle(const struct wr_enumerator *enumerator) {
+static bool is_idle(struct wr_enumerator *enumerator) {
   const struct file_enumerator *self = (const struct file_enumerator *)enumerator;
   return atomic_load_explicit(&self->call.state, memory_order_acquire) != WR_CALL_SUBMITTED;
 }

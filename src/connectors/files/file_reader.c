@@ -7,6 +7,8 @@
  */
 #include "connectors/files/file_reader.h"
 
+#include "connectors/bad_records.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -15,15 +17,6 @@ static const uint64_t BATCH_TIME_NS = 5ull * 1000 * 1000;
 static struct wr_files_reader *reader_of(struct wr_operator *op) {
   return (struct wr_files_reader *)op;
 }
-
-const struct weir_schema wr_dead_letter_schema = {
-    .fields = (const struct weir_field[]){[WR_DEAD_LETTER_SOURCE] = {"source", WEIR_TYPE_STRING, false},
-                                          [WR_DEAD_LETTER_PARTITION] = {"partition", WEIR_TYPE_STRING, false},
-                                          [WR_DEAD_LETTER_POSITION] = {"position", WEIR_TYPE_BIGINT, false},
-                                          [WR_DEAD_LETTER_BYTE_POSITION] = {"byte_position", WEIR_TYPE_BIGINT, false},
-                                          [WR_DEAD_LETTER_ERROR] = {"error", WEIR_TYPE_STRING, false},
-                                          [WR_DEAD_LETTER_RECORD] = {"record", WEIR_TYPE_STRING, false}},
-    .field_count = 6};
 
 /* ---- emitting ---- */
 
@@ -86,6 +79,15 @@ static enum weir_code build_next(struct wr_files_reader *reader, bool *out_made,
   return WEIR_OK;
 }
 
+static enum weir_code tell_time(struct wr_files_reader *reader, uint64_t *wake_at_ns, bool *out_made,
+                                struct weir_error *error) {
+  wr_source_time_begin(&reader->time);
+  for (uint32_t i = 0; i < reader->file_count; i++)
+    if (reader->files[i]->state != WR_FILE_ENDED)
+      wr_source_time_count(&reader->time, &reader->files[i]->time, reader->op.context->now_ns, wake_at_ns);
+  return wr_source_time_tell(&reader->time, reader->op.context->output, out_made, error);
+}
+
 static enum weir_code poll_once(struct wr_files_reader *reader, uint64_t *wake_at_ns, bool *out_made,
                                 struct weir_error *error) {
   WR_TRY(wr_reader_look(reader, wake_at_ns, out_made, error));
@@ -93,7 +95,7 @@ static enum weir_code poll_once(struct wr_files_reader *reader, uint64_t *wake_a
   WR_TRY(build_next(reader, out_made, error));
   WR_TRY(wr_reader_step_slots(reader, out_made, error));
   WR_TRY(flush_when_due(reader, out_made, wake_at_ns, error));
-  if (!has_rows(reader)) WR_TRY(wr_reader_tell_time(reader, wake_at_ns, out_made, error));
+  if (!has_rows(reader)) WR_TRY(tell_time(reader, wake_at_ns, out_made, error));
   return WEIR_OK;
 }
 
@@ -166,8 +168,7 @@ static enum weir_code add_split(struct wr_operator *op, const uint8_t *bytes, si
   WR_TRY(reserve_file(reader, error));
   struct wr_reader_file *file = wr_alloc_zeroed(op->context->memory, 1, sizeof *file, WR_MEMORY_SOURCE);
   if (file == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for a file of source %s", op->context->uid);
-  file->event_time_ms = INT64_MIN;
-  file->last_record_ns = op->context->now_ns;
+  file->time = wr_split_time_of(op->context->now_ns);
   enum weir_code code = wr_file_split_read(bytes, length, op->context->memory, &file->split, error);
   if (code == WEIR_OK) code = make_path(reader, file, error);
   if (code != WEIR_OK) {
@@ -232,21 +233,6 @@ static const struct wr_operator_vtable vtable = {.name = "files source",
                                                  .is_idle = is_idle,
                                                  .free = free_reader};
 
-/* The decoder for the fields that come out of the record. */
-static enum weir_code make_decoder(struct wr_files_reader *reader, struct weir_error *error) {
-  const struct wr_files_config *config = reader->config;
-  struct weir_field fields[WR_FIELDS_MAX];
-  uint32_t columns[WR_FIELDS_MAX], count = 0;
-  for (uint32_t i = 0; i < config->schema->field_count; i++) {
-    if ((int32_t)i == config->partition_field || (int32_t)i == config->position_field) continue;
-    fields[count] = config->schema->fields[i];
-    columns[count++] = i;
-  }
-  const struct weir_schema schema = {.fields = fields, .field_count = count};
-  return wr_json_decoder_new(reader->op.context->memory, reader->op.context->seams->calls, &schema, columns,
-                             &reader->decoder, error);
-}
-
 enum weir_code wr_files_reader_new(const struct wr_files_config *config, struct wr_operator_context *context,
                                    struct wr_operator **out_operator, struct weir_error *error) {
   *out_operator = NULL;
@@ -254,17 +240,21 @@ enum weir_code wr_files_reader_new(const struct wr_files_config *config, struct 
   if (reader == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for source %s", context->uid);
   reader->op = (struct wr_operator){.vtable = &vtable, .context = context};
   reader->config = config;
-  reader->has_event_time = config->event_time_field >= 0;
-  reader->watermark_ms = INT64_MIN;
+  reader->fields = (struct wr_record_fields){.schema = config->schema,
+                                             .partition_field = config->partition_field,
+                                             .position_field = config->position_field,
+                                             .event_time_field = config->event_time_field};
+  wr_source_time_init(&reader->time, config->event_time_field, config->out_of_orderness_ms, config->idle_timeout_ms);
   wr_batch_builder_init(&reader->rows, context->memory, config->schema, false);
   wr_batch_builder_init(&reader->dead_letters, context->memory, &wr_dead_letter_schema, false);
   for (unsigned i = 0; i < WR_READER_SLOTS; i++)
     wr_file_input_init(&reader->slots[i].input, context->seams->files, context->waker);
   wr_reader_init_look(reader);
   reader->row_lines = wr_alloc(context->memory, WR_BATCH_ROWS_MAX * sizeof *reader->row_lines, WR_MEMORY_SOURCE);
-  enum weir_code code = reader->row_lines == NULL
-                            ? WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for source %s", context->uid)
-                            : make_decoder(reader, error);
+  enum weir_code code =
+      reader->row_lines == NULL
+          ? WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for source %s", context->uid)
+          : wr_record_fields_decoder(&reader->fields, context->memory, context->seams->calls, &reader->decoder, error);
   if (code != WEIR_OK) {
     free_reader(&reader->op);
     return code;

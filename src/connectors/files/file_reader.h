@@ -1,9 +1,8 @@
-/* connectors/files/file_reader.h: the inside of the files reader, shared by its four files. One thread: the task's.
+/* connectors/files/file_reader.h: the inside of the files reader, shared by its three files. One thread: the task's.
  *
  *   file_reader.c        the operator: what is emitted when, snapshots, splits coming in
  *   file_reader_slots.c  which files are read now: slots, read-ahead, looking for growth
  *   file_reader_lines.c  from text to rows: lines, stops, bad records
- *   file_reader_time.c   watermarks and idleness
  */
 #ifndef WR_CONNECTORS_FILES_FILE_READER_H
 #define WR_CONNECTORS_FILES_FILE_READER_H
@@ -11,7 +10,8 @@
 #include "base/limits.h"
 #include "connectors/files/file_input.h"
 #include "connectors/files/files.h"
-#include "formats/json/json_decoder.h"
+#include "connectors/record_fields.h"
+#include "connectors/split_time.h"
 
 enum { WR_READER_SLOTS = 4 };
 
@@ -37,9 +37,8 @@ struct wr_reader_file {
   uint64_t skipped_bytes; /* of a record that is too long and whose end was not found yet; 0: none is skipped */
   uint8_t *skipped_tail;  /* then: the last bytes of it */
   uint32_t skipped_tail_count;
-  char *skipped_start;   /* then: its excerpt */
-  int64_t event_time_ms; /* the youngest so far; INT64_MIN: none */
-  uint64_t last_record_ns;
+  char *skipped_start; /* then: its excerpt */
+  struct wr_split_time time;
   struct wr_file_info look_info; /* the answers of the look */
   enum weir_code look_code;
 };
@@ -81,9 +80,8 @@ struct wr_files_reader {
   uint32_t look_count, look_capacity;
   uint64_t look_at_ns, look_delay_ns;
   struct weir_error look_error;
-  bool has_event_time;
-  bool is_idle; /* told the output so */
-  int64_t watermark_ms;
+  struct wr_record_fields fields;
+  struct wr_source_time time;
 };
 
 /* ---- slots ---- */
@@ -114,13 +112,5 @@ void wr_reader_roll(uint8_t *tail, uint32_t *count, const uint8_t *bytes, size_t
 /* Builds rows of the slot's text, a bounded piece of work. *out_wants: no whole line is left in the text. */
 enum weir_code wr_reader_build(struct wr_files_reader *reader, struct wr_reader_slot *slot, bool *out_wants,
                                struct weir_error *error);
-
-/* ---- time ---- */
-
-/* `count` new rows of `file`, from row `first` of the builder's batch. */
-void wr_reader_saw_rows(struct wr_files_reader *reader, struct wr_reader_file *file, uint32_t first, uint32_t count);
-/* After what was built has been emitted: sends the watermark, or idleness. *out_made: something was sent. */
-enum weir_code wr_reader_tell_time(struct wr_files_reader *reader, uint64_t *wake_at_ns, bool *out_made,
-                                   struct weir_error *error);
 
 #endif

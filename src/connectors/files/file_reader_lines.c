@@ -7,13 +7,13 @@
  * What always holds: after every function, split.position and split.record say exactly which record the next row will
  * be of, and `at` stands on its first byte.
  */
-#include "connectors/files/excerpt.h"
+#include "connectors/bad_records.h"
 #include "connectors/files/file_reader.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { WINDOW_BYTES = 256 * 1024, ERROR_EXCERPT_BYTES = 100 };
+enum { WINDOW_BYTES = 256 * 1024 };
 
 /* What of the text may be taken now. */
 struct extent {
@@ -54,55 +54,27 @@ static void advance(struct wr_files_reader *reader, struct wr_reader_slot *slot,
 
 /* ---- bad records ---- */
 
-struct bad_record {
-  uint64_t position; /* of its first byte in the file */
-  uint64_t record;
-  char sentence[256];
-  char start[WR_EXCERPT_BYTES];
-};
-
-static enum weir_code put_dead_letter(struct wr_files_reader *reader, const struct wr_reader_file *file,
-                                      const struct bad_record *bad, struct weir_error *error) {
-  struct wr_batch_builder *builder = &reader->dead_letters;
-  const char *texts[] = {reader->op.context->uid, file->split.name, bad->sentence, bad->start};
-  const uint32_t fields[] = {WR_DEAD_LETTER_SOURCE, WR_DEAD_LETTER_PARTITION, WR_DEAD_LETTER_ERROR,
-                             WR_DEAD_LETTER_RECORD};
-  if (wr_batch_builder_is_full(builder))
-    WR_TRY(wr_output_emit(reader->op.context->output, 1, wr_batch_builder_take(builder), error));
-  WR_TRY(wr_batch_builder_begin(builder, error));
-  for (unsigned i = 0; i < 4; i++)
-    WR_TRY(wr_batch_builder_set_bytes(builder, fields[i], texts[i], strlen(texts[i]), error));
-  wr_batch_builder_set_bigint(builder, WR_DEAD_LETTER_POSITION, (int64_t)bad->record);
-  wr_batch_builder_set_bigint(builder, WR_DEAD_LETTER_BYTE_POSITION, (int64_t)bad->position);
-  wr_batch_builder_end_row(builder, WEIR_INSERT);
-  atomic_fetch_add_explicit(&reader->op.context->metrics->records_skipped, 1, memory_order_relaxed);
-  return WEIR_OK;
+static struct wr_bad_record bad_at(const struct wr_reader_file *file) {
+  return (struct wr_bad_record){.position = (int64_t)file->split.record,
+                                .byte_position = (int64_t)file->split.position};
 }
 
 static enum weir_code handle_bad(struct wr_files_reader *reader, const struct wr_reader_file *file,
-                                 const struct bad_record *bad, struct weir_error *error) {
-  if (reader->config->on_error == WR_FILES_SKIP) return put_dead_letter(reader, file, bad, error);
+                                 const struct wr_bad_record *bad, struct weir_error *error) {
+  if (reader->config->on_error == WR_FILES_SKIP)
+    return wr_bad_record_put(&reader->dead_letters, reader->op.context, file->split.name, bad, error);
   char start[WR_EXCERPT_BYTES];
-  wr_excerpt(bad->start, strlen(bad->start), ERROR_EXCERPT_BYTES, start);
-  return WR_FAIL(error, WEIR_BAD_RECORD, "%s: record %" PRIu64 " (byte %" PRIu64 "%s: %s", file->path, bad->record,
-                 bad->position, bad->sentence, start);
-}
-
-static void describe_fault(const struct wr_json_fault *fault, struct bad_record *bad) {
-  static const char *const kinds[] = {[WR_JSON_NOT_JSON] = "not JSON",
-                                      [WR_JSON_NOT_OBJECT] = "not a JSON object",
-                                      [WR_JSON_FIELD_MISSING] = "a field is missing",
-                                      [WR_JSON_FIELD_TYPE] = "a field is of another type",
-                                      [WR_JSON_TOO_LONG] = "too long"};
-  snprintf(bad->sentence, sizeof bad->sentence, "%s: %s", kinds[fault->kind], fault->sentence);
+  wr_bad_record_excerpt(bad, start);
+  return WR_FAIL(error, WEIR_BAD_RECORD, "%s: record %" PRId64 " (byte %" PRId64 "%s: %s", file->path, bad->position,
+                 bad->byte_position, bad->sentence, start);
 }
 
 /* The record at slot->at is bad; `window` bytes of text begin there. */
 static enum weir_code take_bad(struct wr_files_reader *reader, struct wr_reader_slot *slot, struct wr_json_lines *lines,
                                const struct wr_json_fault *fault, struct weir_error *error) {
-  struct bad_record bad = {.position = slot->file->split.position, .record = slot->file->split.record};
+  struct wr_bad_record bad = bad_at(slot->file);
   wr_excerpt(lines->text, fault->record_bytes, WR_EXCERPT_SOURCE_BYTES, bad.start);
-  describe_fault(fault, &bad);
+  wr_bad_record_describe(&bad, fault);
   if (reader->config->on_error == WR_FILES_FAIL) {
     char sentence[sizeof bad.sentence];
     snprintf(sentence, sizeof sentence, ", at byte %" PRIu32 " of the record): %.200s", fault->position, bad.sentence);
@@ -123,7 +95,7 @@ static enum weir_code begin_skipping(struct wr_files_reader *reader, struct wr_r
                                      struct weir_error *error) {
   struct wr_reader_file *file = slot->file;
   struct wr_memory *memory = reader->op.context->memory;
-  struct bad_record bad = {.position = file->split.position, .record = file->split.record};
+  struct wr_bad_record bad = bad_at(file);
   wr_excerpt((const char *)slot->text + slot->at, slot->end - slot->at, WR_EXCERPT_SOURCE_BYTES, bad.start);
   if (reader->config->on_error == WR_FILES_FAIL) {
     snprintf(bad.sentence, sizeof bad.sentence, "): too long: longer than %d bytes", WR_RECORD_BYTES_MAX);
@@ -146,7 +118,7 @@ static enum weir_code end_skipping(struct wr_files_reader *reader, struct wr_rea
                                    struct weir_error *error) {
   struct wr_reader_file *file = slot->file;
   struct wr_memory *memory = reader->op.context->memory;
-  struct bad_record bad = {.position = file->split.position, .record = file->split.record};
+  struct wr_bad_record bad = bad_at(file);
   snprintf(bad.sentence, sizeof bad.sentence, "too long: longer than %d bytes", WR_RECORD_BYTES_MAX);
   snprintf(bad.start, sizeof bad.start, "%s", file->skipped_start);
   WR_TRY(handle_bad(reader, file, &bad, error));
@@ -183,41 +155,6 @@ static enum weir_code skip_on(struct wr_files_reader *reader, struct wr_reader_s
 
 /* ---- rows ---- */
 
-/* The name of the file as a value of the batch that is being built: long names lie in its heap once per call. */
-static enum weir_code name_value(struct wr_files_reader *reader, const char *name, struct wr_view *out_view,
-                                 struct weir_error *error) {
-  struct wr_batch_builder *builder = &reader->rows;
-  uint32_t field = (uint32_t)reader->config->partition_field;
-  WR_TRY(wr_batch_builder_begin(builder, error));
-  WR_TRY(wr_batch_builder_set_bytes(builder, field, name, strlen(name), error));
-  *out_view = wr_column_views(&builder->batch->columns[field])[builder->batch->row_count];
-  return WEIR_OK;
-}
-
-static void mark_valid(struct wr_column *column, uint32_t first, uint32_t count) {
-  for (uint32_t row = first; column->validity != NULL && row < first + count; row++)
-    column->validity[row / 64] |= 1ull << (row % 64);
-}
-
-/* Fills the columns that say where a record was, in the new rows [first, first + count). */
-static void fill_places(struct wr_files_reader *reader, const struct wr_view *name, uint64_t record, uint32_t first,
-                        uint32_t count) {
-  const struct wr_files_config *config = reader->config;
-  struct wr_column *columns = reader->rows.batch->columns;
-  if (config->partition_field >= 0) {
-    struct wr_view *views = columns[config->partition_field].values;
-    for (uint32_t row = first; row < first + count; row++)
-      views[row] = *name;
-    mark_valid(&columns[config->partition_field], first, count);
-  }
-  if (config->position_field >= 0) {
-    int64_t *positions = columns[config->position_field].values;
-    for (uint32_t row = first; row < first + count; row++)
-      positions[row] = (int64_t)(record + reader->row_lines[row]);
-    mark_valid(&columns[config->position_field], first, count);
-  }
-}
-
 /* How much of the extent is decoded in one go: whole lines, a bounded piece where that is possible. */
 static size_t window_of(const struct wr_reader_slot *slot, const struct extent *extent) {
   if (extent->length <= WINDOW_BYTES) return extent->length;
@@ -237,14 +174,15 @@ static enum weir_code decode(struct wr_files_reader *reader, struct wr_reader_sl
   struct wr_json_fault fault;
   struct wr_view name = {0};
   uint32_t first = wr_batch_builder_rows(&reader->rows);
-  if (reader->config->partition_field >= 0) WR_TRY(name_value(reader, split->name, &name, error));
+  WR_TRY(wr_record_fields_name(&reader->fields, &reader->rows, split->name, &name, error));
   enum weir_code code = wr_json_decode_lines(reader->decoder, &lines, &reader->rows, &fault, error);
   if (code != WEIR_OK && code != WEIR_BAD_RECORD) return code;
   uint32_t count = wr_batch_builder_rows(&reader->rows) - first;
   size_t taken = window - lines.length;
   if (count > 0) {
-    fill_places(reader, &name, split->record, first, count);
-    wr_reader_saw_rows(reader, slot->file, first, count);
+    wr_record_fields_fill(&reader->fields, &reader->rows, &name, (int64_t)split->record, reader->row_lines, first,
+                          count);
+    wr_source_time_saw(&reader->time, &slot->file->time, reader->rows.batch, first, count, reader->op.context->now_ns);
   }
   if (taken > 0 && lines.ends && lines.length == 0) split->open_line = lines.text[-1] != '\n';
   advance(reader, slot, taken, lines.line_count);

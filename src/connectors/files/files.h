@@ -38,18 +38,6 @@ struct wr_files_config {
   uint64_t poll_interval_ms;   /* between two looks for growth, at most; 0: the default */
 };
 
-/* The schema of port 1: source, partition, position, byte_position, error, record. Used by connectors/deadletter too.
- */
-extern const struct weir_schema wr_dead_letter_schema;
-enum {
-  WR_DEAD_LETTER_SOURCE,
-  WR_DEAD_LETTER_PARTITION,
-  WR_DEAD_LETTER_POSITION,
-  WR_DEAD_LETTER_BYTE_POSITION,
-  WR_DEAD_LETTER_ERROR,
-  WR_DEAD_LETTER_RECORD
-};
-
 /* The node for the graph. INVALID: a field of the wrong type, no folder. `config` outlives the job. */
 enum weir_code wr_files_source_node(const struct wr_files_config *config, const char *uid, uint32_t parallelism,
                                     struct wr_node *out_node, struct weir_error *error);

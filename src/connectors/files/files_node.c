@@ -1,5 +1,7 @@
 /* connectors/files/files_node.c: the files source as a node of a graph; its configuration is checked here. Pure. */
+#include "connectors/bad_records.h"
 #include "connectors/files/files.h"
+#include "connectors/record_fields.h"
 
 #include <stdio.h>
 
@@ -14,36 +16,20 @@ static enum weir_code new_enumerator(void *config, const struct wr_enumerator_co
   return wr_files_enumerator_new(config, context, restored, restored_count, out_enumerator, error);
 }
 
-/* A field with a part to play must be of one of two types. */
-static enum weir_code check_field(const struct weir_schema *schema, int32_t field, enum weir_type type,
-                                  enum weir_type other_type, const char *part, struct weir_error *error) {
-  if (field < 0) return WEIR_OK;
-  if ((uint32_t)field >= schema->field_count)
-    return WR_FAIL(error, WEIR_INVALID, "the %s of a files source is field %d; there are %u", part, field,
-                   schema->field_count);
-  enum weir_type found = schema->fields[field].type;
-  if (found == type || found == other_type) return WEIR_OK;
-  return WR_FAIL(error, WEIR_INVALID, "field \"%s\" cannot be the %s of a files source: it is %s, not %s",
-                 schema->fields[field].name, part, wr_type_text(found), wr_type_text(type));
-}
-
 enum weir_code wr_files_source_node(const struct wr_files_config *config, const char *uid, uint32_t parallelism,
                                     struct wr_node *out_node, struct weir_error *error) {
   if (config->folder == NULL || config->folder[0] == 0 || config->suffix == NULL || config->suffix[0] == 0)
     return WR_FAIL(error, WEIR_INVALID, "a files source needs a folder, and the suffix of the files that it reads");
-  const struct weir_schema *schema = config->schema;
-  WR_TRY(check_field(schema, config->partition_field, WEIR_TYPE_STRING, WEIR_TYPE_STRING, "partition", error));
-  WR_TRY(check_field(schema, config->position_field, WEIR_TYPE_BIGINT, WEIR_TYPE_BIGINT, "position", error));
-  WR_TRY(check_field(schema, config->event_time_field, WEIR_TYPE_TIMESTAMP, WEIR_TYPE_BIGINT, "event time", error));
-  bool same = config->partition_field >= 0 && config->partition_field == config->position_field;
-  uint32_t places = (config->partition_field >= 0 ? 1u : 0u) + (config->position_field >= 0 ? 1u : 0u);
-  if (same || places >= schema->field_count)
-    return WR_FAIL(error, WEIR_INVALID, "a files source needs at least one field that comes from the record");
+  const struct wr_record_fields fields = {.schema = config->schema,
+                                          .partition_field = config->partition_field,
+                                          .position_field = config->position_field,
+                                          .event_time_field = config->event_time_field};
+  WR_TRY(wr_record_fields_check(&fields, "a files source", error));
   bool skips = config->on_error == WR_FILES_SKIP;
   *out_node = (struct wr_node){.kind = WR_NODE_SOURCE,
                                .parallelism = parallelism,
                                .port_count = skips ? 2 : 1,
-                               .port_schemas = {schema, skips ? &wr_dead_letter_schema : NULL},
+                               .port_schemas = {config->schema, skips ? &wr_dead_letter_schema : NULL},
                                .durable = true,
                                .config = (void *)config,
                                .new_operator = new_reader,

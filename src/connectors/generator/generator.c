@@ -176,7 +176,7 @@ static bool all_taken(const struct wr_enumerator *enumerator) {
   return self->taken == self->count;
 }
 
-static bool always_idle(const struct wr_enumerator *enumerator) {
+static bool always_idle(struct wr_enumerator *enumerator) {
   (void)enumerator;
   return true;
 }

@@ -13,7 +13,8 @@
  *   kafka_client.h      the seam: librdkafka, or the simulated broker
  *   kafka_judge.h       when a broker's "no" is believed
  *   kafka_split.h       a partition's position in a checkpoint
- *   kafka_enumerator.c  which partitions there are
+ *   kafka_known.h       the partitions that are known, against what brokers say
+ *   kafka_enumerator.h  looks which partitions there are
  *   kafka_reader.h      reads those of one subtask
  *
  * Port 0 has the records. With WR_KAFKA_SKIP port 1 has the bad ones (wr_dead_letter_schema).
@@ -34,7 +35,7 @@ enum { WR_KAFKA_NO_FIELD = -1, WR_KAFKA_DISCOVERY_INTERVAL_MS = 5000, WR_KAFKA_L
 /* Borrowed by the job, with all it points to. Set the three fields to WR_KAFKA_NO_FIELD where there is none. */
 struct wr_kafka_config {
   const struct wr_kafka_driver *driver;
-  struct wr_kafka_connection connection; /* its `uid` is set by the node's maker */
+  struct wr_kafka_connection connection; /* its `uid` is not looked at: the node's counts */
   const char *topic;
   const struct weir_schema *schema; /* of the records; fields are found in the JSON object by name */
   int32_t partition_field;          /* STRING: gets the partition's number instead */

@@ -51,9 +51,9 @@ struct wr_kafka_partition {
 };
 
 struct wr_kafka_topic {
-  enum wr_kafka_answer answer; /* FINE, NO_TOPIC or NOT_ALLOWED; but for FINE the rest is empty */
-  char reason[256];            /* NOT_ALLOWED: the broker's words */
-  char cluster[64];            /* the cluster's id; "" where the broker gives none */
+  enum wr_kafka_answer answer;           /* FINE, NO_TOPIC or NOT_ALLOWED; but for FINE the rest is empty */
+  char reason[256];                      /* NOT_ALLOWED: the broker's words */
+  char cluster[64];                      /* the cluster's id; "" where the broker gives none */
   struct wr_kafka_partition *partitions; /* ascending, without holes; memory of the caller's `memory` */
   uint32_t partition_count;
 };
@@ -63,8 +63,8 @@ struct wr_kafka_admin_vtable {
   /* Asks for the topic, all its partitions, their leaders and ranges. A transient error when nobody answered, or not
    * all of it could be had, within timeout_ms; its sentence has what the client knows of the reason. A partition whose
    * leader is away or did not answer has no leader here; that alone is no error. */
-  enum weir_code (*look)(struct wr_kafka_admin *admin, const char *topic, uint32_t timeout_ms,
-                         struct wr_memory *memory, struct wr_kafka_topic *out_topic, struct weir_error *error);
+  enum weir_code (*look)(struct wr_kafka_admin *admin, const char *topic, uint32_t timeout_ms, struct wr_memory *memory,
+                         struct wr_kafka_topic *out_topic, struct weir_error *error);
   void (*close)(struct wr_kafka_admin *admin); /* and free it */
 };
 struct wr_kafka_admin {
@@ -79,7 +79,7 @@ static inline void wr_kafka_topic_deinit(struct wr_kafka_topic *topic, struct wr
 
 struct wr_kafka_record {
   int64_t offset;
-  int64_t timestamp_ms; /* -1: none */
+  int64_t timestamp_ms;       /* -1: none */
   const uint8_t *key, *value; /* NULL: there is none; a record without a value is a tombstone */
   size_t key_length, value_length;
 };

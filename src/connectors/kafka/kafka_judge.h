@@ -29,6 +29,9 @@ struct wr_kafka_doubt {
   uint64_t since_ns; /* of the first answer that said so */
 };
 
+/* "its topic is missing": what a log line says of a fault that is not certain yet. */
+const char *wr_kafka_fault_text(enum wr_kafka_fault fault);
+
 /* One answer: `fault` (or NONE) was seen at now_ns. True: it is certain. False with a doubt: ask again at *wake_at_ns
  * (lowered, as far as it is later). */
 bool wr_kafka_doubt_see(struct wr_kafka_doubt *doubt, enum wr_kafka_fault fault, uint64_t now_ns, uint64_t *wake_at_ns);

@@ -1,6 +1,6 @@
-/* connectors/files/excerpt.h: the start of a bad record, for a person: valid UTF-8 whatever the bytes were. Pure. */
-#ifndef WR_CONNECTORS_FILES_EXCERPT_H
-#define WR_CONNECTORS_FILES_EXCERPT_H
+/* connectors/excerpt.h: the start of a bad record, for a person: valid UTF-8 whatever the bytes were. Pure. */
+#ifndef WR_CONNECTORS_EXCERPT_H
+#define WR_CONNECTORS_EXCERPT_H
 
 #include <stddef.h>
 

@@ -1,6 +1,6 @@
-/* connectors/files/excerpt.c: see excerpt.h. The rules of UTF-8 are those of RFC 3629: no overlong forms, no
+/* connectors/excerpt.c: see excerpt.h. The rules of UTF-8 are those of RFC 3629: no overlong forms, no
  * surrogates, nothing above U+10FFFF. */
-#include "connectors/files/excerpt.h"
+#include "connectors/excerpt.h"
 
 #include <stdint.h>
 #include <string.h>

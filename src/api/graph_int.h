@@ -1,0 +1,30 @@
+/* api/graph_int.h: what the sources and sinks of a job graph share: graph_connectors.c, graph_kafka.c,
+ * graph_databases.c. One thread. */
+#ifndef WR_API_GRAPH_INT_H
+#define WR_API_GRAPH_INT_H
+
+#include "api/api_int.h"
+
+/* False, and the builder's error is set: no uid; a struct of another size. */
+bool wr_source_check_uid(struct weir_job_builder *builder, const char *uid);
+bool wr_source_check_size(struct weir_job_builder *builder, const char *uid, size_t size, size_t expected,
+                          const char *what);
+/* The number of a field; -1 where `name` is NULL. False, and the builder's error is set: there is none of this name. */
+bool wr_source_find_field(struct weir_job_builder *builder, const char *uid, const struct weir_schema *schema,
+                          const char *name, int32_t *out_field);
+/* Adds the node of a source that `code` says is made, and returns its stream. */
+struct weir_stream *wr_source_stream(struct weir_job_builder *builder, enum weir_code code, const struct wr_node *node,
+                                     const struct weir_error *error);
+/* Leads the bad records of a source to the dead-letter file. */
+void wr_source_connect_dead_letter(const struct weir_stream *records, const char *uid, const char *path);
+/* What --on-error says. */
+bool wr_source_skips(const struct weir_options *options);
+
+/* A stream that a sink can take: it has rows. False, and the builder's error is set: it has none, or the uid is bad. */
+bool wr_check_sink_stream(struct weir_stream *stream, const char *uid);
+/* Does --sink name a database server? Then the sink is made; `table` and key as in weir_sink_of_options. */
+bool wr_database_sink_of_options(struct weir_stream *stream, const char *uid, const char *table,
+                                 const char *const *key_fields, uint32_t key_field_count,
+                                 const struct weir_options *options);
+
+#endif

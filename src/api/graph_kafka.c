@@ -1,0 +1,105 @@
+/* api/graph_kafka.c: a Kafka topic as a source in a job graph, by a struct of options or by its address on the command
+ * line. One thread. */
+#include "api/graph_int.h"
+#include "base/option_values.h"
+#include "base/limits.h"
+#include "connectors/kafka/kafka.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- settings ---- */
+
+/* A setting that the source acts on too. False: the builder's error is set. */
+static bool heed(struct weir_job_builder *builder, const char *uid, struct wr_kafka_config *config,
+                 const struct wr_kafka_setting *setting) {
+  int64_t interval_ms = 0;
+  if (strcmp(setting->key, "group.id") == 0) config->connection.group = setting->value;
+  if (strcmp(setting->key, "topic.metadata.refresh.interval.ms") != 0) return true;
+  if (!wr_parse_number(setting->value, 1, 24ll * 60 * 60 * 1000, &interval_ms)) {
+    wr_builder_invalid(builder, uid, "%s is a whole number of milliseconds, from 1 to a day, not \"%.32s\"",
+                       setting->key, setting->value);
+    return false;
+  }
+  config->discovery_interval_ms = (uint64_t)interval_ms;
+  return true;
+}
+
+/* Copies the settings, and adds what holds where they say nothing. */
+static bool copy_settings(struct weir_job_builder *builder, const char *uid, struct wr_kafka_config *config,
+                          const struct weir_kafka_options *options) {
+  struct wr_kafka_setting *settings = wr_builder_alloc(builder, (options->setting_count + 1) * sizeof *settings);
+  bool has_isolation = false;
+  if (settings == NULL) return false;
+  config->connection.settings = settings;
+  for (uint32_t i = 0; i < options->setting_count; i++) {
+    const struct weir_kafka_setting *given = &options->settings[i];
+    if (given->key == NULL || given->key[0] == 0 || given->value == NULL) {
+      wr_builder_invalid(builder, uid, "a setting of a Kafka source has a key and a value");
+      return false;
+    }
+    settings[i] = (struct wr_kafka_setting){.key = wr_builder_copy(builder, given->key),
+                                            .value = wr_builder_copy(builder, given->value)};
+    if (settings[i].key == NULL || settings[i].value == NULL || !heed(builder, uid, config, &settings[i])) return false;
+    has_isolation = has_isolation || strcmp(given->key, "isolation.level") == 0;
+  }
+  config->connection.setting_count = options->setting_count;
+  if (!has_isolation)
+    settings[config->connection.setting_count++] =
+        (struct wr_kafka_setting){.key = "isolation.level", .value = "read_committed"};
+  return true;
+}
+
+/* ---- the source ---- */
+
+/* The group that offsets are shown to, unless a setting names one. */
+static char *default_group(struct weir_job_builder *builder) {
+  size_t size = sizeof "weir-" + strlen(builder->name);
+  char *group = wr_builder_alloc(builder, size);
+  if (group != NULL) snprintf(group, size, "weir-%s", builder->name);
+  return group;
+}
+
+static struct wr_kafka_config *make_config(struct weir_job_builder *builder, const char *uid,
+                                           const struct weir_kafka_options *options,
+                                           const struct wr_kafka_driver *driver) {
+  if (options->servers == NULL || options->topic == NULL || options->schema == NULL ||
+      options->out_of_orderness_ms < 0 || options->idle_timeout_ms < 0) {
+    wr_builder_invalid(builder, uid,
+                       "a Kafka source needs servers, a topic and a schema, and times that are not negative");
+    return NULL;
+  }
+  struct wr_kafka_config *config = wr_builder_alloc(builder, sizeof *config);
+  if (config == NULL) return NULL;
+  *config = (struct wr_kafka_config){.driver = driver,
+                                     .on_error = options->skip_bad_records ? WR_KAFKA_SKIP : WR_KAFKA_FAIL,
+                                     .out_of_orderness_ms = options->out_of_orderness_ms,
+                                     .idle_timeout_ms = (uint64_t)options->idle_timeout_ms};
+  config->connection.servers = wr_builder_copy(builder, options->servers);
+  config->connection.group = default_group(builder);
+  config->topic = wr_builder_copy(builder, options->topic);
+  config->schema = wr_builder_keep(builder, wr_schema_copy(builder->memory, options->schema));
+  if (config->connection.servers == NULL || config->connection.group == NULL || config->topic == NULL ||
+      config->schema == NULL || !copy_settings(builder, uid, config, options))
+    return NULL;
+  bool found = wr_source_find_field(builder, uid, config->schema, options->partition_field, &config->partition_field) &&
+               wr_source_find_field(builder, uid, config->schema, options->position_field, &config->position_field) &&
+               wr_source_find_field(builder, uid, config->schema, options->event_time_field, &config->event_time_field);
+  return found ? config : NULL;
+}
+
+struct weir_stream *wr_kafka_source_with(struct weir_job_builder *builder, const char *uid,
+                                         const struct weir_kafka_options *options,
+                                         const struct wr_kafka_driver *driver) {
+  if (!wr_source_check_uid(builder, uid) ||
+      !wr_source_check_size(builder, uid, options->size, sizeof *options, "weir_kafka_options"))
+    return NULL;
+  const struct wr_kafka_config *config = make_config(builder, uid, options, driver);
+  if (config == NULL) return NULL;
+  struct weir_error error;
+  struct wr_node node;
+  struct weir_stream *records =
+      wr_source_stream(builder, wr_kafka_source_node(config, uid, 0, &node, &error), &node, &error);
+  if (records != NULL && options->skip_bad_records) wr_source_connect_dead_letter(records, uid, options->dead_letter);
+  return records;
+}
