@@ -126,8 +126,48 @@ class Postgres(Server):
     has_table = "SELECT count(*) FROM information_schema.tables WHERE table_name = '{table}'"
 
 
+class MariaDB(Server):
+    name, account, scheme, gentle, database = "mariadb", "mysql", "mysql", signal.SIGTERM, "out"
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.data = os.path.join(folder, "data")
+        self.password_file = os.path.join(folder, "password")
+        with open(self.password_file, "w", encoding="ascii") as file:
+            file.write("secret of mariadb\n")
+        self.run(["mariadb-install-db", "--no-defaults", "--datadir=" + self.data, "--skip-test-db",
+                  "--auth-root-authentication-method=normal"])
+        first = os.path.join(folder, "first.sql")
+        with open(first, "w", encoding="ascii") as file:
+            file.write("DELETE FROM mysql.global_priv WHERE User = '';\nCREATE DATABASE IF NOT EXISTS out;\n"
+                       "FLUSH PRIVILEGES;\nCREATE OR REPLACE USER weir@'%' IDENTIFIED BY 'secret of mariadb';\n"
+                       "GRANT ALL ON *.* TO weir@'%' WITH GRANT OPTION;\n".replace("EXISTS out", "EXISTS `out`"))
+        os.chmod(first, 0o644)
+        self.first = ["--init-file=" + first]
+        self.start()
+        self.first = []
+
+    def command(self):
+        return ["mariadbd", "--no-defaults", "--datadir=" + self.data, "--port", str(self.port), "--bind-address=127.0.0.1",
+                "--socket=" + os.path.join(self.folder, "socket"), "--pid-file=" + os.path.join(self.folder, "pid"),
+                "--innodb-buffer-pool-size=64M", "--character-set-server=utf8mb4"] + self.first
+
+    def client(self, database):
+        os.environ["MYSQL_PWD"] = "secret of mariadb"
+        return ["mariadb", "--no-defaults", "--batch", "--raw", "--skip-column-names", "-h", "127.0.0.1", "-P",
+                str(self.port), "-u", "weir", "--default-character-set=utf8mb4", database]
+
+    @staticmethod
+    def parse(text):
+        return [tuple(row.split("\t")) for row in text.split("\n")[:-1]]
+
+    tables = {"pv": "CREATE TABLE {table} (app_id varchar(200) COLLATE utf8mb4_nopad_bin PRIMARY KEY, pv bigint)",
+              "seen": "CREATE TABLE {table} (`partition` text, position bigint, app_id text)"}
+    has_table = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'out' AND table_name = '{table}'"
+
+
 def make(kind, folder):
-    return {"postgres": Postgres}[kind](folder)
+    return {"postgres": Postgres, "mariadb": MariaDB}[kind](folder)
 
 
 class Proxy(threading.Thread):

@@ -42,6 +42,8 @@ class History(kills.History):
         server.rows(server.tables[self.job].format(table=self.job))
 
     def rows(self, query):
+        if self.server.name == "mariadb":
+            query = query.replace("partition", "`partition`")
         found = self.server.rows(query)
         numbers = {"pv": [1], "seen": [1]}[self.job]
         if "sum(" in query or "count(" in query:
@@ -252,6 +254,36 @@ class Cases:
         self.expect("a character NUL", 4, ["app_id = 'nul\\x00here'", "NUL"], "pv")
 
 
+    def mariadb(self):
+        pv = self.server.tables["pv"].format(table="pv")
+        for engine in ("MyISAM", "Aria", "MEMORY"):
+            self.table(pv + " ENGINE = " + engine)
+            self.expect("engine " + engine, 4, [engine, "no transactions", "InnoDB"], "pv")
+        self.table("CREATE TABLE base (app_id varchar(255) COLLATE utf8mb4_bin PRIMARY KEY, pv bigint)",
+                   "CREATE VIEW pv AS SELECT * FROM base")
+        self.expect("a view", 4, ["is a VIEW"], "pv")
+        self.server.rows("DROP VIEW pv; DROP TABLE base")
+        self.table(pv.replace("utf8mb4_nopad_bin", "utf8mb4_general_ci"))
+        self.expect("a collation that folds case", 4, ['column "app_id"', "collation", "utf8mb4_bin"], "pv")
+        self.table(pv.replace("pv bigint", "pv bigint, other int UNIQUE"))
+        self.expect("another unique index", 4, ["another unique index"], "pv")
+        self.table(pv.replace(" PRIMARY KEY, pv bigint", ", pv bigint, id int PRIMARY KEY AUTO_INCREMENT, UNIQUE (app_id)"))
+        self.expect("a key that counts up beside the sink's", 0, [], "pv")
+        self.checks.check(self.server.rows("SELECT sum(pv) FROM pv") == [(str(self.records + 1),)], "mariadb: a second key")
+        self.table(pv.replace("utf8mb4_nopad_bin", "utf8mb4_bin"))
+        with open(os.path.join(self.source, "p0.ndjson"), "a", encoding="ascii") as log:
+            log.write('{"app_id":"it\'s \\\\ "}\n')
+        self.expect("a space at the end of a key", 4, ["app_id = 'it's", "ends with a space"], "pv")
+        self.table(pv)
+        self.expect("the same, told apart", 0, [], "pv")
+        self.checks.check(self.server.rows("SELECT concat('[', app_id, ']') FROM pv WHERE app_id LIKE 'it%'") ==
+                          [("[it's \\ ]",)], "mariadb: quotes, backslashes, spaces")
+        self.table(pv)
+        self.server.rows("CREATE OR REPLACE USER poor@'%' IDENTIFIED BY 'secret of mariadb'; "
+                         "GRANT SELECT, INSERT, UPDATE, DELETE ON `out`.pv TO poor@'%'")
+        self.expect("no right to make the markers", 4, ["CREATE TABLE weir_commits", "GRANT"], "pv", user="poor")
+
+
 def live_on(kind, seed, options):
     """All that one server goes through; returns its checks' verdict as lines."""
     checks = blackbox.Checks()
@@ -282,7 +314,7 @@ def live_on(kind, seed, options):
 
 def main():
     parser = argparse.ArgumentParser(description="kills jobs, connections and servers, and compares tables with their input")
-    parser.add_argument("--servers", default="postgres")
+    parser.add_argument("--servers", default="postgres,mariadb")
     parser.add_argument("--histories", type=int, default=6)
     parser.add_argument("--history", type=int)
     parser.add_argument("--only", choices=["cases", "histories"])

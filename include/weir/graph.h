@@ -169,6 +169,8 @@ struct weir_database_options {
 };
 /* Exactly-once. PostgreSQL 12 and later; the library libpq5 is needed when the job starts. */
 void weir_postgres_sink(struct weir_stream *stream, const char *uid, const struct weir_database_options *options);
+/* The same for MySQL and MariaDB, into tables of engine InnoDB; needs libmariadb3. */
+void weir_mysql_sink(struct weir_stream *stream, const char *uid, const struct weir_database_options *options);
 /* A line "+I[a, b]" for each row on standard output. At-least-once: after a restart rows can come again. */
 void weir_print_sink(struct weir_stream *stream, const char *uid);
 /* Takes rows, and keeps nothing. */
@@ -191,8 +193,8 @@ struct weir_record_options {
 struct weir_stream *weir_source_of_options(struct weir_job_builder *builder, const char *uid,
                                            const struct weir_record_options *records,
                                            const struct weir_options *options);
-/* The sink of --sink: sqlite:FILE with this table, postgresql://USER@HOST:PORT/DATABASE with this table, print, or
- * blackhole. Key fields as in struct weir_sqlite_options. */
+/* The sink of --sink: sqlite:FILE with this table, postgresql:// or mysql://USER@HOST:PORT/DATABASE with this table,
+ * print, or blackhole. Key fields as in struct weir_sqlite_options. */
 void weir_sink_of_options(struct weir_stream *stream, const char *uid, const char *table, const char *const *key_fields,
                           uint32_t key_field_count, const struct weir_options *options);
 

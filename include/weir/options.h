@@ -8,7 +8,7 @@
  *   source               the input: a folder, in which each *.ndjson file is a partition, or a Kafka topic,
  *                        kafka://HOST:PORT[,HOST:PORT...]/TOPIC
  *   kafka                KEY=VALUE, a list: settings of librdkafka for that topic
- *   sink                 sqlite:FILE, postgresql://USER@HOST:PORT/DATABASE, print or blackhole
+ *   sink                 sqlite:FILE, postgresql:// or mysql://USER@HOST:PORT/DATABASE, print or blackhole
  *   sink-option          KEY=VALUE, a list: options of that sink, where it is a database server
  *   mode                 exactly-once (default) or at-least-once: whether checkpoints align
  *   parallelism          subtasks of each operator; the number of cores by default

@@ -284,8 +284,9 @@ void weir_sink_of_options(struct weir_stream *stream, const char *uid, const cha
   if (stream == NULL) return;
   const char *sink = weir_options_text(options, "sink");
   if (sink == NULL) {
-    wr_builder_invalid(stream->builder, NULL,
-                       "--sink is missing: sqlite:FILE, postgresql://USER@HOST:PORT/DATABASE, print or blackhole");
+    wr_builder_invalid(
+        stream->builder, NULL,
+        "--sink is missing: sqlite:FILE, postgresql:// or mysql://USER@HOST:PORT/DATABASE, print or blackhole");
   } else if (strcmp(sink, "print") == 0) {
     weir_print_sink(stream, uid);
   } else if (strcmp(sink, "blackhole") == 0) {
@@ -298,8 +299,9 @@ void weir_sink_of_options(struct weir_stream *stream, const char *uid, const cha
                                                .key_field_count = key_field_count};
     weir_sqlite_sink(stream, uid, &sqlite);
   } else if (!wr_database_sink_of_options(stream, uid, table, key_fields, key_field_count, options)) {
-    wr_builder_invalid(stream->builder, NULL,
-                       "--sink is sqlite:FILE, postgresql://USER@HOST:PORT/DATABASE, print or blackhole, not \"%.64s\"",
-                       sink);
+    wr_builder_invalid(
+        stream->builder, NULL,
+        "--sink is sqlite:FILE, postgresql:// or mysql://USER@HOST:PORT/DATABASE, print or blackhole, not \"%.64s\"",
+        sink);
   }
 }

@@ -2,22 +2,28 @@
 #include "api/graph_int.h"
 
 #include "base/option_values.h"
+#include "connectors/mysql/mysql.h"
 #include "connectors/postgres/postgres.h"
 
 #include <string.h>
 
 struct database_kind {
-  const char *name;    /* "PostgreSQL" */
+  const char *name;    /* in messages */
   const char *schemes; /* that a URL begins with */
   uint16_t default_port;
   enum weir_code (*new_driver)(const struct wr_sql_config *config, const struct wr_target_context *context,
                                struct wr_sql_driver **out_driver, struct weir_error *error);
 };
 
-static const struct database_kind postgres_kind = {
-    .name = "PostgreSQL", .schemes = "postgresql|postgres", .default_port = 5432, .new_driver = wr_postgres_driver_new};
+static const struct database_kind postgres_kind = {.name = "the PostgreSQL sink",
+                                                   .schemes = "postgresql|postgres",
+                                                   .default_port = 5432,
+                                                   .new_driver = wr_postgres_driver_new};
 
-static const struct database_kind *const kinds[] = {&postgres_kind};
+static const struct database_kind mysql_kind = {
+    .name = "the MySQL sink", .schemes = "mysql|mariadb", .default_port = 3306, .new_driver = wr_mysql_driver_new};
+
+static const struct database_kind *const kinds[] = {&postgres_kind, &mysql_kind};
 
 enum { SETTINGS_MAX = 64 };
 
@@ -39,7 +45,7 @@ static struct wr_sql_server *server_of(struct weir_job_builder *builder, const c
     if (settings[i].key == NULL || settings[i].text == NULL) return NULL;
   }
   enum weir_code code = wr_connector_options_read(wr_sql_options, WR_SQL_OPTION_COUNT, settings, options->setting_count,
-                                                  "the sink of a database", values, &error);
+                                                  kind->name, values, &error);
   if (code == WEIR_OK)
     code = wr_sql_server_init(server, builder->memory, values, kind->schemes, kind->default_port, &error);
   if (code != WEIR_OK) {
@@ -88,6 +94,10 @@ static bool check(struct weir_stream *stream, const char *uid, const struct weir
 
 void weir_postgres_sink(struct weir_stream *stream, const char *uid, const struct weir_database_options *options) {
   if (check(stream, uid, options)) database_sink(stream, uid, &postgres_kind, options);
+}
+
+void weir_mysql_sink(struct weir_stream *stream, const char *uid, const struct weir_database_options *options) {
+  if (check(stream, uid, options)) database_sink(stream, uid, &mysql_kind, options);
 }
 
 /* ---- by the options ---- */

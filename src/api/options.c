@@ -16,7 +16,7 @@ static const struct weir_option common_options[] = {
     {"kafka", WEIR_OPTION_LIST, "KEY=VALUE", NULL, NULL,
      "a setting of librdkafka for a Kafka source, as security.protocol=ssl; may be given several times", 0},
     {"sink", WEIR_OPTION_TEXT, "SINK", NULL, NULL,
-     "the output: sqlite:FILE, postgresql://USER@HOST:PORT/DB, print or blackhole", 0},
+     "the output: sqlite:FILE, postgresql:// or mysql://USER@HOST:PORT/DB, print or blackhole", 0},
     {"sink-option", WEIR_OPTION_LIST, "KEY=VALUE", NULL, NULL,
      "an option of a sink on a database server, as password-file=pw.txt; may be given several times", 0},
     {"mode", WEIR_OPTION_CHOICE, NULL, "exactly-once|at-least-once", "exactly-once", "whether checkpoints align", 0},

@@ -59,8 +59,7 @@ enum weir_code wr_sql_table_add_index_column(struct wr_sql_table *table, const c
     if (last->name == NULL) return no_memory(error);
   }
   uint32_t number = find_column(table, column);
-  if (number < table->column_count && last->column_count < WR_SQL_INDEX_COLUMNS_MAX)
-    last->columns[last->column_count++] = number;
+  if (last->column_count < WR_SQL_INDEX_COLUMNS_MAX) last->columns[last->column_count++] = number;
   return WEIR_OK;
 }
 
@@ -111,7 +110,9 @@ static bool is_index_of_key(const struct wr_sql_index *index, const struct wr_sq
 static bool is_always_new(const struct wr_sql_table *table, const struct weir_schema *schema,
                           const struct wr_sql_index *index) {
   for (uint32_t c = 0; c < index->column_count; c++)
-    if (table->columns[index->columns[c]].counts_up && !is_written(table, schema, index->columns[c])) return true;
+    if (index->columns[c] < table->column_count && table->columns[index->columns[c]].counts_up &&
+        !is_written(table, schema, index->columns[c]))
+      return true;
   return false;
 }
 

@@ -20,11 +20,11 @@ struct wr_sql_column {
 
 enum { WR_SQL_INDEX_COLUMNS_MAX = 32 };
 
-/* A unique index, over whole columns and all rows. */
+/* A unique index over all rows. */
 struct wr_sql_index {
   char *name;
   uint32_t column_count;
-  uint32_t columns[WR_SQL_INDEX_COLUMNS_MAX]; /* numbers of wr_sql_table.columns */
+  uint32_t columns[WR_SQL_INDEX_COLUMNS_MAX]; /* numbers of wr_sql_table.columns; its count: none of them */
 };
 
 struct wr_sql_table {
@@ -42,7 +42,8 @@ void wr_sql_table_deinit(struct wr_sql_table *table);
 /* `column` with copies of the two texts. */
 enum weir_code wr_sql_table_add_column(struct wr_sql_table *table, const struct wr_sql_column *column, const char *name,
                                        const char *type, struct weir_error *error);
-/* One more column of the index of this name, which is made with its first. A name that is no column is passed over. */
+/* One more column of the index of this name, which is made with its first. A name that is no column stands
+ * for something else that the index is over, as a part of a column. */
 enum weir_code wr_sql_table_add_index_column(struct wr_sql_table *table, const char *index, const char *column,
                                              struct weir_error *error);
 /* CONSTRAINT, with both types, names, and what to do: a column is missing or of a type that does not fit, one that must
