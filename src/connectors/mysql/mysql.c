@@ -139,7 +139,9 @@ static enum wr_sql_outcome read_marker(struct wr_sql_driver *driver, struct wr_m
   put_where(mysql);
   put(mysql, " FOR UPDATE");
   enum wr_sql_outcome outcome = run_statement(mysql, "read the job's marker", &result, NULL, error);
-  if (outcome == WR_SQL_FAILED && mysql->session.last_error == WR_MYSQL_NO_TABLE) return WR_SQL_DONE;
+  /* Of a table that is not there, a user without a right to it is told that he has none. The claim then says so. */
+  unsigned number = outcome == WR_SQL_FAILED ? mysql->session.last_error : 0;
+  if (number == WR_MYSQL_NO_TABLE || number == WR_MYSQL_NO_RIGHT) return WR_SQL_DONE;
   if (outcome != WR_SQL_DONE) return outcome;
   MYSQL_ROW row = mysql->session.my.mysql_fetch_row(result);
   if (row != NULL && marker_of_row(mysql, row, out_marker, error) != WEIR_OK) outcome = WR_SQL_FAILED;

@@ -44,12 +44,6 @@ const struct wr_connector_option wr_sql_options[WR_SQL_OPTION_COUNT] = {
     [WR_SQL_SSL_KEY] = {.key = "ssl-key",
                         .type = WR_CONNECTOR_TEXT,
                         .help = "a file with the private key of the client's certificate"},
-    [WR_SQL_FLUSH_INTERVAL] = {.key = "sink.buffer-flush.interval",
-                               .type = WR_CONNECTOR_DURATION,
-                               .default_text = "5s",
-                               .minimum = 1,
-                               .maximum = 86400000,
-                               .help = "a plain sink only: how often rows are written and committed"},
 };
 
 /* ---- the URL ---- */
@@ -196,8 +190,7 @@ enum weir_code wr_sql_server_init(struct wr_sql_server *server, struct wr_memory
                                    .ssl = (enum wr_sql_ssl)values[WR_SQL_SSL_MODE].number,
                                    .ssl_root = values[WR_SQL_SSL_ROOT].text,
                                    .ssl_cert = values[WR_SQL_SSL_CERT].text,
-                                   .ssl_key = values[WR_SQL_SSL_KEY].text,
-                                   .flush_interval_ms = values[WR_SQL_FLUSH_INTERVAL].number};
+                                   .ssl_key = values[WR_SQL_SSL_KEY].text};
   enum weir_code code = fill(server, memory, values, schemes, error);
   if (code != WEIR_OK) wr_sql_server_deinit(server, memory);
   return code;

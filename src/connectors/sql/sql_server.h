@@ -21,7 +21,6 @@ enum wr_sql_option {
   WR_SQL_SSL_ROOT,
   WR_SQL_SSL_CERT,
   WR_SQL_SSL_KEY,
-  WR_SQL_FLUSH_INTERVAL,
   WR_SQL_OPTION_COUNT
 };
 extern const struct wr_connector_option wr_sql_options[WR_SQL_OPTION_COUNT];
@@ -36,8 +35,7 @@ struct wr_sql_server {
   int64_t timeout_ms;
   enum wr_sql_ssl ssl;
   const char *ssl_root, *ssl_cert, *ssl_key; /* NULL: not given */
-  int64_t flush_interval_ms;
-  char *where; /* "table pv in postgresql://app@db:5432/out" */
+  char *where;                               /* "table pv in postgresql://app@db:5432/out" */
 };
 
 enum { WR_SQL_PASSWORD_BYTES_MAX = 4096 };
