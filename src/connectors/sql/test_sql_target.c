@@ -57,7 +57,7 @@ static bool next_fails(struct script *script, enum fault *out_fault) {
 static enum wr_sql_outcome fail(struct scripted *self, enum fault fault, struct weir_error *error) {
   WR_FAIL(error, fault == REFUSED ? WEIR_BUSY : WEIR_IO, "made to fail");
   if (fault == REFUSED) return WR_SQL_FAILED;
-  self->is_begun = false;
+  self->is_begun = self->is_connected = false; /* whoever goes on with it is found */
   return WR_SQL_GONE;
 }
 
