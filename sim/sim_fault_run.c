@@ -304,6 +304,7 @@ static void live(struct history *h) {
   if (h->stage < STAGE_LAST) deadline_ns = sim_world_now_ns(run->world) + length_ms[h->stage] * ms_ns;
   for (uint64_t step = 0; step < STEPS_MAX && run->report->violation[0] == 0; step++) {
     sim_log_grow(&run->log, run->world, run->last_life);
+    sim_directory_step(run);
     uint64_t until_ns = sim_log_next_ns(&run->log) < deadline_ns ? sim_log_next_ns(&run->log) : deadline_ns;
     bool moved = sim_host_step(&run->host, until_ns);
     if (sim_world_crashed(run->world)) {
@@ -397,6 +398,8 @@ bool sim_fault_run(uint64_t seed, struct sim_point point, FILE *trace, bool verb
   h->run.options = &h->run_options;
   h->run.report = &h->run_report;
   h->run.kind = point.job;
+  h->run.directory = point.directory;
+  h->run.take_one_in = 20;
   h->run.dead_letter = true;
   h->run.random = wr_random_of(seed);
   h->point = point;

@@ -91,6 +91,14 @@ static void wrap_sinks(struct sim_job_graph *job, const struct wr_commit_limits 
 
 /* ---- the graphs ---- */
 
+/* Files of a kilobyte, so that an epoch often has several. */
+static void add_directory(struct weir_stream *stream, const char *uid, const char *path) {
+  static const struct weir_setting settings[] = {{"sink.rolling-policy.file-size", "1kb"}};
+  const struct weir_directory_options folder = {
+      .size = sizeof folder, .path = path, .settings = settings, .setting_count = 1};
+  weir_directory_sink(stream, uid, &folder);
+}
+
 static void build_pv(struct weir_job_builder *builder, const struct sim_job_options *options) {
   static const struct weir_field fields[] = {{"app_id", WEIR_TYPE_STRING, false}};
   static const struct weir_schema schema = {fields, 1};
@@ -103,7 +111,11 @@ static void build_pv(struct weir_job_builder *builder, const struct sim_job_opti
   struct weir_sqlite_options table = {
       .size = sizeof table, .path = options->database, .table = "pv", .key_fields = key, .key_field_count = 1};
   struct weir_stream *views = weir_files_source(builder, "views", &files);
-  weir_sqlite_sink(weir_count(weir_key_by(views, "app_id"), "count", "pv"), "pv", &table);
+  struct weir_stream *counts = weir_count(weir_key_by(views, "app_id"), "count", "pv");
+  if (options->directory != NULL)
+    add_directory(counts, "pv", options->directory);
+  else
+    weir_sqlite_sink(counts, "pv", &table);
 }
 
 static void build_seen(struct weir_job_builder *builder, const struct sim_job_options *options) {
@@ -119,7 +131,11 @@ static void build_seen(struct weir_job_builder *builder, const struct sim_job_op
                                      .skip_bad_records = options->dead_letter != NULL,
                                      .dead_letter = options->dead_letter};
   struct weir_sqlite_options table = {.size = sizeof table, .path = options->database, .table = "seen"};
-  weir_sqlite_sink(weir_files_source(builder, "views", &files), "seen", &table);
+  struct weir_stream *views = weir_files_source(builder, "views", &files);
+  if (options->directory != NULL)
+    add_directory(views, "seen", options->directory);
+  else
+    weir_sqlite_sink(views, "seen", &table);
 }
 
 const char *sim_job_name(enum sim_job_kind kind) {

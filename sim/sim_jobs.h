@@ -3,6 +3,8 @@
  *   pv    files -> key by app_id -> count -> SQLite, upsert
  *   seen  files -> SQLite, insert without a key, one row a record
  *
+ * In some runs the rows of both go to files in a folder instead.
+ *
  * Each target is wrapped: before a commit goes through, the watch sees the epoch. The graph lives in memory of its own
  * and outlives every engine of the run, as a program's would. One thread.
  */
@@ -48,6 +50,7 @@ struct sim_job_options {
   enum sim_job_kind kind;
   const char *log_folder;  /* "/log" */
   const char *database;    /* "/out/t.db" */
+  const char *directory;   /* not NULL: the rows go to files there instead */
   const char *dead_letter; /* not NULL: bad records are skipped to it */
   struct wr_commit_limits limits;
   struct sim_watch watch;

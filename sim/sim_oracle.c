@@ -94,6 +94,7 @@ static bool is_named(struct sim_run *run, const char *file, uint64_t *out_by) {
 
 static void watch_disk(void *context, const struct sim_disk_event *event) {
   struct sim_run *run = context;
+  sim_directory_seen(run, event);
   if (event->kind != SIM_OPERATION_REMOVE || strncmp(event->path, "/state/", 7) != 0) return;
   const char *name = strrchr(event->path, '/') + 1;
   uint64_t by = 0;
@@ -108,6 +109,7 @@ bool sim_oracle_init(struct sim_run *run, struct weir_error *error) {
   struct sim_job_options options = {.kind = run->kind,
                                     .log_folder = "/log",
                                     .database = "/out/t.db",
+                                    .directory = run->directory ? "/out" : NULL,
                                     .dead_letter = run->dead_letter ? "/out/dead-letter.ndjson" : NULL,
                                     .limits = run->limits,
                                     .watch = {watch_commit, run}};
@@ -136,33 +138,41 @@ static sqlite3_stmt *open_query(struct sim_run *run, sqlite3 **out_database, con
   return statement;
 }
 
-static void judge_pv(struct sim_run *run) {
+void sim_oracle_saw_count(struct sim_run *run, const char *app, uint64_t pv) {
+  uint32_t a = 0;
+  while (a < run->log.options.apps && strcmp(run->log.apps[a], app) != 0)
+    a++;
+  if (a == run->log.options.apps)
+    sim_violation(run, "app %.40s is not in the log", app);
+  else
+    run->counts[a] = pv;
+}
+
+static void read_pv_table(struct sim_run *run) {
   sqlite3 *database = NULL;
   sqlite3_stmt *rows = open_query(run, &database, "SELECT app_id, pv FROM pv");
-  bool too_high_is_fine = run->job_options.mode == WR_AT_LEAST_ONCE;
-  bool found[SIM_LOG_APPS_MAX] = {false};
-  while (rows != NULL && sqlite3_step(rows) == SQLITE_ROW) {
-    const char *app = (const char *)sqlite3_column_text(rows, 0);
-    uint64_t pv = (uint64_t)sqlite3_column_int64(rows, 1);
-    uint32_t a = 0;
-    while (a < run->log.options.apps && strcmp(run->log.apps[a], app) != 0)
-      a++;
-    if (a == run->log.options.apps || found[a]) {
-      sim_violation(run, "the table has app %.40s, which is not in the log, or has it twice", app);
-      break;
-    }
-    found[a] = true;
-    uint64_t expected = run->log.app_counts[a];
-    if (too_high_is_fine && pv > expected)
-      run->report->events[SIM_EVENT_TOO_HIGH]++;
-    else if (pv != expected)
-      sim_violation(run, "%.40s is %" PRIu64 ", %" PRIu64 " records are in the log: %s", app, pv, expected,
-                    pv < expected ? "rows lost" : "rows doubled");
-  }
-  for (uint32_t a = 0; a < run->log.options.apps; a++)
-    if (run->log.app_counts[a] != 0 && !found[a]) sim_violation(run, "%.40s is missing: rows lost", run->log.apps[a]);
+  while (rows != NULL && sqlite3_step(rows) == SQLITE_ROW)
+    sim_oracle_saw_count(run, (const char *)sqlite3_column_text(rows, 0), (uint64_t)sqlite3_column_int64(rows, 1));
   sqlite3_finalize(rows);
   sqlite3_close(database);
+}
+
+static void judge_pv(struct sim_run *run) {
+  bool too_high_is_fine = run->job_options.mode == WR_AT_LEAST_ONCE;
+  for (uint32_t a = 0; a < SIM_LOG_APPS_MAX; a++)
+    run->counts[a] = UINT64_MAX;
+  (run->directory ? sim_directory_judge_pv : read_pv_table)(run);
+  for (uint32_t a = 0; a < run->log.options.apps; a++) {
+    uint64_t expected = run->log.app_counts[a], pv = run->counts[a];
+    if (pv == UINT64_MAX) {
+      if (expected != 0) sim_violation(run, "%.40s is missing: rows lost", run->log.apps[a]);
+    } else if (too_high_is_fine && pv > expected) {
+      run->report->events[SIM_EVENT_TOO_HIGH]++;
+    } else if (pv != expected) {
+      sim_violation(run, "%.40s is %" PRIu64 ", %" PRIu64 " records are in the log: %s", run->log.apps[a], pv, expected,
+                    pv < expected ? "rows lost" : "rows doubled");
+    }
+  }
 }
 
 /* Marks one place of the log as seen; says what is wrong. */
@@ -194,19 +204,26 @@ static void make_seen(struct sim_run *run, uint8_t **seen) {
   }
 }
 
-static void judge_seen(struct sim_run *run) {
-  uint8_t *seen[SIM_LOG_PARTITIONS_MAX] = {NULL};
-  make_seen(run, seen);
+void sim_oracle_saw_row(struct sim_run *run, const char *partition, int64_t position, const char *app) {
+  see(run, run->seen, partition, position, SIM_LINE_RECORD, app);
+}
+
+static void read_seen_table(struct sim_run *run) {
   sqlite3 *database = NULL;
   sqlite3_stmt *rows = open_query(run, &database, "SELECT partition, position, app_id FROM seen");
   while (rows != NULL && sqlite3_step(rows) == SQLITE_ROW)
-    see(run, seen, (const char *)sqlite3_column_text(rows, 0), sqlite3_column_int64(rows, 1), SIM_LINE_RECORD,
-        (const char *)sqlite3_column_text(rows, 2));
-  check_all_seen(run, seen, SIM_LINE_RECORD);
+    sim_oracle_saw_row(run, (const char *)sqlite3_column_text(rows, 0), sqlite3_column_int64(rows, 1),
+                       (const char *)sqlite3_column_text(rows, 2));
   sqlite3_finalize(rows);
   sqlite3_close(database);
+}
+
+static void judge_seen(struct sim_run *run) {
+  make_seen(run, run->seen);
+  (run->directory ? sim_directory_judge_seen : read_seen_table)(run);
+  check_all_seen(run, run->seen, SIM_LINE_RECORD);
   for (uint32_t p = 0; p < run->log.options.partitions; p++)
-    free(seen[p]);
+    free(run->seen[p]);
 }
 
 static void judge_dead_letters(struct sim_run *run) {

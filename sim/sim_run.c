@@ -206,7 +206,8 @@ static void kill_life(struct sim_run *run, bool at_operation) {
   run->report->events[at_operation ? SIM_EVENT_KILL_AT_OPERATION : SIM_EVENT_KILL_AT_STEP]++;
   if (status.phase < WR_JOB_RUN) run->report->events[SIM_EVENT_KILL_IN_RECOVERY]++;
   count_life(run);
-  enum sim_kill kill = one_in(run, 2) ? SIM_KILL_POWER : SIM_KILL_PROCESS;
+  enum sim_kill kill = one_in(run, 2) || run->power_goes ? SIM_KILL_POWER : SIM_KILL_PROCESS;
+  run->power_goes = false;
   if (run->options->verbose)
     fprintf(stderr, "  killed in phase %s (%s)\n", wr_job_phase_text(status.phase),
             kill == SIM_KILL_POWER ? "power cut" : "process");
@@ -292,6 +293,7 @@ static bool live(struct sim_run *run, enum life_end end) {
   bool stopping = false;
   for (uint64_t step = 0; step < steps_max; step++) {
     step_others(run);
+    sim_directory_step(run);
     uint64_t until_ns = grow_log(run, deadline_ns);
     calm_down(run);
     if (!sim_host_step(&run->host, until_ns)) {
@@ -372,13 +374,15 @@ bool sim_run(const struct sim_run_options *options, struct sim_run_report *out_r
   sim_disk_make_folders(run->world, "/state");
   sim_disk_make_folders(run->world, "/keep");
   run->kind = one_in(run, 2) ? SIM_JOB_PV : SIM_JOB_SEEN;
+  run->directory = one_in(run, 3);
+  sim_directory_draw(run);
   draw_log(run);
   draw_faults(run);
   draw_job(run);
   if (options->verbose)
-    fprintf(stderr, "seed %" PRIu64 ": %s, %u partitions, %" PRIu64 " records, mode %d, interval %" PRIu64 " ms\n",
-            options->seed, sim_job_name(run->kind), run->log.options.partitions, run->log.records,
-            run->job_options.mode, run->job_options.checkpoint_interval_ms);
+    fprintf(stderr, "seed %" PRIu64 ": %s%s, %u partitions, %" PRIu64 " records, mode %d, interval %" PRIu64 " ms\n",
+            options->seed, sim_job_name(run->kind), run->directory ? " to files" : "", run->log.options.partitions,
+            run->log.records, run->job_options.mode, run->job_options.checkpoint_interval_ms);
   struct weir_error error;
   if (!sim_oracle_init(run, &error))
     sim_violation(run, "the graph cannot be made: %s", error.message);

@@ -6,7 +6,8 @@
  * operation (before or after it took effect), by a power cut, or by a stop. In the last life faults cease after a while
  * and the log is whole; it must end, and then the oracles speak:
  *
- *   - the table equals what a naive reader of the log counts; each bad record is in the dead-letter file once
+ *   - the table, or the files that were made and taken away, equal what a naive reader of the log counts; each bad
+ *     record is in the dead-letter file once
  *   - no epoch was committed before a checkpoint that carries it was durable; what R carried was committed before any
  *     source read; epochs went out in ascending order
  *   - nothing was removed that a readable checkpoint names, and never the newest durable checkpoint
@@ -50,6 +51,8 @@
   X(ZOMBIE, "commit of a run that was taken over")                                                                     \
   X(RIVAL, "database locked by another program")                                                                       \
   X(BOUNDED_GROWTH, "bounded life while the log grows")                                                                \
+  X(DIRECTORY, "run whose rows go to files in a folder")                                                               \
+  X(FILE_TAKEN, "finished file taken away")                                                                            \
   X(BAD_RECORD, "bad record to the dead-letter file")                                                                  \
   X(TOO_HIGH, "count too high after an unaligned checkpoint")
 

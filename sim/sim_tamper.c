@@ -106,6 +106,42 @@ static bool tamper_with_checkpoint(struct sim_run *run, enum sim_tamper_kind kin
   return true;
 }
 
+struct file_choice {
+  struct sim_run *run;
+  char name[WR_FILE_NAME_BYTES];
+  uint64_t seen;
+};
+
+/* Each file that is named is as likely to be chosen. */
+static void choose_file(void *argument, const struct wr_handle *handle) {
+  struct file_choice *choice = argument;
+  if (below(choice->run, ++choice->seen) == 0) memcpy(choice->name, handle->file, sizeof choice->name);
+}
+
+/* A data file of the newest checkpoint that can be read. */
+static bool tamper_with_data_file(struct sim_run *run) {
+  struct wr_heap_memory heap;
+  wr_heap_memory_init(&heap, 0);
+  struct wr_metadata metadata;
+  struct file_choice choice = {.run = run};
+  char path[300];
+  if (!load_newest(run, &heap.memory, &metadata, path)) return false;
+  wr_metadata_each_file(&metadata, choose_file, &choice);
+  wr_metadata_deinit(&heap.memory, &metadata);
+  if (choice.seen == 0) return false;
+  snprintf(path, sizeof path, "%s/%s", run->job_options.folder, choice.name);
+  save(run, path);
+  if (run->tamper.saved == NULL || run->tamper.saved_length == 0) return false;
+  uint64_t kind = below(run, 4);
+  if (kind == 0)
+    sim_disk_remove(run->world, path);
+  else if (kind == 1)
+    sim_disk_cut(run->world, path, below(run, run->tamper.saved_length));
+  else
+    sim_disk_flip_bit(run->world, path, below(run, run->tamper.saved_length * 8));
+  return true;
+}
+
 static bool tamper_with_target(struct sim_run *run, enum sim_tamper_kind kind) {
   if (kind == SIM_TAMPER_TARGET_OLDER && !run->tamper.has_older) return false;
   sim_disk_remove(run->world, "/keep/present");
@@ -157,7 +193,7 @@ static bool tamper_with_log(struct sim_run *run, enum sim_tamper_kind kind) {
 }
 
 static bool is_checkpoint_kind(enum sim_tamper_kind kind) {
-  return kind == SIM_TAMPER_CHECKPOINT_DAMAGED || kind == SIM_TAMPER_CHECKPOINT_GONE;
+  return kind == SIM_TAMPER_CHECKPOINT_DAMAGED || kind == SIM_TAMPER_CHECKPOINT_GONE || kind == SIM_TAMPER_DATA_FILE;
 }
 
 static bool is_target_kind(enum sim_tamper_kind kind) {
@@ -189,9 +225,10 @@ void sim_tamper_before(struct sim_run *run) {
   if (below(run, TAMPER_ONE_IN) == 0) {
     enum sim_tamper_kind kind = (enum sim_tamper_kind)(1 + below(run, SIM_TAMPER_COUNT - 1));
     save_identity(run);
-    bool done = is_checkpoint_kind(kind) ? tamper_with_checkpoint(run, kind)
-                : is_target_kind(kind)   ? tamper_with_target(run, kind)
-                                         : tamper_with_log(run, kind);
+    bool done = kind == SIM_TAMPER_DATA_FILE ? tamper_with_data_file(run)
+                : is_checkpoint_kind(kind)   ? tamper_with_checkpoint(run, kind)
+                : is_target_kind(kind)       ? tamper_with_target(run, kind)
+                                             : tamper_with_log(run, kind);
     if (done && run->options->verbose) fprintf(stderr, "  tampered: kind %d, %s\n", kind, tamper->path);
     if (!done) return;
     tamper->kind = kind;

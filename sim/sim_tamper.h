@@ -1,6 +1,7 @@
 /* sim/sim_tamper.h: what others do to a job's files between two of its lives, and what the job must make of it.
  *
  *   the newest checkpoint damaged in one bit, cut short, or away     an older one is restored, or the start is refused
+ *   the same with a data file that it names                          the same
  *   the target's folder as it was some lives ago, or emptied         the start goes on, or is refused
  *   a partition file replaced by a copy of itself                    the job goes on
  *   a partition file replaced by another, cut, renamed, or away      the job ends with GONE before it has read on
@@ -24,6 +25,7 @@ enum sim_tamper_kind {
   SIM_TAMPER_NONE,
   SIM_TAMPER_CHECKPOINT_DAMAGED,
   SIM_TAMPER_CHECKPOINT_GONE,
+  SIM_TAMPER_DATA_FILE,
   SIM_TAMPER_TARGET_OLDER,
   SIM_TAMPER_TARGET_EMPTY,
   SIM_TAMPER_LOG_COPIED,

@@ -38,13 +38,19 @@ struct arguments {
   bool trace, verbose;
 };
 
+static const struct history {
+  const char *name;
+  struct sim_point base;
+} histories[] = {
+    {"pv", {.job = SIM_JOB_PV}}, {"seen", {.job = SIM_JOB_SEEN}}, {"folder", {.job = SIM_JOB_SEEN, .directory = true}}};
+enum { HISTORIES = sizeof histories / sizeof histories[0] };
+
 /* One loop: a kind of point in the history of a job; with `step`, each is followed by a crash some operations later. */
 struct loop {
   char name[48];
-  enum sim_job_kind job;
-  enum sim_point_kind kind;
-  uint64_t stride;      /* every so-many-th point */
-  uint64_t step, limit; /* behind it every so-many-th operation, up to the limit (0: to the end); 0: no crash */
+  struct sim_point base; /* job and kind */
+  uint64_t stride;       /* every so-many-th point */
+  uint64_t step, limit;  /* behind it every so-many-th operation, up to the limit (0: to the end); 0: no crash */
 };
 
 /* Every so-many-th point, by share, for pv and for seen. */
@@ -118,7 +124,8 @@ static bool run_point(const struct arguments *arguments, const struct loop *loop
 static void run_share(const struct arguments *arguments, const struct loop *loop, uint64_t p, struct share *share) {
   if (share->next_n == 0) share->next_n = 1 + arguments->seed % loop->stride + p * loop->stride;
   while (share->failed < FAILURES_MAX) {
-    struct sim_point point = {.job = loop->job, .kind = loop->kind, .n = share->next_n};
+    struct sim_point point = loop->base;
+    point.n = share->next_n;
     share->next_n += loop->stride * arguments->processes;
     if (loop->step == 0) {
       if (!run_point(arguments, loop, point, share)) break;
@@ -209,14 +216,14 @@ static void run_loop(const struct arguments *arguments, const struct loop *loop,
 }
 
 /* The history itself, twice: it must pass, be the same both times, and have something in it. */
-static bool run_plain(const struct arguments *arguments, enum sim_job_kind job) {
+static bool run_plain(const struct arguments *arguments, const struct history *history) {
   struct sim_fault_report report, second = {0};
-  struct sim_point nothing = {.job = job};
+  struct sim_point nothing = history->base;
   bool passed = sim_fault_run(arguments->seed, nothing, NULL, arguments->verbose, &report) &&
                 sim_fault_run(arguments->seed, nothing, NULL, false, &second);
   printf("%s: %" PRIu64 " records, %" PRIu64 " bad ones, %" PRIu64 " lives, %" PRIu64 " checkpoints, %" PRIu64
          " epochs committed, %" PRIu64 " allocations, %" PRIu64 " of SQLite's own, %" PRIu64 " steps\n",
-         sim_job_name(job), report.records, report.bad_records, report.lives, report.checkpoints, report.epochs,
+         history->name, report.records, report.bad_records, report.lives, report.checkpoints, report.epochs,
          report.allocations, report.sqlite_allocations, report.steps);
   printf("  %" PRIu64 " file operations:", report.file_operations);
   for (int i = 0; i < SIM_OPERATION_COUNT; i++)
@@ -318,24 +325,29 @@ static bool parse(int argc, char **argv, struct arguments *out) {
   return out->processes >= 1 && out->processes <= PROCESSES_MAX && (out->n == 0 || out->loop != NULL);
 }
 
-enum { LOOPS_MAX = 4 * SIM_POINT_COUNT };
+enum { LOOPS_MAX = 6 * SIM_POINT_COUNT };
 
 static size_t make_loops(const struct arguments *arguments, struct loop loops[LOOPS_MAX]) {
   size_t count = 0;
-  for (int job = SIM_JOB_PV; job <= SIM_JOB_SEEN; job++) {
-    const char *name = sim_job_name((enum sim_job_kind)job);
+  for (size_t h = 0; h < HISTORIES; h++) {
+    const char *name = histories[h].name;
+    bool is_pv = histories[h].base.job == SIM_JOB_PV;
     for (int kind = 0; kind < SIM_POINT_COUNT; kind++) {
+      bool of_sqlite = kind == SIM_POINT_SQLITE_ONCE || kind == SIM_POINT_SQLITE_EVER;
+      if (of_sqlite && histories[h].base.directory) continue; /* it is not asked there */
       struct loop *loop = &loops[count++];
-      *loop = (struct loop){.job = (enum sim_job_kind)job, .kind = (enum sim_point_kind)kind};
-      loop->stride = strides[kind][job != SIM_JOB_PV][arguments->share];
-      snprintf(loop->name, sizeof loop->name, "%s-%s", name, sim_point_text(loop->kind));
+      *loop = (struct loop){.base = histories[h].base};
+      loop->base.kind = (enum sim_point_kind)kind;
+      loop->stride = strides[kind][!is_pv][arguments->share];
+      snprintf(loop->name, sizeof loop->name, "%s-%s", name, sim_point_text(loop->base.kind));
     }
     for (int i = 0; i < PAIRS; i++) {
       struct loop *loop = &loops[count++];
-      *loop = (struct loop){.job = (enum sim_job_kind)job, .kind = pairs[i].kind, .limit = pairs[i].limit};
-      loop->stride = pairs[i].strides[job != SIM_JOB_PV][arguments->share];
+      *loop = (struct loop){.base = histories[h].base, .limit = pairs[i].limit};
+      loop->base.kind = pairs[i].kind;
+      loop->stride = pairs[i].strides[!is_pv][arguments->share];
       loop->step = pairs[i].steps[arguments->share];
-      snprintf(loop->name, sizeof loop->name, "%s-%s-then-crash", name, sim_point_text(loop->kind));
+      snprintf(loop->name, sizeof loop->name, "%s-%s-then-crash", name, sim_point_text(loop->base.kind));
     }
   }
   return count;
@@ -358,7 +370,9 @@ static bool run_loops(const struct arguments *arguments, struct share *total) {
   for (size_t i = 0; i < count; i++) {
     if (arguments->loop != NULL && strcmp(arguments->loop, loops[i].name) != 0) continue;
     found = true;
-    struct sim_point point = {.job = loops[i].job, .kind = loops[i].kind, .n = arguments->n, .again = arguments->again};
+    struct sim_point point = loops[i].base;
+    point.n = arguments->n;
+    point.again = arguments->again;
     if (arguments->n == 0)
       run_loop(arguments, &loops[i], total);
     else if (!run_point(arguments, &loops[i], point, total))
@@ -379,9 +393,9 @@ int main(int argc, char **argv) {
   struct share total = {0};
   if (arguments.loop == NULL) {
     run_build_loop(&total);
-    total.runs += 2;
-    total.failed += !run_plain(&arguments, SIM_JOB_PV);
-    total.failed += !run_plain(&arguments, SIM_JOB_SEEN);
+    total.runs += HISTORIES;
+    for (size_t h = 0; h < HISTORIES; h++)
+      total.failed += !run_plain(&arguments, &histories[h]);
   }
   if (!run_loops(&arguments, &total)) {
     fprintf(stderr, "there is no loop '%s'\n", arguments.loop);

@@ -171,6 +171,24 @@ struct weir_database_options {
 void weir_postgres_sink(struct weir_stream *stream, const char *uid, const struct weir_database_options *options);
 /* The same for MySQL and MariaDB, into tables of engine InnoDB; needs libmariadb3. */
 void weir_mysql_sink(struct weir_stream *stream, const char *uid, const struct weir_database_options *options);
+/* A folder that gets finished files, each with the rows of one checkpoint, or a part of them. */
+struct weir_directory_options {
+  size_t size;                         /* sizeof(struct weir_directory_options) */
+  const char *path;                    /* of the folder; it must be there */
+  const struct weir_setting *settings; /* "format", "sink.rolling-policy.file-size" and the like */
+  uint32_t setting_count;
+};
+/* Exactly-once. A file appears whole, under a name that is never used twice, and may be taken away at any time. +I and
+ * +U are written, -U is passed over, -D fails the job.
+ *
+ * ```c
+ * static const struct weir_setting settings[] = {{"format", "csv"}, {"csv.header", "true"}};
+ * const struct weir_directory_options folder = {
+ *     .size = sizeof folder, .path = "out", .settings = settings, .setting_count = 2};
+ * weir_directory_sink(stream, "pv", &folder);
+ * ```
+ */
+void weir_directory_sink(struct weir_stream *stream, const char *uid, const struct weir_directory_options *options);
 /* A line "+I[a, b]" for each row on standard output. At-least-once: after a restart rows can come again. */
 void weir_print_sink(struct weir_stream *stream, const char *uid);
 /* Takes rows, and keeps nothing. */
@@ -194,7 +212,7 @@ struct weir_stream *weir_source_of_options(struct weir_job_builder *builder, con
                                            const struct weir_record_options *records,
                                            const struct weir_options *options);
 /* The sink of --sink: sqlite:FILE with this table, postgresql:// or mysql://USER@HOST:PORT/DATABASE with this table,
- * print, or blackhole. Key fields as in struct weir_sqlite_options. */
+ * dir:PATH, print, or blackhole, with what --sink-option says. Key fields as in struct weir_sqlite_options. */
 void weir_sink_of_options(struct weir_stream *stream, const char *uid, const char *table, const char *const *key_fields,
                           uint32_t key_field_count, const struct weir_options *options);
 

@@ -72,6 +72,9 @@ void wr_stream_connect(const struct weir_stream *stream, uint32_t node);
 bool wr_find_field(struct weir_job_builder *builder, const char *uid, const struct weir_schema *schema,
                    const char *name, uint32_t *out_field);
 
+/* A stream that a sink can take: it has rows. False, and the builder's error is set: it has none, or the uid is bad. */
+bool wr_check_sink_stream(struct weir_stream *stream, const char *uid);
+
 /* ---- sources ---- */
 
 struct wr_kafka_driver;

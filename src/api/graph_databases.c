@@ -112,19 +112,6 @@ static const struct database_kind *kind_of(const char *url) {
   return NULL;
 }
 
-/* "KEY=VALUE", as a setting whose texts are the builder's. */
-static bool split_option(struct weir_job_builder *builder, const char *item, struct weir_setting *out_setting) {
-  char *key = wr_builder_copy(builder, item);
-  char *equals = key == NULL ? NULL : strchr(key, '=');
-  if (equals == NULL || equals == key) {
-    wr_builder_invalid(builder, NULL, "--sink-option is KEY=VALUE, not \"%.64s\"", item);
-    return false;
-  }
-  *equals = 0;
-  *out_setting = (struct weir_setting){.key = key, .value = equals + 1};
-  return true;
-}
-
 bool wr_database_sink_of_options(struct weir_stream *stream, const char *uid, const char *table,
                                  const char *const *key_fields, uint32_t key_field_count,
                                  const struct weir_options *options) {
@@ -135,8 +122,7 @@ bool wr_database_sink_of_options(struct weir_stream *stream, const char *uid, co
   uint32_t count = 1, given = weir_options_count(options, "sink-option");
   bool names_table = false;
   for (uint32_t i = 0; i < given && i < SETTINGS_MAX; i++) {
-    const char *item = weir_options_item(options, "sink-option", i);
-    if (!split_option(stream->builder, item, &settings[count])) return true;
+    if (!wr_read_setting(stream->builder, weir_options_item(options, "sink-option", i), &settings[count])) return true;
     names_table = names_table || strcmp(settings[count].key, "table-name") == 0;
     count++;
   }

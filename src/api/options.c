@@ -6,6 +6,8 @@
 #include "base/limits.h"
 #include "base/option_values.h"
 #include "base/text.h"
+#include "connectors/directory/directory.h"
+#include "base/text_distance.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,9 +18,9 @@ static const struct weir_option common_options[] = {
     {"kafka", WEIR_OPTION_LIST, "KEY=VALUE", NULL, NULL,
      "a setting of librdkafka for a Kafka source, as security.protocol=ssl; may be given several times", 0},
     {"sink", WEIR_OPTION_TEXT, "SINK", NULL, NULL,
-     "the output: sqlite:FILE, postgresql:// or mysql://USER@HOST:PORT/DB, print or blackhole", 0},
+     "the output: sqlite:FILE, postgresql:// or mysql://USER@HOST:PORT/DB, dir:PATH, print or blackhole", 0},
     {"sink-option", WEIR_OPTION_LIST, "KEY=VALUE", NULL, NULL,
-     "an option of a sink on a database server, as password-file=pw.txt; may be given several times", 0},
+     "an option of the sink, as format=csv; may be given several times (docs/connectors.md)", 0},
     {"mode", WEIR_OPTION_CHOICE, NULL, "exactly-once|at-least-once", "exactly-once", "whether checkpoints align", 0},
     {"parallelism", WEIR_OPTION_NUMBER, "N", NULL, NULL, "subtasks of each operator (default: the number of cores)",
      WR_PARALLELISM_MAX},
@@ -70,7 +72,7 @@ static enum weir_code fail_unknown(const struct weir_options *options, const cha
     best = distance;
     nearest = options->entries[i].option->name;
   }
-  if (wr_is_near(best, strlen(name)))
+  if (wr_text_is_near(name, best))
     return WR_FAIL(error, WEIR_INVALID, "there is no option --%.64s; did you mean --%s? (--help lists all)", name,
                    nearest);
   return WR_FAIL(error, WEIR_INVALID, "there is no option --%.64s; --help lists all", name);
@@ -260,5 +262,9 @@ size_t weir_options_help(const struct weir_options *options, const char *program
   for (uint32_t i = 0; i < COMMON_COUNT; i++)
     append_option(&text, options->entries[i].option);
   wr_text_append(&text, "  %-32s  this text\n", "--help");
+  wr_text_append(&text, "\nby --sink-option KEY=VALUE, with --sink dir:PATH:\n");
+  bool has_room = text.length < size;
+  text.length += wr_connector_options_help(wr_directory_options, WR_DIRECTORY_OPTION_COUNT, false,
+                                           has_room ? buffer + text.length : NULL, has_room ? size - text.length : 0);
   return text.length;
 }

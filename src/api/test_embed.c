@@ -222,14 +222,59 @@ TEST(the_first_mistake_is_reported) {
   CHECK_INT(weir_job_builder_new("..", &builder, NULL), WEIR_INVALID);
 }
 
+TEST(folder_sink_of_options) {
+  static const struct {
+    const char *sink, *first, *second, *says; /* says NULL: good */
+  } cases[] = {{"dir:/tmp", "format=csv", "csv.null-literal=a=b", NULL},
+               {"dir:/tmp", "format=xml", NULL, "the folder sink \"out\": option \"format\" is json or csv"},
+               {"dir:/tmp", "formt=csv", NULL, "did you mean \"format\"?"},
+               {"dir:/tmp", "format", NULL, "--sink-option is KEY=VALUE, not \"format\""},
+               {"dir:/tmp", "=csv", NULL, "--sink-option is KEY=VALUE"},
+               {"dir:/tmp", "format=csv", "format=json", "is given twice"},
+               {"print", "format=csv", NULL, "--sink-option goes with a folder sink"}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    struct weir_job_builder *builder = NULL;
+    struct weir_options *options = make_options("source", "/tmp");
+    struct weir_error error = {.code = WEIR_OK};
+    const struct weir_record_options records = {.size = sizeof records, .schema = &row_schema};
+    CHECK_INT(weir_options_set(options, "sink", cases[i].sink, NULL), WEIR_OK);
+    CHECK_INT(weir_options_set(options, "sink-option", cases[i].first, NULL), WEIR_OK);
+    if (cases[i].second != NULL) CHECK_INT(weir_options_set(options, "sink-option", cases[i].second, NULL), WEIR_OK);
+    CHECK_INT(weir_job_builder_new("options", &builder, &error), WEIR_OK);
+    weir_sink_of_options(weir_source_of_options(builder, "in", &records, options), "out", "t", NULL, 0, options);
+    enum weir_code code = weir_job_builder_check(builder, &error);
+    if (cases[i].says != NULL && strstr(error.message, cases[i].says) == NULL)
+      TEST_FAIL("\"%s\" does not say \"%s\"", error.message, cases[i].says);
+    CHECK_INT(code, cases[i].says == NULL ? WEIR_OK : WEIR_INVALID);
+    weir_job_builder_free(&builder);
+    weir_options_free(&options);
+  }
+}
+
 TEST(sinks_and_sources_of_options) {
   static const struct {
     const char *source, *sink, *says; /* NULL: not set; says NULL: good */
-  } cases[] = {
-      {"/tmp", "print", NULL},          {"/tmp", "blackhole", NULL},
-      {"/tmp", "sqlite:x.db", NULL},    {NULL, "print", "--source"},
-      {"/tmp", NULL, "--sink"},         {"/tmp", "sqlite:", "sqlite:FILE"},
-      {"/tmp", "kafka", "sqlite:FILE"}, {"http://host/views", "print", "a folder of *.ndjson files, or kafka://"}};
+  } cases[] = {{"/tmp", "print", NULL},
+               {"/tmp", "blackhole", NULL},
+               {"/tmp", "sqlite:x.db", NULL},
+               {NULL, "print", "--source"},
+               {"/tmp", NULL, "--sink"},
+               {"/tmp", "sqlite:", "sqlite:FILE"},
+               {"/tmp", "kafka", "sqlite:FILE"},
+               {"/tmp", "dir:/tmp", NULL},
+               {"/tmp", "dir:", "dir:PATH"},
+               {"http://host/views", "print", "a folder of *.ndjson files, or kafka://"},
+               {"kafka:host:9092/views", "print", "a Kafka source is kafka://HOST:PORT[,HOST:PORT...]/TOPIC"},
+               {"kafka:///views", "print", "a Kafka source is kafka://HOST:PORT"},
+               {"kafka://host:9092", "print", "names no topic"},
+               {"kafka://host:9092/", "print", "names no topic"},
+               {"kafka://host/views", "print", "\"host\" is no HOST:PORT; Kafka's port is 9092"},
+               {"kafka://a:9092,,b:9092/views", "print", "\"\" is no HOST:PORT"},
+               {"kafka://a:9092,b:0/views", "print", "\"b:0\" is no HOST:PORT"},
+               {"kafka://a:70000/views", "print", "\"a:70000\" is no HOST:PORT"},
+               {"kafka://::1:9092/views", "print", "is no HOST:PORT"},
+               {"kafka://[::1]:9092/a/b", "print", "\"a/b\" is no name of a topic"},
+               {"kafka://host:9092/views?x", "print", "\"views?x\" is no name of a topic"}};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     struct weir_job_builder *builder = NULL;
     struct weir_options *options = make_options("on-error", "fail");
@@ -284,4 +329,5 @@ TEST(a_graph_without_memory) {
 
 TEST_MAIN(TEST_CASE(a_graph_without_memory), TEST_CASE(a_job_is_watched_and_stopped),
           TEST_CASE(a_bounded_job_ends_and_a_running_one_is_freed), TEST_CASE(an_operators_error_ends_the_job),
-          TEST_CASE(the_first_mistake_is_reported), TEST_CASE(sinks_and_sources_of_options))
+          TEST_CASE(the_first_mistake_is_reported), TEST_CASE(folder_sink_of_options),
+          TEST_CASE(sinks_and_sources_of_options))

@@ -341,7 +341,7 @@ static enum weir_code read_checkpoint(struct wr_folder *folder, struct wr_store 
   } else {
     bool exists;
     uint32_t damaged_count;
-    WR_TRY(wr_folder_load_newest(folder, &metadata, &exists, &damaged_count, NULL, error));
+    WR_TRY(wr_folder_load_newest(folder, UINT64_MAX, &metadata, &exists, &damaged_count, NULL, error));
     if (!exists)
       return WR_FAIL(error, WEIR_NOT_FOUND, "the folder %s holds no checkpoint that can be read",
                      wr_folder_path(folder));

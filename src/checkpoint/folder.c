@@ -405,9 +405,9 @@ enum weir_code wr_folder_load_checkpoint(struct wr_folder *folder, uint64_t id, 
   return code;
 }
 
-enum weir_code wr_folder_load_newest(struct wr_folder *folder, struct wr_metadata *out_metadata, bool *out_exists,
-                                     uint32_t *out_damaged, struct weir_error *out_newest_damaged_error,
-                                     struct weir_error *error) {
+enum weir_code wr_folder_load_newest(struct wr_folder *folder, uint64_t below_id, struct wr_metadata *out_metadata,
+                                     bool *out_exists, uint32_t *out_damaged,
+                                     struct weir_error *out_newest_damaged_error, struct weir_error *error) {
   *out_metadata = (struct wr_metadata){0};
   *out_exists = false;
   *out_damaged = 0;
@@ -416,6 +416,8 @@ enum weir_code wr_folder_load_newest(struct wr_folder *folder, struct wr_metadat
   WR_TRY(wr_folder_list_checkpoints(folder, &ids, &count, error));
   enum weir_code code = WEIR_OK;
   struct weir_error damage;
+  while (count > 0 && ids[count - 1] >= below_id)
+    count--;
   while (count > 0 && !*out_exists) {
     code = wr_folder_load_checkpoint(folder, ids[--count], true, out_metadata, &damage);
     *out_exists = code == WEIR_OK;

@@ -57,12 +57,13 @@ enum weir_code wr_folder_list_checkpoints(struct wr_folder *folder, uint64_t **o
 /* Reads and decodes chk-N; with `verify_files` also checks that every data file it names is there with its length. */
 enum weir_code wr_folder_load_checkpoint(struct wr_folder *folder, uint64_t id, bool verify_files,
                                          struct wr_metadata *out_metadata, struct weir_error *error);
-/* The newest checkpoint that can be read whole, its files there with their lengths. *out_damaged counts newer ones that
- * cannot (damaged, or NEWER), *out_newest_damaged_error says why of the newest one. *out_exists false when there is
- * none that can be read. What damage means is decided by the caller (rule 4). */
-enum weir_code wr_folder_load_newest(struct wr_folder *folder, struct wr_metadata *out_metadata, bool *out_exists,
-                                     uint32_t *out_damaged, struct weir_error *out_newest_damaged_error,
-                                     struct weir_error *error);
+/* The newest checkpoint below `below_id` that can be read whole, its files there with their lengths (what is in them is
+ * not looked at). *out_damaged counts newer ones that cannot (damaged, or NEWER), *out_newest_damaged_error says why of
+ * the newest one. *out_exists false when there is none that can be read. What damage means is decided by the caller
+ * (rule 4). */
+enum weir_code wr_folder_load_newest(struct wr_folder *folder, uint64_t below_id, struct wr_metadata *out_metadata,
+                                     bool *out_exists, uint32_t *out_damaged,
+                                     struct weir_error *out_newest_damaged_error, struct weir_error *error);
 /* `sync_folder_first`: data files were made since the last publish. When that sync fails the outcome is UNKNOWN too: a
  * pending epoch's file may have lost its name for good, so the attempt must end. */
 enum wr_publish_outcome wr_folder_publish_checkpoint(struct wr_folder *folder, const struct wr_metadata *metadata,

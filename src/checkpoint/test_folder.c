@@ -217,7 +217,8 @@ static uint64_t newest(struct test_files *test, struct wr_folder *folder, uint32
                        struct weir_error *out_damage) {
   struct wr_metadata metadata;
   bool exists;
-  if (wr_folder_load_newest(folder, &metadata, &exists, out_damaged, out_damage, NULL) != WEIR_OK) return UINT64_MAX;
+  if (wr_folder_load_newest(folder, UINT64_MAX, &metadata, &exists, out_damaged, out_damage, NULL) != WEIR_OK)
+    return UINT64_MAX;
   uint64_t id = exists ? metadata.checkpoint_id : 0;
   wr_metadata_deinit(&test->memory.memory, &metadata);
   return id;
@@ -358,7 +359,7 @@ static enum weir_code whole_start(struct test_files *test, struct weir_error *er
   uint32_t damaged = 0, removed;
   enum weir_code code = open_it(test, &folder, error);
   if (code == WEIR_OK) code = wr_folder_read_identity(folder, &identity, &exists, error);
-  if (code == WEIR_OK) code = wr_folder_load_newest(folder, &metadata, &exists, &damaged, NULL, error);
+  if (code == WEIR_OK) code = wr_folder_load_newest(folder, UINT64_MAX, &metadata, &exists, &damaged, NULL, error);
   if (code == WEIR_OK && (!exists || damaged != 0)) code = WEIR_INTERNAL;
   uint64_t id = metadata.checkpoint_id;
   wr_metadata_deinit(&test->memory.memory, &metadata);
@@ -438,8 +439,7 @@ TEST(moves_aside) {
 static const char *const golden_files[] = {"JOB", "chk-41", "d-7-82", "d-7-83"};
 
 static void golden_path(char out_path[512]) {
-  const char *slash = strrchr(__FILE__, '/');
-  snprintf(out_path, 512, "%.*s/../../tests/golden/v1", (int)(slash - __FILE__), __FILE__);
+  snprintf(out_path, 512, "%s/tests/golden/v1", WEIR_ROOT);
 }
 
 static void make_golden(struct test_files *test) {
@@ -492,7 +492,7 @@ TEST(golden_is_read) {
   CHECK_INT(wr_folder_read_identity(folder, &identity, &exists, &error), WEIR_OK);
   CHECK(exists && identity.start_number == 7 && identity.checkpoint_id_limit == 1025 && identity.incarnation[3] == 19);
   CHECK_STRING(identity.job_name, "pv");
-  CHECK_INT(wr_folder_load_newest(folder, &metadata, &exists, &damaged, &error, &error), WEIR_OK);
+  CHECK_INT(wr_folder_load_newest(folder, UINT64_MAX, &metadata, &exists, &damaged, &error, &error), WEIR_OK);
   CHECK(exists && damaged == 0 && metadata.checkpoint_id == 41 && metadata.bounded &&
         metadata.time_ms == 1700000000041);
   const struct wr_operator_state *count = wr_metadata_find(&metadata, "count");

@@ -123,7 +123,7 @@ static enum weir_code restore(struct start *start) {
   struct wr_metadata metadata;
   bool exists;
   uint32_t damaged;
-  WR_TRY(wr_folder_load_newest(start->folder, &metadata, &exists, &damaged, NULL, start->error));
+  WR_TRY(wr_folder_load_newest(start->folder, UINT64_MAX, &metadata, &exists, &damaged, NULL, start->error));
   if (damaged != 0) return WR_FAIL(start->error, WEIR_CORRUPT, "a newer checkpoint is damaged");
   if (!exists) return WEIR_OK;
   start->retained[0] = metadata.checkpoint_id;
@@ -337,7 +337,7 @@ static int count_old(struct sim_world *world) {
     uint32_t damaged;
     if (wr_folder_open(seams->files, seams->memory, path, true, &folder, NULL) == WEIR_OK &&
         wr_folder_read_identity(folder, &identity, &exists, NULL) == WEIR_OK && exists &&
-        wr_folder_load_newest(folder, &metadata, &exists, &damaged, NULL, NULL) == WEIR_OK && exists) {
+        wr_folder_load_newest(folder, UINT64_MAX, &metadata, &exists, &damaged, NULL, NULL) == WEIR_OK && exists) {
       found += identity.start_number == 1 && metadata.checkpoint_id == 3;
       wr_metadata_deinit(seams->memory, &metadata);
     }

@@ -2,7 +2,6 @@
 #include "base/random.h"
 #include "base/test.h"
 #include "connectors/blackhole/blackhole.h"
-#include "connectors/civil_time.h"
 #include "connectors/generator/generator.h"
 #include "connectors/print/print.h"
 #include "store/test_files.h"
@@ -320,25 +319,5 @@ TEST(prints) {
   test_files_deinit(&files);
 }
 
-TEST(civil_times) {
-  static const struct {
-    int64_t ms, year;
-    unsigned month, day, hour;
-  } vectors[] = {{0, 1970, 1, 1, 0},
-                 {951782400000, 2000, 2, 29, 0},
-                 {-62135596800000, 1, 1, 1, 0},
-                 {253402300799999, 9999, 12, 31, 23},
-                 {-2203891200001, 1900, 2, 28, 23},
-                 {-2203891200000, 1900, 3, 1, 0},
-                 {1709164800000, 2024, 2, 29, 0}};
-  for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++) {
-    struct wr_civil_time civil = wr_civil_time_of((struct weir_timestamp){.milliseconds = vectors[i].ms});
-    CHECK_INT(civil.year, vectors[i].year);
-    CHECK_INT(civil.month, vectors[i].month);
-    CHECK_INT(civil.day, vectors[i].day);
-    CHECK_INT(civil.hour, vectors[i].hour);
-  }
-}
-
 TEST_MAIN(TEST_CASE(generator_restores_exactly), TEST_CASE(generator_rate_and_time), TEST_CASE(generator_configs),
-          TEST_CASE(prints), TEST_CASE(civil_times))
+          TEST_CASE(prints))

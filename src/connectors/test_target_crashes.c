@@ -3,8 +3,9 @@
  * pending; in the end every epoch is there exactly once. The same with every operation failing once. */
 #include "base/test.h"
 #include "base/test_memory.h"
-#include "connectors/deadletter/deadletter.h"
 #include "connectors/bad_records.h"
+#include "connectors/deadletter/deadletter.h"
+#include "connectors/directory/directory.h"
 #include "connectors/sqlite/sqlite_target.h"
 #include "operators/test_parts.h"
 #include "sim/sim_disk.h"
@@ -13,7 +14,7 @@
 
 enum { EPOCHS = 3, ROWS = 3, STARTS_MAX = 20, TRIES_MAX = 20 };
 
-enum kind { KIND_UPSERT, KIND_INSERT, KIND_DEAD_LETTER, KIND_COUNT };
+enum kind { KIND_UPSERT, KIND_INSERT, KIND_DEAD_LETTER, KIND_DIRECTORY, KIND_COUNT };
 
 static const struct weir_schema pv_schema = {
     .fields = (const struct weir_field[]){{"app_id", WEIR_TYPE_STRING, false}, {"pv", WEIR_TYPE_BIGINT, false}},
@@ -23,6 +24,9 @@ static const struct wr_sqlite_config sqlite_configs[] = {
     [KIND_UPSERT] = {.path = "/out/table.db", .table = "pv", .key_fields = key, .key_count = 1},
     [KIND_INSERT] = {.path = "/out/table.db", .table = "seen", .mode = WR_SQLITE_INSERT}};
 static const struct wr_dead_letter_config dead_letter_config = {.path = "/out/dead.ndjson"};
+/* A file a row. */
+static const struct wr_directory_config directory_config = {
+    .path = "/out", .file_bytes = 1, .csv = {.field_delimiter = ',', .quote_character = '"', .null_literal = ""}};
 
 static const struct weir_schema *schema_of(enum kind kind) {
   return kind == KIND_DEAD_LETTER ? &wr_dead_letter_schema : &pv_schema;
@@ -39,6 +43,8 @@ struct history {
   uint64_t acknowledged;    /* checkpoint id of the last epoch that was */
   bool done;                /* all were committed */
   bool is_wrong;            /* something was refused that must not be */
+  bool takes_files;         /* KIND_DIRECTORY: after each crash what is there is taken away */
+  char taken[4096];         /* what was in the files that were taken away, of KIND_DIRECTORY */
   struct weir_error error;
 };
 
@@ -72,6 +78,7 @@ static void history_init(struct history *history, enum kind kind, uint64_t seed)
   const struct sim_world_options options = {.seed = seed, .fast_disk = true};
   memset(history, 0, sizeof *history);
   history->kind = kind;
+  history->takes_files = kind == KIND_DIRECTORY && seed % 2 == 1;
   history->world = sim_world_new(&options);
   WR_ASSERT(history->world != NULL);
   sim_disk_make_folders(history->world, "/out");
@@ -101,6 +108,8 @@ static enum weir_code new_target(struct history *history) {
                                             .schema = schema_of(history->kind)};
   if (history->kind == KIND_DEAD_LETTER)
     return wr_dead_letter_target_new(&dead_letter_config, &context, &history->target, &history->error);
+  if (history->kind == KIND_DIRECTORY)
+    return wr_directory_target_new(&directory_config, &context, &history->target, &history->error);
   return wr_sqlite_target_new(&sqlite_configs[history->kind], &context, &history->target, &history->error);
 }
 
@@ -177,6 +186,22 @@ static void run_start(void *context) {
   history->target = NULL;
 }
 
+/* Somebody takes the finished files away, to where they are kept: those that no power cut can take back. */
+static void take_files(struct history *history) {
+  struct wr_name_list names = sim_disk_list(history->world, "/out");
+  for (size_t i = 0; i < names.count; i++) {
+    char path[256];
+    snprintf(path, sizeof path, "/out/%s", names.names[i]);
+    if (strncmp(names.names[i], "part-", 5) != 0 || !sim_disk_is_durable(history->world, path)) continue;
+    size_t length, before = strlen(history->taken);
+    char *text = (char *)sim_disk_read(history->world, path, &length);
+    snprintf(history->taken + before, sizeof history->taken - before, "%s: %s", names.names[i], text);
+    free(text);
+    sim_disk_remove(history->world, path);
+  }
+  sim_disk_list_free(&names);
+}
+
 /* Starts until all is done. The first crash has been ordered. */
 static void run_history(struct history *history, enum sim_kill kill, uint64_t second_crash) {
   while (history->store.start_number++ < STARTS_MAX) {
@@ -188,6 +213,7 @@ static void run_history(struct history *history, enum sim_kill kill, uint64_t se
     sim_world_kill(history->world, kill);
     sim_memory_drop_all(sim_world_memory(history->world));
     if (was_wrong) return;
+    if (history->takes_files) take_files(history);
     /* What a start does after its crash, only to end, is not heard by anybody. */
     history->acknowledged = acknowledged > acknowledged_before ? acknowledged : acknowledged_before;
     history->is_wrong = history->done = false;
@@ -196,8 +222,30 @@ static void run_history(struct history *history, enum sim_kill kill, uint64_t se
   }
 }
 
+static int compare_lines(const void *a, const void *b) {
+  return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* What was and what is in the folder's files: a line a row, with the file's name. */
+static char *dump_files(struct history *history) {
+  char *lines[EPOCHS * ROWS * 4], *rest = NULL, *copy;
+  size_t count = 0;
+  take_files(history);
+  copy = strdup(history->taken);
+  for (char *at = strtok_r(copy, "\n", &rest); at != NULL && count < sizeof lines / sizeof lines[0];
+       at = strtok_r(NULL, "\n", &rest))
+    lines[count++] = at;
+  qsort(lines, count, sizeof lines[0], compare_lines);
+  char *text = calloc(1, sizeof history->taken);
+  for (size_t i = 0; i < count; i++)
+    snprintf(text + strlen(text), sizeof history->taken - strlen(text), "%s\n", lines[i]);
+  free(copy);
+  return text;
+}
+
 /* What a person would see in the target. */
 static char *dump(struct history *history) {
+  if (history->kind == KIND_DIRECTORY) return dump_files(history);
   if (history->kind == KIND_DEAD_LETTER) {
     size_t length;
     return (char *)sim_disk_read(history->world, dead_letter_config.path, &length);
@@ -299,6 +347,12 @@ TEST(sqlite_insert_crashes) {
 TEST(dead_letter_crashes) {
   crash_everywhere(KIND_DEAD_LETTER, test_seed());
 }
+TEST(directory_crashes) {
+  crash_everywhere(KIND_DIRECTORY, test_seed());
+}
+TEST(directory_failures) {
+  fail_everywhere(KIND_DIRECTORY, test_seed());
+}
 TEST(sqlite_insert_failures) {
   fail_everywhere(KIND_INSERT, test_seed());
 }
@@ -307,4 +361,5 @@ TEST(dead_letter_failures) {
 }
 
 TEST_MAIN(TEST_CASE(sqlite_upsert_crashes), TEST_CASE(sqlite_insert_crashes), TEST_CASE(dead_letter_crashes),
-          TEST_CASE(sqlite_insert_failures), TEST_CASE(dead_letter_failures))
+          TEST_CASE(sqlite_insert_failures), TEST_CASE(dead_letter_failures), TEST_CASE(directory_crashes),
+          TEST_CASE(directory_failures))

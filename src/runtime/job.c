@@ -75,6 +75,16 @@ static void run_open(struct wr_call *call) {
   job->call_code = wr_recovery_open(&job->recovery, &job->call_error);
 }
 
+static void run_verify(struct wr_call *call) {
+  struct wr_verify_lane *lane = (struct wr_verify_lane *)((char *)call - offsetof(struct wr_verify_lane, call));
+  lane->code = wr_recovery_verify(lane->recovery, &lane->error);
+}
+
+static void run_compare(struct wr_call *call) {
+  struct wr_job *job = job_of_call(call);
+  job->call_code = wr_recovery_compare(&job->recovery, &job->call_error);
+}
+
 static void run_claim(struct wr_call *call) {
   struct wr_job *job = job_of_call(call);
   job->call_code = wr_recovery_claim(&job->recovery, &job->call_error);
@@ -112,16 +122,65 @@ static bool call_step(struct wr_job *job, void (*run)(struct wr_call *call), enu
 
 /* ---- phases ---- */
 
+static void begin_verify(struct wr_job *job) {
+  job->open_stage = job->recovery.file_count == 0 ? WR_OPEN_COMPARE : WR_OPEN_VERIFY;
+  for (uint32_t i = 0; i < WR_VERIFY_LANES && i < job->recovery.file_count; i++) {
+    struct wr_verify_lane *lane = &job->verify_lanes[i];
+    lane->recovery = &job->recovery;
+    lane->call.run = run_verify;
+    lane->call.waker = job->waker;
+    lane->is_running = true;
+    wr_call_submit(job->seams->calls, &lane->call);
+  }
+}
+
+static bool verify_is_over(struct wr_job *job) {
+  bool is_over = true;
+  for (uint32_t i = 0; i < WR_VERIFY_LANES; i++) {
+    struct wr_verify_lane *lane = &job->verify_lanes[i];
+    lane->is_running = lane->is_running && !wr_call_take_done(&lane->call);
+    is_over = is_over && !lane->is_running;
+  }
+  return is_over;
+}
+
+/* What the lanes found: R stands, or the next older one is looked for, or R could not be read at all. */
+static enum weir_code judge_verify(struct wr_job *job) {
+  const struct weir_error *damage = NULL;
+  for (uint32_t i = 0; i < WR_VERIFY_LANES && i < job->recovery.file_count; i++) {
+    const struct wr_verify_lane *lane = &job->verify_lanes[i];
+    if (lane->code == WEIR_CORRUPT || lane->code == WEIR_NEWER) {
+      damage = &lane->error;
+    } else if (lane->code != WEIR_OK) {
+      job->error = lane->error;
+      return lane->code;
+    }
+  }
+  job->open_stage = damage == NULL ? WR_OPEN_COMPARE : WR_OPEN_FIND;
+  if (damage != NULL) wr_recovery_pass_over(&job->recovery, damage);
+  return WEIR_OK;
+}
+
 static enum weir_code step_open(struct wr_job *job, uint64_t now_ns) {
   if (job->open_since_ns == 0) job->open_since_ns = now_ns;
   enum weir_code code;
-  if (!call_step(job, run_open, &code)) return code;
-  if (job->recovery.already_finished) {
-    job->already_finished = true;
-    job->restart = false;
-    begin_teardown(job);
-    return WEIR_OK;
+  if (job->open_stage == WR_OPEN_VERIFY) {
+    if (!verify_is_over(job)) return WEIR_OK;
+    WR_TRY(judge_verify(job));
   }
+  if (job->open_stage == WR_OPEN_FIND) {
+    if (!call_step(job, run_open, &code)) return code;
+    if (job->recovery.already_finished) {
+      job->already_finished = true;
+      job->restart = false;
+      begin_teardown(job);
+      return WEIR_OK;
+    }
+    begin_verify(job);
+    if (job->open_stage == WR_OPEN_VERIFY) return WEIR_OK;
+  }
+  if (!call_step(job, run_compare, &code)) return code;
+  job->open_stage = WR_OPEN_FIND;
   wr_job_enter(job, WR_JOB_CLAIM);
   return WEIR_OK;
 }
@@ -279,6 +338,8 @@ static bool step_teardown(struct wr_job *job, uint64_t now_ns) {
     job->call_running = false;
     if (job->call.run == run_reset) job->reset_done = true;
   }
+  if (!verify_is_over(job)) return false;
+  job->open_stage = WR_OPEN_FIND;
   if (job->has_attempt && job->attempt.attached && !job->cancel_sent) {
     wr_attempt_cancel(&job->attempt);
     job->cancel_sent = true;

@@ -31,6 +31,19 @@ struct wr_source_state {
   bool exhausted;         /* NO_MORE_SPLITS was sent */
 };
 
+/* What OPEN is at. */
+enum wr_open_stage { WR_OPEN_FIND, WR_OPEN_VERIFY, WR_OPEN_COMPARE };
+
+/* One of the calls that verify R's files at once. */
+enum { WR_VERIFY_LANES = 4 };
+struct wr_verify_lane {
+  struct wr_call call;
+  struct wr_recovery *recovery;
+  bool is_running;
+  enum weir_code code;
+  struct weir_error error;
+};
+
 struct wr_job {
   struct wr_steppable steppable; /* first */
   const struct wr_graph *graph;
@@ -56,6 +69,8 @@ struct wr_job {
 
   struct wr_store store;
   struct wr_recovery recovery;
+  enum wr_open_stage open_stage;
+  struct wr_verify_lane verify_lanes[WR_VERIFY_LANES];
   struct wr_call call; /* OPEN, CLAIM, reset */
   enum weir_code call_code;
   struct weir_error call_error;

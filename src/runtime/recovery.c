@@ -1,6 +1,6 @@
 /* runtime/recovery.c: see recovery.h. The order of the steps is the promise; each is safe to be cut off anywhere:
  *
- *   1 lock             2 identity          3 R               4 uids of R against the graph
+ *   1 lock             2 identity          3 R, and every byte of its files        4 uids of R against the graph
  *   5 markers read and compared, for every sink                                    -- up to here nothing is changed
  *   6 (fresh) the old folder is moved aside
  *   7 identity: start number + 1, ids + a block, perhaps a new incarnation         -- durable before anything outside
@@ -80,21 +80,72 @@ static enum weir_code check_uids(struct wr_recovery *recovery, struct weir_error
   return WEIR_OK;
 }
 
+static void count_file(void *argument, const struct wr_handle *handle) {
+  (void)handle;
+  ++*(uint32_t *)argument;
+}
+
+static void add_file(void *argument, const struct wr_handle *handle) {
+  struct wr_recovery *recovery = argument;
+  recovery->files[recovery->file_count++] = *handle;
+}
+
+static enum weir_code list_files(struct wr_recovery *recovery, struct weir_error *error) {
+  uint32_t count = 0;
+  wr_metadata_each_file(&recovery->restored, count_file, &count);
+  if (count == 0) return WEIR_OK;
+  recovery->files = wr_alloc(recovery->seams->memory, count * sizeof *recovery->files, WR_MEMORY_ENGINE);
+  if (recovery->files == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for the names of %u files", count);
+  wr_metadata_each_file(&recovery->restored, add_file, recovery);
+  return WEIR_OK;
+}
+
 static enum weir_code find_restored(struct wr_recovery *recovery, struct weir_error *error) {
   if (!recovery->has_identity || begins_anew(recovery)) return WEIR_OK;
   struct weir_error damage = {.code = WEIR_OK};
-  WR_TRY(wr_folder_load_newest(recovery->folder, &recovery->restored, &recovery->has_restored, &recovery->damaged_count,
+  uint64_t below_id = recovery->passed_over_id == 0 ? UINT64_MAX : recovery->passed_over_id;
+  uint32_t damaged_count = 0;
+  WR_TRY(wr_folder_load_newest(recovery->folder, below_id, &recovery->restored, &recovery->has_restored, &damaged_count,
                                &damage, error));
-  if (recovery->damaged_count != 0) {
-    if (!recovery->has_restored)
-      return WR_FAIL(error, WEIR_CORRUPT,
-                     "no checkpoint in %s can be read (%s); `weir check` shows the damage; --fresh begins anew",
-                     recovery->folder_path, damage.message);
+  if (recovery->damaged_count == 0) recovery->damage = damage;
+  recovery->damaged_count += damaged_count;
+  if (recovery->has_restored) return list_files(recovery, error);
+  if (recovery->damaged_count == 0) return WEIR_OK;
+  return WR_FAIL(error, WEIR_CORRUPT,
+                 "no checkpoint in %s can be read (%s); `weir check` shows the damage; --fresh begins anew",
+                 recovery->folder_path, recovery->damage.message);
+}
+
+static void forget_restored(struct wr_recovery *recovery) {
+  wr_free(recovery->seams->memory, recovery->files);
+  recovery->files = NULL;
+  recovery->file_count = 0;
+  atomic_store(&recovery->next_file, 0);
+  if (recovery->has_restored) wr_metadata_deinit(recovery->seams->memory, &recovery->restored);
+  recovery->restored = (struct wr_metadata){0};
+  recovery->has_restored = false;
+}
+
+enum weir_code wr_recovery_verify(struct wr_recovery *recovery, struct weir_error *error) {
+  for (;;) {
+    uint32_t next = atomic_fetch_add(&recovery->next_file, 1);
+    if (next >= recovery->file_count) return WEIR_OK;
+    WR_TRY(wr_blob_verify(recovery->store, &recovery->files[next], error));
+  }
+}
+
+void wr_recovery_pass_over(struct wr_recovery *recovery, const struct weir_error *damage) {
+  recovery->passed_over_id = recovery->restored.checkpoint_id;
+  if (recovery->damaged_count++ == 0) recovery->damage = *damage;
+  forget_restored(recovery);
+}
+
+static enum weir_code check_restored(struct wr_recovery *recovery, struct weir_error *error) {
+  if (!recovery->has_restored) return WEIR_OK;
+  if (recovery->damaged_count != 0)
     wr_log_write(recovery->seams->log, WR_LOG_WARN,
                  "%u checkpoint(s) newer than %" PRIu64 " cannot be read and are passed over: %s",
-                 recovery->damaged_count, recovery->restored.checkpoint_id, damage.message);
-  }
-  if (!recovery->has_restored) return WEIR_OK;
+                 recovery->damaged_count, recovery->restored.checkpoint_id, recovery->damage.message);
   if (recovery->restored.checkpoint_id >= recovery->identity.checkpoint_id_limit)
     return WR_FAIL(error, WEIR_CORRUPT,
                    "%s has checkpoint %" PRIu64 ", but its file JOB has given out ids up to %" PRIu64
@@ -242,7 +293,11 @@ static enum weir_code ask_targets(struct wr_recovery *recovery, struct weir_erro
 enum weir_code wr_recovery_open(struct wr_recovery *recovery, struct weir_error *error) {
   WR_TRY(read_identity(recovery, error));
   if (recovery->already_finished) return WEIR_OK;
-  WR_TRY(find_restored(recovery, error));
+  return find_restored(recovery, error);
+}
+
+enum weir_code wr_recovery_compare(struct wr_recovery *recovery, struct weir_error *error) {
+  WR_TRY(check_restored(recovery, error));
   return ask_targets(recovery, error);
 }
 
@@ -355,10 +410,9 @@ void wr_recovery_reset(struct wr_recovery *recovery) {
   wr_free(memory, recovery->sinks);
   recovery->sinks = NULL;
   recovery->sink_count = 0;
-  if (recovery->has_restored) wr_metadata_deinit(memory, &recovery->restored);
-  recovery->restored = (struct wr_metadata){0};
-  recovery->has_restored = false;
+  forget_restored(recovery);
   recovery->damaged_count = 0;
+  recovery->passed_over_id = 0;
   wr_free(memory, recovery->retained);
   recovery->retained = NULL;
   recovery->retained_count = 0;

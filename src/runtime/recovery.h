@@ -1,14 +1,17 @@
-/* runtime/recovery.h: the blocking half of a start: two functions that run inside a call.
+/* runtime/recovery.h: the blocking half of a start: functions that run inside calls, in this order.
  *
- * open()   locks the folder, reads the identity and R (the newest checkpoint that can be read whole), connects to every
- *          target, reads its marker and compares. It changes nothing that outlives it: a refusal leaves folder and
- *          targets as they were.
- * claim()  publishes the identity with the next start number and a reserved block of checkpoint ids (and, where one
- *          begins, the new incarnation), publishes R again so that it is durable beyond doubt, cleans up, and claims
- * every target. From here on an older start can neither commit nor publish.
+ * open()     locks the folder, reads the identity and the metadata of R, the newest checkpoint that can be read whole.
+ * verify()   reads every data file that R names, byte by byte. Several calls may run it at once: they share the files.
+ *            Where one finds damage, pass_over() gives R up, and open() looks for an older one.
+ * compare()  looks at R's options and uids, connects to every target, reads its marker and compares. Up to here nothing
+ *            is changed that outlives it: a refusal leaves folder and targets as they were.
+ * claim()    publishes the identity with the next start number and a reserved block of checkpoint ids (and, where one
+ *            begins, the new incarnation), publishes R again so that it is durable beyond doubt, cleans up, and claims
+ *            every target. From here on an older start can neither commit nor publish.
  *
- * Both run again at every restart within the process. What is asked for once (fresh, accept_*) counts until the first
- * claim of all targets has succeeded. The struct is touched by one call at a time and by the master in between.
+ * All run again at every restart within the process. What is asked for once (fresh, accept_*) counts until the first
+ * claim of all targets has succeeded. But for verify() the struct is touched by one call at a time, and by the master
+ * in between.
  */
 #ifndef WR_RUNTIME_RECOVERY_H
 #define WR_RUNTIME_RECOVERY_H
@@ -45,14 +48,24 @@ struct wr_recovery {
   bool already_finished;       /* the folder says FINISHED and nobody asked for a fresh start: nothing else was done */
   struct wr_metadata restored; /* R */
   bool has_restored;
-  uint32_t damaged_count; /* newer checkpoints that cannot be read */
-  uint64_t *retained;     /* ids of checkpoints up to R, ascending */
+  uint32_t damaged_count;   /* newer checkpoints that cannot be read */
+  struct weir_error damage; /* of the newest of them */
+  uint64_t passed_over_id;  /* checkpoints from it on are not looked at again; 0: all are */
+  struct wr_handle *files;  /* what R names, for verify(); views */
+  uint32_t file_count;
+  _Atomic uint32_t next_file; /* that no call has taken yet */
+  uint64_t *retained;         /* ids of checkpoints up to R, ascending */
   uint32_t retained_count;
   struct wr_recovery_sink *sinks; /* one per committer node */
   uint32_t sink_count;
 };
 
 enum weir_code wr_recovery_open(struct wr_recovery *recovery, struct weir_error *error);
+/* CORRUPT or NEWER: R cannot be restored, see pass_over. */
+enum weir_code wr_recovery_verify(struct wr_recovery *recovery, struct weir_error *error);
+/* R is damaged: the next open looks for an older one. No call. */
+void wr_recovery_pass_over(struct wr_recovery *recovery, const struct weir_error *damage);
+enum weir_code wr_recovery_compare(struct wr_recovery *recovery, struct weir_error *error);
 enum weir_code wr_recovery_claim(struct wr_recovery *recovery, struct weir_error *error);
 /* Inside a call too: closes the targets and forgets what was found, for the next open. The folder stays locked. */
 void wr_recovery_reset(struct wr_recovery *recovery);

@@ -12,7 +12,8 @@
 
 #include "base/limits.h"
 
-enum { SLICE_BYTES = 512 * 1024 };
+/* A step writes slices up to a time, and no more than so many: the simulator's clock stands still meanwhile. */
+enum { SLICE_BYTES = 64 * 1024, SLICES_PER_STEP = 16, SLICES_NS = 1000 * 1000 };
 
 void wr_task_begin_barrier(struct wr_task *task, uint64_t id) {
   WR_ASSERT(task->barrier_stage == WR_BARRIER_NONE);
@@ -239,6 +240,18 @@ static enum weir_code copy_chain(struct wr_task *task, struct wr_link *link) {
   return WEIR_OK;
 }
 
+static enum wr_snapshot_progress write_slices(struct wr_task *task, struct wr_link *link,
+                                              struct weir_error *out_cause) {
+  struct wr_clock *clock = task->options.seams->clock;
+  uint64_t end_ns = clock->monotonic_ns(clock) + SLICES_NS;
+  enum wr_snapshot_progress progress = WR_SNAPSHOT_MORE;
+  for (uint32_t i = 0; i < SLICES_PER_STEP && progress == WR_SNAPSHOT_MORE; i++) {
+    progress = wr_backend_snapshot_step(link->backend, link->upload, SLICE_BYTES, out_cause);
+    if (clock->monotonic_ns(clock) >= end_ns) break;
+  }
+  return progress;
+}
+
 /* One link's upload. NOTHING: it is done. */
 static enum wr_step upload_step(struct wr_task *task, struct wr_link *link, uint64_t now_ns, uint64_t *wake_at_ns,
                                 struct weir_error *out_cause) {
@@ -246,7 +259,7 @@ static enum wr_step upload_step(struct wr_task *task, struct wr_link *link, uint
   switch (wr_upload_step(link->upload, now_ns, wake_at_ns)) {
   case WR_UPLOAD_OPEN: {
     if (link->backend_written) return WR_STEP_BLOCKED;
-    enum wr_snapshot_progress progress = wr_backend_snapshot_step(link->backend, link->upload, SLICE_BYTES, out_cause);
+    enum wr_snapshot_progress progress = write_slices(task, link, out_cause);
     if (progress == WR_SNAPSHOT_FAILED) return WR_STEP_FAILED;
     if (progress == WR_SNAPSHOT_WRITTEN) {
       link->backend_written = true;

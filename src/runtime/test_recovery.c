@@ -133,6 +133,69 @@ TEST(damaged_checkpoints) {
   small_deinit(&small);
 }
 
+static void note_file(void *argument, const struct wr_handle *handle) {
+  snprintf(argument, WR_FILE_NAME_BYTES, "%s", handle->file);
+}
+
+/* The newest checkpoint's id, the one before it, and a data file that the newest names. */
+static void read_newest(struct small_job *small, uint64_t *out_id, uint64_t *out_before, char out_path[256]) {
+  struct wr_name_list names = sim_disk_list(small->world, FOLDER);
+  struct wr_metadata metadata;
+  char name[WR_FILE_NAME_BYTES] = "";
+  *out_id = *out_before = 0;
+  for (size_t i = 0; i < names.count; i++) {
+    uint64_t id;
+    if (!wr_checkpoint_name_parse(names.names[i], &id)) continue;
+    *out_before = id > *out_id ? *out_id : id > *out_before ? id : *out_before;
+    if (id > *out_id) *out_id = id;
+  }
+  sim_disk_list_free(&names);
+  snprintf(out_path, 256, "%s/chk-%llu", FOLDER, (unsigned long long)*out_id);
+  size_t length = 0;
+  uint8_t *data = sim_disk_read(small->world, out_path, &length);
+  CHECK(data != NULL);
+  CHECK_INT(wr_metadata_decode(data, length, out_path, &small->memory.memory, &metadata, NULL), WEIR_OK);
+  free(data);
+  wr_metadata_each_file(&metadata, note_file, name);
+  wr_metadata_deinit(&small->memory.memory, &metadata);
+  CHECK(name[0] != 0);
+  snprintf(out_path, 256, "%s/%s", FOLDER, name);
+}
+
+/* The metadata is whole, a file that it names is not: as if the metadata were damaged. */
+TEST(damaged_data_files) {
+  for (int kind = 0; kind < 3; kind++) {
+    struct small_job small;
+    small_init(&small, test_seed() + (uint64_t)kind, UINT64_MAX);
+    small.options.checkpoint_interval_ms = 300; /* then an epoch lies in a file */
+    small_start(&small, 1);
+    CHECK(small_reach(&small, WR_JOB_RUN));
+    small_run_ms(&small, 1700);
+    small_kill(&small);
+    uint64_t newest, before;
+    char path[256];
+    read_newest(&small, &newest, &before, path);
+    CHECK_PASSED();
+    CHECK_INT(small.marker.checkpoint_id, newest);
+    uint64_t size = sim_disk_size(small.world, path);
+    if (kind == 0) sim_disk_flip_bit(small.world, path, size * 4);
+    if (kind == 1) sim_disk_cut(small.world, path, size - 1);
+    if (kind == 2) sim_disk_remove(small.world, path);
+    is_refused(&small, WEIR_REFUSED); /* its output is out */
+    CHECK_PASSED();
+    small.marker.checkpoint_id = before; /* as if it were not */
+    small_start(&small, 2);
+    CHECK(small_reach(&small, WR_JOB_RUN));
+    struct wr_job_status status;
+    wr_job_read_status(small.job, &status);
+    CHECK_INT(status.restored_checkpoint, before);
+    small_run_ms(&small, 400);
+    wr_job_stop(small.job);
+    CHECK_INT(small_end(&small, NULL, NULL), WEIR_OK);
+    small_deinit(&small);
+  }
+}
+
 TEST(an_older_identity_than_the_checkpoints) {
   struct small_job small;
   begin(&small);
@@ -150,4 +213,5 @@ TEST(an_older_identity_than_the_checkpoints) {
 }
 
 TEST_MAIN(TEST_CASE(a_target_that_is_ahead_or_has_lost_data), TEST_CASE(another_job_and_other_options),
-          TEST_CASE(damaged_checkpoints), TEST_CASE(an_older_identity_than_the_checkpoints))
+          TEST_CASE(damaged_checkpoints), TEST_CASE(damaged_data_files),
+          TEST_CASE(an_older_identity_than_the_checkpoints))

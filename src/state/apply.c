@@ -128,7 +128,7 @@ static void count_row(struct wr_table *target, bool is_more) {
 }
 
 /* The place where the row goes: its own page and slot. What lived there is replaced. */
-static uint32_t place_kept(struct wr_table *target, uint32_t row_id) {
+static uint32_t place_kept(struct wr_table *target, uint32_t row_id, bool is_base) {
   uint32_t page_number = row_id >> target->state->page_shift;
   const struct page_group *group =
       page_number < target->page_count ? target->groups[page_number >> GROUP_PAGES_SHIFT] : NULL;
@@ -140,6 +140,7 @@ static uint32_t place_kept(struct wr_table *target, uint32_t row_id) {
   } else {
     count_row(target, true);
   }
+  if (!is_base) wr_table_mark_restored(target, row_id);
   return row_id;
 }
 
@@ -181,9 +182,22 @@ static enum weir_code delete_row(struct loader *loader, struct loaded_table *tab
   if (page_number >= target->page_count || target->groups[page_number >> GROUP_PAGES_SHIFT] == NULL ||
       page_of(target, page_number)->data == NULL || !(*header_of(target, row_id) & ROW_LIVE))
     return WEIR_OK; /* made and deleted between two snapshots */
+  wr_table_mark_restored(target, row_id);
   wr_table_give_blobs(target, row_of(target, row_id));
   *header_of(target, row_id) &= ROW_KEY_GROUP;
   count_row(target, false);
+  return WEIR_OK;
+}
+
+/* The next cumulative delta says it again. */
+static enum weir_code keep_drop(struct loader *loader, const struct loaded_table *table, struct weir_error *error) {
+  struct wr_backend *backend = loader->backend;
+  if (table->generation >= backend->base_generation) return WEIR_OK;
+  struct drop_record *record = wr_state_alloc(backend, sizeof *record, WR_MEMORY_STATE);
+  if (record == NULL) return LOAD_NO_MEMORY(error);
+  *record = (struct drop_record){
+      .state = table->target->state->number, .name_space = table->name_space, .generation = table->generation};
+  wr_drops_add(&backend->chain_drops, record);
   return WEIR_OK;
 }
 
@@ -193,6 +207,7 @@ enum weir_code wr_load_drop(struct loader *loader, uint32_t state, int64_t name_
   struct loaded_table *table = find_table(loader, state, name_space);
   if (table == NULL || table->generation != generation) return WEIR_OK; /* it never had a row that was stored */
   if (table->target != NULL && loader->keeps_ids) {
+    WR_TRY(keep_drop(loader, table, error));
     table->target->is_known = false; /* its drop is stored already */
     WR_TRY(wr_state_drop(table->target->state, name_space, error));
   } else {
@@ -328,7 +343,7 @@ static enum weir_code apply_row(struct loader *loader, uint32_t row_id, uint16_t
   if (group < loader->range.first || group >= loader->range.end) return delete_row(loader, table, row_id, error);
   uint32_t place;
   if (loader->keeps_ids && table->target != NULL) {
-    place = place_kept(table->target, row_id);
+    place = place_kept(table->target, row_id, loader->stream.is_base);
   } else {
     uint32_t *entry = map_entry(loader, table, row_id);
     place = entry == NULL ? NO_ROW : place_mapped(table, entry);

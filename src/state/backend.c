@@ -78,7 +78,8 @@ enum weir_code wr_backend_new(const struct wr_backend_options *options, struct w
   backend->next_generation = 1;
   backend->set_tag[0] = 1;
   backend->set_tag[1] = 2;
-  backend->next_tag = 3;
+  backend->set_tag[MARKS_OF_CHAIN] = 3;
+  backend->next_tag = 4;
   backend->epoch = 1;
   wr_bytes_init(&backend->snapshot.out, options->memory, WR_MEMORY_SNAPSHOT);
   *out_backend = backend;
@@ -100,15 +101,15 @@ static void free_state(struct wr_state *state) {
 void wr_backend_free(struct wr_backend *backend) {
   if (backend == NULL) return;
   wr_backend_snapshot_cancel(backend);
+  wr_backend_unite(backend); /* frees the handle whose outcome is open */
   wr_backend_sweep(backend, UINT32_MAX);
   for (uint32_t i = 0; i < backend->state_count; i++)
     free_state(backend->states[i]);
   wr_drops_free(backend, &backend->drops);
   wr_drops_free(backend, &backend->frozen_drops);
-  if (backend->uploaded && !backend->frozen_is_base && !backend->frozen_is_empty)
-    backend->chain.count++; /* the open delta behind the completed ones */
+  wr_drops_free(backend, &backend->chain_drops);
   wr_handles_clear(backend, &backend->chain);
-  wr_handles_clear(backend, &backend->base);
+  wr_handles_clear(backend, &backend->next_chain);
   wr_state_release(backend, backend->snapshot.tables, backend->snapshot.table_capacity * sizeof(struct wr_table *));
   wr_bytes_deinit(&backend->snapshot.out);
   wr_free(backend->memory, backend);
@@ -223,9 +224,7 @@ enum weir_code wr_state_drop(struct wr_state *state, int64_t name_space, struct 
     struct drop_record *record = wr_state_alloc(backend, sizeof *record, WR_MEMORY_STATE);
     if (record == NULL) return wr_state_no_memory(state, error);
     *record = (struct drop_record){.state = state->number, .name_space = name_space, .generation = table->generation};
-    if (backend->drops.last != NULL) backend->drops.last->next = record;
-    if (backend->drops.first == NULL) backend->drops.first = record;
-    backend->drops.last = record;
+    wr_drops_add(&backend->drops, record);
   }
   state->table_count--;
   memmove(state->tables + place, state->tables + place + 1, (state->table_count - place) * sizeof(struct wr_table *));

@@ -2,7 +2,8 @@
  *
  * `chain` is the chain of the last checkpoint that is known to be completed (or was restored), base first. The snapshot
  * frozen last is *open* until its outcome is known. Its handle, once uploaded, lies behind the completed ones (a delta)
- * or in `base`; completed() takes it over, everything else throws it away and unites F(N) with the marks since.
+ * or in `next_chain`: a base alone, a cumulative delta behind a copy of the base's handle. completed() takes it over,
+ * everything else throws it away and unites F(N) with the marks since.
  */
 #include "state/internal.h"
 
@@ -13,6 +14,13 @@ void wr_handles_clear(struct wr_backend *backend, struct handle_list *list) {
   *list = (struct handle_list){0};
 }
 
+void wr_drops_add(struct drop_list *list, struct drop_record *record) {
+  record->next = NULL;
+  if (list->last != NULL) list->last->next = record;
+  if (list->first == NULL) list->first = record;
+  list->last = record;
+}
+
 void wr_drops_free(struct wr_backend *backend, struct drop_list *list) {
   while (list->first != NULL) {
     struct drop_record *record = list->first;
@@ -20,6 +28,11 @@ void wr_drops_free(struct wr_backend *backend, struct drop_list *list) {
     wr_state_release(backend, record, sizeof *record);
   }
   list->last = NULL;
+}
+
+/* The list that the handle of the open snapshot goes behind. */
+static struct handle_list *open_list(struct wr_backend *backend) {
+  return backend->frozen_is_base || backend->frozen_is_cumulative ? &backend->next_chain : &backend->chain;
 }
 
 void wr_backend_unite(struct wr_backend *backend) {
@@ -35,11 +48,12 @@ void wr_backend_unite(struct wr_backend *backend) {
     backend->frozen_drops = (struct drop_list){0};
   }
   if (backend->uploaded && !backend->frozen_is_empty) {
-    /* The lists keep their room: a freeze that calls this has just made it. */
-    struct handle_list *list = backend->frozen_is_base ? &backend->base : &backend->chain;
-    if (backend->frozen_is_base) list->count = 0;
+    struct handle_list *list = open_list(backend);
     wr_handle_deinit(backend->memory, &list->handles[list->count]);
   }
+  /* The lists keep their room: a freeze that calls this has just made it. */
+  while (backend->next_chain.count > 0)
+    wr_handle_deinit(backend->memory, &backend->next_chain.handles[--backend->next_chain.count]);
   backend->uploaded = false;
   backend->outcome_open = false;
 }
@@ -53,9 +67,8 @@ void wr_backend_snapshot_uploaded(struct wr_backend *backend, uint64_t checkpoin
     return;
   }
   /* The freeze made room in both lists. */
-  struct handle_list *list = backend->frozen_is_base ? &backend->base : &backend->chain;
+  struct handle_list *list = open_list(backend);
   list->handles[list->count] = *handle;
-  if (backend->frozen_is_base) list->count = 1;
   memset(handle, 0, sizeof *handle);
   backend->uploaded = true;
 }
@@ -63,26 +76,49 @@ void wr_backend_snapshot_uploaded(struct wr_backend *backend, uint64_t checkpoin
 const struct wr_handle *wr_backend_chain(const struct wr_backend *backend, uint32_t *out_count) {
   *out_count = backend->chain.count;
   if (!backend->uploaded || backend->frozen_is_empty) return backend->chain.handles;
-  if (backend->frozen_is_base) {
-    *out_count = 1;
-    return backend->base.handles;
+  bool is_next = backend->frozen_is_base || backend->frozen_is_cumulative;
+  const struct handle_list *list = is_next ? &backend->next_chain : &backend->chain;
+  *out_count = list->count + 1;
+  return list->handles;
+}
+
+/* A later cumulative delta says again what became of tables that the base may hold. */
+static void keep_drops(struct wr_backend *backend) {
+  struct drop_list drops = backend->frozen_drops, made_since = {0};
+  backend->frozen_drops = (struct drop_list){0};
+  for (struct drop_record *record = drops.first, *next; record != NULL; record = next) {
+    next = record->next;
+    wr_drops_add(record->generation < backend->base_generation ? &backend->chain_drops : &made_since, record);
   }
-  *out_count = backend->chain.count + 1;
-  return backend->chain.handles;
+  wr_drops_free(backend, &made_since);
+}
+
+static void take_over(struct wr_backend *backend) {
+  const struct snapshot *snapshot = &backend->snapshot;
+  uint64_t written = snapshot->rows_written + snapshot->deletions_written;
+  open_list(backend)->count++;
+  if (backend->frozen_is_base || backend->frozen_is_cumulative) {
+    wr_handles_clear(backend, &backend->chain);
+    backend->chain = backend->next_chain;
+    backend->next_chain = (struct handle_list){0};
+    backend->delta_rows = 0;
+  }
+  backend->chain_checkpoint = backend->frozen_checkpoint;
+  if (!backend->frozen_is_base) {
+    backend->delta_rows += written;
+    keep_drops(backend);
+    return;
+  }
+  backend->base_checkpoint = backend->frozen_checkpoint;
+  backend->base_generation = backend->frozen_generation;
+  backend->base_rows = written;
+  backend->set_tag[MARKS_OF_CHAIN] = backend->next_tag++;
+  wr_drops_free(backend, &backend->chain_drops);
 }
 
 void wr_backend_completed(struct wr_backend *backend, uint64_t checkpoint_id) {
   if (!backend->uploaded || checkpoint_id != backend->frozen_checkpoint) return;
-  if (!backend->frozen_is_empty) {
-    if (backend->frozen_is_base) {
-      wr_handles_clear(backend, &backend->chain);
-      backend->chain = backend->base;
-      backend->base = (struct handle_list){0};
-    } else {
-      backend->chain.count++;
-    }
-    backend->chain_checkpoint = checkpoint_id;
-  }
+  if (!backend->frozen_is_empty) take_over(backend);
   wr_drops_free(backend, &backend->frozen_drops);
   backend->uploaded = false;
   backend->outcome_open = false;

@@ -1,8 +1,9 @@
 /* state/format.h: the bytes of a snapshot: what snapshot.c writes and restore.c reads. Format 1.
  *
  * One subtask's snapshot is the payload of one handle: a *base* holds every row, a *delta* what changed since the
- * snapshot before it in its chain. Little-endian, nothing aligned. "string" is u32 length and the bytes. The blocks
- * below it have checksums (store/blob.c); what is read here is checked all the same.
+ * snapshot before it in its chain (which was not always the checkpoint before it). Little-endian, nothing aligned.
+ * "string" is u32 length and the bytes. The blocks below it have checksums (store/blob.c); what is read here is checked
+ * all the same.
  *
  *   header   u32 magic 0x54535257 "WRST" | u16 format | u8 1 base, 2 delta | u8 0 | u64 checkpoint id
  *            u64 checkpoint id of the snapshot that a delta stands on (base: 0)

@@ -7,11 +7,15 @@
  *   header   0x8000 live, 0x7fff key group (kept after a deletion, for the record of it); 0: never used
  *   row      key (8 bytes: one BIGINT without NULL; else a bytes reference), value, zero bytes up to a multiple of 8
  *
- * Copy-on-write is by row. Each page has two sets of *marks*, one bit per slot: the rows changed since the last freeze
- * and F(N), the rows changed before it. The first change of a row after a freeze sets its mark, and if the running
- * snapshot still needs the row, copies it first (struct saved_row): as much is copied as is changed, not whole pages. A
- * set of marks is emptied by giving it a new tag: marks of a page with another tag count as clear. So a freeze and the
- * end of a checkpoint touch no page.
+ * Copy-on-write is by row. Each page has three sets of *marks*, one bit per slot: the rows changed since the last
+ * freeze; F(N), the rows changed before it; and the rows that differ from the chain's base. The first change of a row
+ * after a freeze sets its mark, and if the running snapshot still needs the row, copies it first (struct saved_row): as
+ * much is copied as is changed, not whole pages. A set of marks is emptied by giving it a new tag: marks of a page with
+ * another tag count as clear. So a freeze and the end of a checkpoint touch no page.
+ *
+ * The third set takes F(N) in while delta N is written, page by page. If N then fails it says too much, never too
+ * little: F(N) is united with the new marks all the same. It begins anew when a base is completed. From it a
+ * *cumulative* delta is written: all that differs from the base, so that it can take the place of all deltas before it.
  *
  * A slot that was never marked since the freeze holds exactly what it held then: that is what the snapshot relies on.
  */
@@ -32,7 +36,9 @@ enum {
   ROW_KEY_GROUP = 0x7fff,
   KEY_BYTES_MAX = WR_KEY_BYTES_MAX + 64, /* a timer's key holds the operator's */
   SAVED_CHUNK_BYTES = 64 * 1024,
-  CHAIN_HANDLES_MAX = 64, /* then a base is written, so that the metadata stays small */
+  CHAIN_HANDLES_MAX = 64, /* then a cumulative delta is written, so that the metadata stays small */
+  MARK_SETS = 3,          /* two take turns: changes since the freeze, and F(N) */
+  MARKS_OF_CHAIN = 2,     /* the third: what differs from the chain's base */
   WAITED_MAX = 256,
   SWEEP_PER_CALL = 64, /* blocks of dropped tables freed by one call */
 };
@@ -80,7 +86,7 @@ struct saved_chunk {
 struct page {
   uint8_t *data;           /* NULL: a hole, all slots free (after a restore) */
   struct saved_row *saved; /* of snapshot `saved_serial` */
-  uint32_t marks_tag[2];
+  uint32_t marks_tag[MARK_SETS];
   uint32_t saved_serial;
 };
 
@@ -115,8 +121,8 @@ struct wr_table {
   uint32_t result_capacity;
 
   /* snapshots */
-  uint64_t changed_count[2]; /* marks per set, valid with the tag */
-  uint32_t changed_tag[2];
+  uint64_t changed_count[MARK_SETS]; /* marks per set, valid with the tag */
+  uint32_t changed_tag[MARK_SETS];
   bool is_known;         /* some snapshot may hold it: its drop must be recorded */
   bool snapshot_needs;   /* the running snapshot has rows of it yet to write */
   bool is_dropped;       /* while the running snapshot needs it */
@@ -164,9 +170,9 @@ struct handle_list {
 
 struct snapshot {
   bool is_running;
-  bool is_base;
-  bool is_empty;  /* says nothing that its chain does not say already */
-  uint32_t phase; /* see snapshot.c */
+  bool is_base, is_cumulative; /* neither: a delta of F(N) alone */
+  bool is_empty;               /* says nothing that its chain does not say already */
+  uint32_t phase;              /* see snapshot.c */
   uint64_t checkpoint_id;
   uint32_t serial;
   struct wr_table **tables;
@@ -191,20 +197,28 @@ struct wr_backend {
   uint64_t next_generation;
 
   uint32_t set; /* the set of marks that takes changes; 1 - set is F(N) */
-  uint32_t set_tag[2];
+  uint32_t set_tag[MARK_SETS];
   uint32_t next_tag;
   uint32_t epoch;                /* grows at every freeze */
   struct drop_list drops;        /* since the last freeze */
   struct drop_list frozen_drops; /* of F(N) */
+  struct drop_list chain_drops;  /* of the chain's deltas, as far as its base may hold the table */
 
   bool outcome_open; /* F(N) exists */
   uint64_t frozen_checkpoint;
-  bool frozen_is_base;
+  bool frozen_is_base, frozen_is_cumulative;
   bool uploaded; /* the handle of `frozen_checkpoint` is there */
   bool frozen_is_empty;
+  uint64_t frozen_generation; /* tables that the frozen base can hold have a lower one */
+
+  struct handle_list chain; /* of the last completed checkpoint; an uploaded delta lies behind `count` */
+  struct handle_list
+      next_chain;            /* takes its place: nothing or its base; the uploaded base or cumulative delta behind */
   uint64_t chain_checkpoint; /* the checkpoint that `chain` stands for */
-  struct handle_list chain;  /* of the last completed checkpoint; with an uploaded delta one more behind `count` */
-  struct handle_list base;   /* of an uploaded base whose outcome is open */
+  uint64_t base_checkpoint;  /* of its base */
+  uint64_t base_generation;  /* tables that its base can hold have a lower one */
+  uint64_t base_rows;        /* in its base */
+  uint64_t delta_rows;       /* and deletions, in all its deltas */
 
   struct snapshot snapshot;
   struct wr_table *garbage;         /* dropped tables, freed a few blocks at a time */
@@ -250,6 +264,10 @@ uint32_t wr_table_take_slot_unmarked(struct wr_table *table);
 void wr_table_give_slot(struct wr_table *table, uint32_t row_id);
 /* Sets the mark of a row for the first time, after saving what a running snapshot needs; false without memory. */
 bool wr_table_mark_slow(struct wr_table *table, uint32_t row_id);
+/* Adds the frozen marks of a page to those of the chain. */
+void wr_table_mark_chain(struct wr_table *table, uint32_t page_number);
+/* The row is not what the chain's base says (restore). Its page exists. */
+void wr_table_mark_restored(struct wr_table *table, uint32_t row_id);
 /* Unites the marks of the frozen set into the current one. */
 void wr_table_unite_marks(struct wr_table *table);
 /* Ends what the running snapshot holds of it. */
@@ -272,6 +290,7 @@ void wr_table_give_blobs(struct wr_table *table, const uint8_t *row);
 /* Adds the frozen marks and drops back to the current ones. */
 void wr_backend_unite(struct wr_backend *backend);
 void wr_handles_clear(struct wr_backend *backend, struct handle_list *list);
+void wr_drops_add(struct drop_list *list, struct drop_record *record);
 void wr_drops_free(struct wr_backend *backend, struct drop_list *list);
 
 static inline struct page *page_of(const struct wr_table *table, uint32_t page_number) {
@@ -279,7 +298,7 @@ static inline struct page *page_of(const struct wr_table *table, uint32_t page_n
 }
 static inline uint64_t *page_marks(const struct wr_table *table, uint32_t page_number, uint32_t set) {
   return table->groups[page_number >> GROUP_PAGES_SHIFT]->marks +
-         ((size_t)(page_number & (GROUP_PAGES - 1)) * 2 + set) * table->state->mark_words;
+         ((size_t)(page_number & (GROUP_PAGES - 1)) * MARK_SETS + set) * table->state->mark_words;
 }
 static inline uint16_t *page_headers(uint8_t *data) {
   return (uint16_t *)(void *)data;
@@ -297,10 +316,13 @@ static inline uint16_t *header_of(const struct wr_table *table, uint32_t row_id)
 static inline bool marks_has(const uint64_t *marks, uint32_t slot) {
   return (marks[slot / 64] >> (slot % 64) & 1) != 0;
 }
+static inline bool page_has_marks(const struct wr_backend *backend, const struct page *page, uint32_t set) {
+  return page->marks_tag[set] == backend->set_tag[set];
+}
 static inline bool wr_table_mark(struct wr_table *table, uint32_t row_id) {
   const struct wr_backend *backend = table->backend;
   uint32_t page_number = row_id >> table->state->page_shift, slot = row_id & (table->state->page_slots - 1);
-  if (page_of(table, page_number)->marks_tag[backend->set] == backend->set_tag[backend->set] &&
+  if (page_has_marks(backend, page_of(table, page_number), backend->set) &&
       marks_has(page_marks(table, page_number, backend->set), slot))
     return true;
   return wr_table_mark_slow(table, row_id);

@@ -345,6 +345,19 @@ static enum weir_code read_stream(struct loader *loader, struct weir_error *erro
   return next_block(stream, error); /* verifies the digest */
 }
 
+/* What the next snapshot has to know of the chain. */
+static void note_stream(const struct loader *loader) {
+  struct wr_backend *backend = loader->backend;
+  const struct stream *stream = &loader->stream;
+  if (!stream->is_base) {
+    backend->delta_rows += stream->rows + stream->deletions;
+    return;
+  }
+  backend->base_checkpoint = stream->checkpoint_id;
+  backend->base_generation = backend->next_generation;
+  backend->base_rows = stream->rows;
+}
+
 enum weir_code wr_load_chain(struct loader *loader, struct weir_error *error) {
   loader->max_parallelism = 0;
   for (uint32_t i = 0; i < loader->chain->count; i++) {
@@ -358,6 +371,7 @@ enum weir_code wr_load_chain(struct loader *loader, struct weir_error *error) {
     wr_free(loader->memory, stream->joined);
     WR_TRY(code);
     loader->checkpoint_id = stream->checkpoint_id;
+    if (loader->keeps_ids) note_stream(loader);
   }
   return WEIR_OK;
 }

@@ -13,27 +13,40 @@ enum {
   CHANGED_ROW_COST = 64, /* bytes of budget: a changed row lies anywhere and has to be fetched */
   PAGE_COST = 32,
   FETCHED_PAGES = 8,
+  CUMULATIVE_HANDLES_MIN = 3, /* a base and two deltas */
 };
 
 /* ---- freeze ---- */
+
+static bool has_changed(const struct wr_table *table, uint32_t set) {
+  return table->changed_tag[set] == table->backend->set_tag[set];
+}
 
 static uint64_t changed_in(const struct wr_backend *backend, uint32_t set) {
   uint64_t changed = 0;
   for (uint32_t s = 0; s < backend->state_count; s++)
     for (uint32_t t = 0; t < backend->states[s]->table_count; t++) {
       const struct wr_table *table = backend->states[s]->tables[t];
-      if (table->changed_tag[set] == backend->set_tag[set]) changed += table->changed_count[set];
+      if (has_changed(table, set)) changed += table->changed_count[set];
     }
   return changed;
 }
 
 static bool wants_base(const struct wr_backend *backend, uint64_t changed) {
   const struct handle_list *chain = &backend->chain;
-  if (chain->count == 0 || chain->count >= CHAIN_HANDLES_MAX) return true;
-  uint64_t deltas = 0;
+  if (chain->count == 0 || changed > backend->row_count / 2) return true;
+  uint64_t deltas = 0, base = chain->handles[0].length;
   for (uint32_t i = 1; i < chain->count; i++)
     deltas += chain->handles[i].length;
-  return deltas > chain->handles[0].length / 2 || changed > backend->row_count / 2;
+  bool is_outlived = base > WR_INLINE_STATE_BYTES_MAX && backend->base_rows / 2 > backend->row_count;
+  return deltas > base / 2 || is_outlived;
+}
+
+/* Half of what the deltas hold, or more, was replaced by a later one: as much as is written again here at most. */
+static bool wants_cumulative(const struct wr_backend *backend) {
+  uint64_t distinct = changed_in(backend, MARKS_OF_CHAIN);
+  return backend->chain.count >= CHAIN_HANDLES_MAX ||
+         (backend->chain.count >= CUMULATIVE_HANDLES_MIN && backend->delta_rows / 2 >= distinct);
 }
 
 static bool make_room(struct wr_backend *backend) {
@@ -44,7 +57,8 @@ static bool make_room(struct wr_backend *backend) {
   return wr_state_grow(backend, &snapshot->tables, &snapshot->table_capacity, sizeof(struct wr_table *), tables) &&
          wr_state_grow(backend, &backend->chain.handles, &backend->chain.capacity, sizeof(struct wr_handle),
                        backend->chain.count + 1) &&
-         wr_state_grow(backend, &backend->base.handles, &backend->base.capacity, sizeof(struct wr_handle), 1);
+         wr_state_grow(backend, &backend->next_chain.handles, &backend->next_chain.capacity, sizeof(struct wr_handle),
+                       2);
 }
 
 static void freeze_tables(struct wr_backend *backend) {
@@ -58,7 +72,8 @@ static void freeze_tables(struct wr_backend *backend) {
       table->frozen_rows = table->row_count;
       table->cursor = 0;
       snapshot->frozen_rows += table->row_count;
-      bool is_changed = table->changed_tag[1 - backend->set] == backend->set_tag[1 - backend->set];
+      bool is_changed =
+          has_changed(table, 1 - backend->set) || (snapshot->is_cumulative && has_changed(table, MARKS_OF_CHAIN));
       if (snapshot->is_base ? table->row_count == 0 : !is_changed) continue;
       table->snapshot_needs = true;
       snapshot->tables[snapshot->table_count++] = table;
@@ -69,7 +84,10 @@ enum weir_code wr_backend_freeze(struct wr_backend *backend, uint64_t checkpoint
                                  struct weir_error *error) {
   struct snapshot *snapshot = &backend->snapshot;
   WR_ASSERT(!snapshot->is_running);
-  if (!make_room(backend))
+  bool is_cumulative = wants_cumulative(backend);
+  struct wr_handle base = {.length = 0};
+  if (!make_room(backend) ||
+      (is_cumulative && wr_handle_copy(backend->memory, &backend->chain.handles[0], &base, NULL) != WEIR_OK))
     return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for the snapshot of checkpoint %llu",
                    (unsigned long long)checkpoint_id);
   wr_backend_unite(backend); /* an outcome that is still unknown: as if aborted */
@@ -77,6 +95,11 @@ enum weir_code wr_backend_freeze(struct wr_backend *backend, uint64_t checkpoint
   bool is_base = full || wants_base(backend, changed);
   bool is_empty =
       is_base ? backend->chain.count == 0 && backend->row_count == 0 : changed == 0 && backend->drops.first == NULL;
+  is_cumulative = is_cumulative && !is_base && !is_empty;
+  if (is_cumulative)
+    backend->next_chain.handles[backend->next_chain.count++] = base;
+  else
+    wr_handle_deinit(backend->memory, &base);
   backend->set = 1 - backend->set;
   backend->set_tag[backend->set] = backend->next_tag++;
   backend->epoch++;
@@ -85,15 +108,19 @@ enum weir_code wr_backend_freeze(struct wr_backend *backend, uint64_t checkpoint
   backend->outcome_open = true;
   backend->frozen_checkpoint = checkpoint_id;
   backend->frozen_is_base = is_base;
+  backend->frozen_is_cumulative = is_cumulative;
   backend->frozen_is_empty = is_empty;
+  backend->frozen_generation = backend->next_generation;
   snapshot->serial++;
   snapshot->is_running = true;
   snapshot->is_base = is_base;
+  snapshot->is_cumulative = is_cumulative;
   snapshot->is_empty = is_empty;
   snapshot->phase = PHASE_HEADER;
   snapshot->checkpoint_id = checkpoint_id;
   snapshot->next_table = 0;
-  snapshot->next_drop = backend->frozen_drops.first;
+  snapshot->next_drop = is_cumulative ? backend->chain_drops.first : NULL;
+  if (snapshot->next_drop == NULL) snapshot->next_drop = backend->frozen_drops.first;
   snapshot->rows_written = snapshot->deletions_written = snapshot->drops_written = snapshot->frozen_rows = 0;
   freeze_tables(backend);
   return WEIR_OK;
@@ -129,7 +156,8 @@ static void put_header(struct wr_backend *backend, struct wr_bytes *out) {
   wr_bytes_put_u8(out, snapshot->is_base ? STREAM_BASE : STREAM_DELTA);
   wr_bytes_put_u8(out, 0);
   wr_bytes_put_u64(out, snapshot->checkpoint_id);
-  wr_bytes_put_u64(out, snapshot->is_base ? 0 : backend->chain_checkpoint);
+  uint64_t stands_on = snapshot->is_cumulative ? backend->base_checkpoint : backend->chain_checkpoint;
+  wr_bytes_put_u64(out, snapshot->is_base ? 0 : stands_on);
   wr_bytes_put_u32(out, backend->options.range.first);
   wr_bytes_put_u32(out, backend->options.range.end);
   wr_bytes_put_u32(out, backend->options.max_parallelism);
@@ -212,7 +240,8 @@ static size_t gather(struct page_part *part, uint32_t slot, size_t budget) {
   const struct row_layout *layout = &table->state->layout;
   const uint64_t *marks = NULL; /* of a delta: only what is marked counts */
   if (!snapshot->is_base)
-    marks = page_marks(table, part->first_row >> table->state->page_shift, 1 - table->backend->set);
+    marks = page_marks(table, part->first_row >> table->state->page_shift,
+                       snapshot->is_cumulative ? MARKS_OF_CHAIN : 1 - table->backend->set);
   size_t cost = 0;
   for (; slot < table->state->page_slots && cost < budget; slot++) {
     if (marks != NULL) slot = next_marked(marks, slot, table->state->page_slots);
@@ -293,14 +322,33 @@ static void place_saved(struct snapshot *snapshot, const struct page *page, bool
     snapshot->saved[saved->slot] = set ? saved : NULL;
 }
 
-/* Fetches the saved rows of the pages from `page_number` on, one step along each page's list at a time: they lie
- * anywhere, and to wait for each alone would take longer than all else. */
-static void fetch_saved(struct snapshot *snapshot, const struct page_group *group, uint32_t page_number) {
+/* Fetches the marked rows of a page, and their headers. */
+static void fetch_marked(const struct wr_table *table, uint32_t page_number, uint32_t set) {
+  const struct wr_state *state = table->state;
+  const struct page *page = page_of(table, page_number);
+  if (page->data == NULL || !page_has_marks(table->backend, page, set)) return;
+  const uint64_t *marks = page_marks(table, page_number, set);
+  for (uint32_t slot = next_marked(marks, 0, state->page_slots); slot < state->page_slots;
+       slot = next_marked(marks, slot + 1, state->page_slots)) {
+    const uint8_t *row = page->data + state->rows_offset + (size_t)slot * state->layout.row_size;
+    __builtin_prefetch(page_headers(page->data) + slot);
+    __builtin_prefetch(row);
+    __builtin_prefetch(row + state->layout.row_size - 1);
+  }
+}
+
+/* Fetches what the pages from `page_number` on need: the marked rows, and the saved ones, one step along each page's
+ * list at a time. They lie anywhere, and to wait for each alone would take longer than all else. */
+static void fetch_pages(const struct wr_table *table, const struct page_group *group, uint32_t page_number) {
+  struct snapshot *snapshot = &table->backend->snapshot;
   const struct saved_row *rows[FETCHED_PAGES];
   uint32_t count = 0, first = page_number & (GROUP_PAGES - 1);
   uint32_t end = first + FETCHED_PAGES < GROUP_PAGES ? first + FETCHED_PAGES : GROUP_PAGES;
-  for (uint32_t i = first; i < end; i++)
+  for (uint32_t i = first; i < end; i++) {
+    if (!snapshot->is_base)
+      fetch_marked(table, page_number - first + i, snapshot->is_cumulative ? MARKS_OF_CHAIN : 1 - table->backend->set);
     if (group->pages[i].saved_serial == snapshot->serial) __builtin_prefetch(rows[count++] = group->pages[i].saved);
+  }
   while (count != 0)
     for (uint32_t i = 0; i < count;) {
       rows[i] = rows[i]->next;
@@ -320,14 +368,16 @@ static size_t write_page(struct wr_table *table, struct wr_bytes *out, size_t bu
   uint64_t next_page = (uint64_t)(page_number + 1) << shift;
   const struct page_group *group = table->groups[page_number >> GROUP_PAGES_SHIFT];
   const struct page *page = group == NULL ? NULL : page_of(table, page_number);
-  if (group != NULL && page_number >= snapshot->fetched_end) fetch_saved(snapshot, group, page_number);
+  if (group != NULL && page_number >= snapshot->fetched_end) fetch_pages(table, group, page_number);
   bool is_wanted = page != NULL && page->data != NULL;
   if (is_wanted && !snapshot->is_base)
-    is_wanted = page->marks_tag[1 - backend->set] == backend->set_tag[1 - backend->set];
+    is_wanted = page_has_marks(backend, page, 1 - backend->set) ||
+                (snapshot->is_cumulative && page_has_marks(backend, page, MARKS_OF_CHAIN));
   if (!is_wanted) {
     table->cursor = next_page;
     return PAGE_COST;
   }
+  if (!snapshot->is_base) wr_table_mark_chain(table, page_number);
   struct page_part part = {.table = table, .data = page->data, .first_row = page_number << shift};
   place_saved(snapshot, page, true);
   size_t cost = gather(&part, (uint32_t)table->cursor & (table->state->page_slots - 1), budget);
@@ -367,9 +417,15 @@ static size_t write_tables(struct wr_backend *backend, size_t budget) {
   return cost;
 }
 
-static size_t write_drops(struct snapshot *snapshot, size_t budget) {
+/* A cumulative delta has those of the chain first. */
+static struct drop_record *drop_after(const struct wr_backend *backend, const struct drop_record *drop) {
+  return drop == backend->chain_drops.last ? backend->frozen_drops.first : drop->next;
+}
+
+static size_t write_drops(struct wr_backend *backend, size_t budget) {
+  struct snapshot *snapshot = &backend->snapshot;
   size_t cost = 0;
-  for (; snapshot->next_drop != NULL && cost < budget; snapshot->next_drop = snapshot->next_drop->next) {
+  for (; snapshot->next_drop != NULL && cost < budget; snapshot->next_drop = drop_after(backend, snapshot->next_drop)) {
     const struct drop_record *drop = snapshot->next_drop;
     put_table(&snapshot->out, RECORD_DROP, drop->state, drop->name_space, drop->generation);
     snapshot->drops_written++;
@@ -388,7 +444,7 @@ static bool write_slice(struct wr_backend *backend, size_t budget) {
     put_header(backend, &snapshot->out);
     snapshot->phase = snapshot->is_base ? PHASE_TABLES : PHASE_DROPS;
   }
-  if (snapshot->phase == PHASE_DROPS) cost = write_drops(snapshot, budget);
+  if (snapshot->phase == PHASE_DROPS) cost = write_drops(backend, budget);
   if (snapshot->phase == PHASE_TABLES && cost < budget) write_tables(backend, budget - cost);
   if (snapshot->phase != PHASE_END) return false;
   put_end(snapshot, &snapshot->out);

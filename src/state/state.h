@@ -12,9 +12,13 @@
  * rows aside as F(N). snapshot_step() then writes base or delta in slices, between which rows may change: the first
  * write to a row that the snapshot still needs copies that row first, and the copy is the snapshot's. F(N) lives until
  * N's outcome is known: completed(N) drops it, aborted(N) unites it with the new marks; freeze(N+1) with N's outcome
- * unknown does as aborted(N), and the delta then stands on the last completed checkpoint. A base is written when there
- * is none, when the deltas' bytes exceed half of its, when more than half of the rows changed, and when the chain has
- * 64 handles. Where nothing changed nothing is written, and the chain stays as it is.
+ * unknown does as aborted(N), and the delta then stands on the last completed checkpoint. Where nothing changed nothing
+ * is written, and the chain stays as it is.
+ *
+ * A delta is *cumulative*, holds all that differs from the base and takes the place of the deltas before it, when half
+ * of what those hold was replaced since (rows that change again and again), and when the chain has 64 handles. A base
+ * is written when there is none, when the deltas' bytes exceed half of its, when more than half of the rows changed,
+ * and when it holds more than twice the rows that there are.
  *
  * One thread (the task's), except restore, which runs inside a call before the task starts.
  */

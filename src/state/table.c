@@ -6,7 +6,7 @@
 #include "state/internal.h"
 
 static size_t group_bytes(const struct wr_state *state) {
-  return sizeof(struct page_group) + (size_t)GROUP_PAGES * 2 * state->mark_words * sizeof(uint64_t);
+  return sizeof(struct page_group) + (size_t)GROUP_PAGES * MARK_SETS * state->mark_words * sizeof(uint64_t);
 }
 
 static size_t page_bytes(const struct wr_state *state) {
@@ -174,14 +174,19 @@ static struct saved_row *take_saved(struct wr_table *table) {
   return saved;
 }
 
+static bool is_marked(const struct wr_table *table, uint32_t row_id, uint32_t set) {
+  uint32_t page_number = row_id >> table->state->page_shift;
+  return page_has_marks(table->backend, page_of(table, page_number), set) &&
+         marks_has(page_marks(table, page_number, set), row_id & (table->state->page_slots - 1));
+}
+
 /* Does the running snapshot still have to write this row as it is now? */
 static bool snapshot_needs_row(const struct wr_table *table, uint32_t row_id) {
   const struct wr_backend *backend = table->backend;
-  uint32_t page_number = row_id >> table->state->page_shift, frozen = 1 - backend->set;
-  if (!table->snapshot_needs || page_number >= table->frozen_pages || row_id < table->cursor) return false;
-  if (backend->snapshot.is_base) return true;
-  return page_of(table, page_number)->marks_tag[frozen] == backend->set_tag[frozen] &&
-         marks_has(page_marks(table, page_number, frozen), row_id & (table->state->page_slots - 1));
+  if (!table->snapshot_needs || row_id >> table->state->page_shift >= table->frozen_pages || row_id < table->cursor)
+    return false;
+  if (backend->snapshot.is_base || is_marked(table, row_id, 1 - backend->set)) return true;
+  return backend->snapshot.is_cumulative && is_marked(table, row_id, MARKS_OF_CHAIN);
 }
 
 static bool save_row(struct wr_table *table, uint32_t row_id) {
@@ -208,14 +213,14 @@ static void count_change(struct wr_table *table, uint32_t set, uint64_t count) {
   table->changed_count[set] += count;
 }
 
-/* The page's words of the current set, cleared where they are of an older one. */
-static uint64_t *current_marks(struct wr_table *table, uint32_t page_number) {
+/* The page's words of a set, cleared where they are of an older one. */
+static uint64_t *present_marks(struct wr_table *table, uint32_t page_number, uint32_t set) {
   struct wr_backend *backend = table->backend;
   struct page *page = page_of(table, page_number);
-  uint64_t *marks = page_marks(table, page_number, backend->set);
-  if (page->marks_tag[backend->set] != backend->set_tag[backend->set]) {
+  uint64_t *marks = page_marks(table, page_number, set);
+  if (!page_has_marks(backend, page, set)) {
     memset(marks, 0, table->state->mark_words * sizeof *marks);
-    page->marks_tag[backend->set] = backend->set_tag[backend->set];
+    page->marks_tag[set] = backend->set_tag[set];
   }
   return marks;
 }
@@ -223,10 +228,31 @@ static uint64_t *current_marks(struct wr_table *table, uint32_t page_number) {
 bool wr_table_mark_slow(struct wr_table *table, uint32_t row_id) {
   if (snapshot_needs_row(table, row_id) && !save_row(table, row_id)) return false;
   uint32_t slot = row_id & (table->state->page_slots - 1);
-  uint64_t *marks = current_marks(table, row_id >> table->state->page_shift);
+  uint64_t *marks = present_marks(table, row_id >> table->state->page_shift, table->backend->set);
   marks[slot / 64] |= (uint64_t)1 << (slot % 64);
   count_change(table, table->backend->set, 1);
   return true;
+}
+
+void wr_table_mark_chain(struct wr_table *table, uint32_t page_number) {
+  const struct wr_backend *backend = table->backend;
+  if (!page_has_marks(backend, page_of(table, page_number), 1 - backend->set)) return;
+  const uint64_t *from = page_marks(table, page_number, 1 - backend->set);
+  uint64_t *to = present_marks(table, page_number, MARKS_OF_CHAIN);
+  uint64_t added = 0;
+  for (uint32_t word = 0; word < table->state->mark_words; word++) {
+    added += (uint64_t)__builtin_popcountll(from[word] & ~to[word]);
+    to[word] |= from[word];
+  }
+  count_change(table, MARKS_OF_CHAIN, added);
+}
+
+void wr_table_mark_restored(struct wr_table *table, uint32_t row_id) {
+  if (is_marked(table, row_id, MARKS_OF_CHAIN)) return;
+  uint32_t slot = row_id & (table->state->page_slots - 1);
+  uint64_t *marks = present_marks(table, row_id >> table->state->page_shift, MARKS_OF_CHAIN);
+  marks[slot / 64] |= (uint64_t)1 << (slot % 64);
+  count_change(table, MARKS_OF_CHAIN, 1);
 }
 
 void wr_table_unite_marks(struct wr_table *table) {
@@ -234,9 +260,9 @@ void wr_table_unite_marks(struct wr_table *table) {
   uint32_t frozen = 1 - backend->set;
   if (table->changed_tag[frozen] != backend->set_tag[frozen]) return;
   for (uint32_t number = 0; number < table->page_count; number++) {
-    if (is_hole(table, number) || page_of(table, number)->marks_tag[frozen] != backend->set_tag[frozen]) continue;
+    if (is_hole(table, number) || !page_has_marks(backend, page_of(table, number), frozen)) continue;
     const uint64_t *from = page_marks(table, number, frozen);
-    uint64_t *to = current_marks(table, number);
+    uint64_t *to = present_marks(table, number, backend->set);
     for (uint32_t word = 0; word < table->state->mark_words; word++)
       to[word] |= from[word];
   }

@@ -45,7 +45,8 @@ struct job {
   model_rows rows;
   struct checkpoint pending, completed;
   bool has_completed;
-  uint64_t restores, deltas, bases;
+  uint32_t handle_counts[SUBTASKS_MAX]; /* of the last checkpoint that was uploaded */
+  uint64_t restores, deltas, cumulatives, bases;
 };
 
 static const struct weir_field string_key[] = {{.name = "name", .type = WEIR_TYPE_STRING, .nullable = true}};
@@ -352,6 +353,8 @@ static bool keep_chains(struct job *job) {
       if (wr_handle_copy(&job->world->beyond.memory, &chain[h], &job->pending.handles[i][h], NULL) != WEIR_OK)
         return false;
     job->pending.handle_counts[i] = count;
+    job->cumulatives += count > 1 && count <= job->handle_counts[i] && chain != NULL;
+    job->handle_counts[i] = count;
     *(count > 1 ? &job->deltas : &job->bases) += 1;
   }
   return true;
@@ -416,7 +419,7 @@ static bool one_step(struct job *job) {
   return access_rows(job);
 }
 
-static bool run_job(uint64_t seed, uint32_t steps) {
+static bool run_job(uint64_t seed, uint32_t steps, uint64_t *out_cumulatives) {
   struct job *job = calloc(1, sizeof *job);
   job->world = test_world_new();
   job->random = wr_random_of(seed);
@@ -435,6 +438,7 @@ static bool run_job(uint64_t seed, uint32_t steps) {
     is_right = false;
   }
   if (is_right && (job->deltas == 0 || job->bases == 0) && steps > 2000) is_right = false;
+  *out_cumulatives += job->cumulatives;
   test_world_free(job->world);
   free(job);
   return is_right;
@@ -442,8 +446,11 @@ static bool run_job(uint64_t seed, uint32_t steps) {
 
 TEST(model) {
   uint64_t seed = test_seed();
+  uint64_t cumulatives = 0;
   for (uint32_t i = 0; i < 12; i++)
-    CHECK(run_job(seed + i, 6000));
+    CHECK(run_job(seed + i, 6000, &cumulatives));
+  printf("%" PRIu64 " cumulative deltas\n", cumulatives);
+  CHECK(cumulatives > 0);
 }
 
 TEST_MAIN(TEST_CASE(model))

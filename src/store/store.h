@@ -56,9 +56,10 @@ enum weir_code wr_handle_read(struct wr_reader *reader, struct wr_memory *memory
 
 /* ---- upload: a file written by a task that never blocks ---- */
 
-/* An upload takes bytes in any pieces and writes them in the background, in blocks, at most two in flight. While less
- * than WR_INLINE_STATE_BYTES_MAX have come it writes nothing; if it is finished by then, its handle is inline. One
- * task's; the waker is the task's. It must not be freed while its call runs: see wr_upload_is_idle. */
+/* An upload takes bytes in any pieces and writes them in the background, in blocks; a few of an epoch, up to 32 MiB of
+ * state may wait to be written. While less than WR_INLINE_STATE_BYTES_MAX have come it writes nothing; if it is
+ * finished by then, its handle is inline. One task's; the waker is the task's. It must not be freed while its call
+ * runs: see wr_upload_is_idle. */
 struct wr_upload;
 
 struct wr_upload_options {

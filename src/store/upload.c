@@ -1,11 +1,12 @@
 /* store/upload.c: a data file written by a task that never blocks.
  *
- * Two buffers take turns: the task fills one, a call writes the other. Bytes lie in the buffers as they will lie in the
- * file, with room in front of every block for its header; checksums and digest are made in the call, off the task's
- * thread. A piece is written when PIECE_BLOCKS blocks are full, and at the end whatever is left; only the last block of
- * a file is not full, so the size of the file follows from the length of its payload.
+ * The task fills pieces of PIECE_BLOCKS blocks; full ones wait in a queue, and a call writes one after the other. Bytes
+ * lie in a piece as they will lie in the file, with room in front of every block for its header; checksums and digest
+ * are made in the call, off the task's thread. At the end whatever is left is written; only the last block of a file is
+ * not full, so the size of the file follows from the length of its payload. A queue of state is long: what waits in it
+ * was encoded once, and what could not be encoded yet would have to be copied before it changes.
  *
- *   the task:  append -> filling -> (swap in step) -> writing -> the call
+ *   the task:  append -> filling -> queue -> (step) -> writing -> the call
  *   the call:  open CREATE_NEW, header (the first time); blocks; at the end fsync, close
  *
  * No step of the call is repeated after an error but the ones that found the disk full, where the options ask for it:
@@ -19,9 +20,24 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { FRAME_BYTES = WR_BLOB_BLOCK_HEADER_BYTES + WR_BLOCK_BYTES_MAX, PIECE_BLOCKS = 3 };
-static const size_t piece_bytes = (size_t)PIECE_BLOCKS * FRAME_BYTES;
+enum {
+  FRAME_BYTES = WR_BLOB_BLOCK_HEADER_BYTES + WR_BLOCK_BYTES_MAX,
+  PIECE_BLOCKS = 3,
+  PIECE_BYTES = PIECE_BLOCKS * FRAME_BYTES,
+  PIECE_PAYLOAD = PIECE_BLOCKS * WR_BLOCK_BYTES_MAX,
+  FIRST_PIECE_BYTES = 1024, /* grows */
+  QUEUE_PIECES_EPOCH = 1,   /* FULL is said when so many wait */
+  QUEUE_PIECES_STATE = 43   /* 32 MiB */
+};
 static const uint64_t space_retry_ns = 100 * 1000000ull;
+
+struct piece {
+  struct piece *next;
+  size_t capacity; /* of `frames`: PIECE_BYTES, but in a file's first piece */
+  size_t length;
+  size_t payload; /* bytes without headers */
+  uint8_t frames[];
+};
 
 struct wr_upload {
   struct wr_digest_stream digest; /* the call's: of the payload so far; first, it is aligned to 64 bytes */
@@ -38,15 +54,16 @@ struct wr_upload {
   enum wr_upload_state state;
   bool finishing; /* finish() was called */
   bool handle_taken;
-  struct wr_bytes filling; /* frames; all but the last are full */
-  size_t filling_payload;  /* bytes without headers */
+  struct piece *filling;             /* behind the queue; NULL: nothing since the last full one */
+  struct piece *first, *last_queued; /* full ones */
+  uint32_t queued;
+  struct piece *spare;     /* reserved by an append, or written; at most one is kept */
   uint64_t length;         /* payload bytes so far, all of them */
   uint64_t retry_at_ns;    /* NO_SPACE: when to try again */
   struct wr_handle handle; /* DONE: owned until taken */
 
   /* the call's */
-  struct wr_bytes writing; /* frames to write */
-  size_t writing_payload;
+  struct piece *writing; /* NULL: none */
   size_t written;        /* bytes of `writing` in the file */
   bool sealed;           /* headers of `writing` are filled */
   bool last;             /* then fsync and close */
@@ -80,8 +97,8 @@ static enum weir_code write_header(struct wr_upload *upload) {
 }
 
 static void seal(struct wr_upload *upload) {
-  size_t left = upload->writing_payload;
-  uint8_t *frame = upload->writing.data;
+  size_t left = upload->writing->payload;
+  uint8_t *frame = upload->writing->frames;
   for (uint64_t position = upload->position; left > 0; position += FRAME_BYTES, frame += FRAME_BYTES) {
     uint32_t payload = left < WR_BLOCK_BYTES_MAX ? (uint32_t)left : WR_BLOCK_BYTES_MAX;
     wr_blob_block_seal(frame, payload, position, upload->salt);
@@ -95,8 +112,8 @@ static enum weir_code write_frames(struct wr_upload *upload) {
   if (!upload->sealed) seal(upload);
   size_t count = 0;
   enum weir_code code = wr_file_write_all(upload->files, upload->file, upload->position + upload->written,
-                                          upload->writing.data + upload->written,
-                                          upload->writing.length - upload->written, &count, &upload->error);
+                                          upload->writing->frames + upload->written,
+                                          upload->writing->length - upload->written, &count, &upload->error);
   upload->written += count;
   return code;
 }
@@ -112,7 +129,7 @@ static enum weir_code sync_and_close(struct wr_upload *upload) {
 static enum weir_code write_piece(struct wr_upload *upload) {
   if (upload->file == NULL) WR_TRY(create(upload));
   if (upload->header_bytes == 0) WR_TRY(write_header(upload));
-  return upload->writing.length == 0 ? WEIR_OK : write_frames(upload);
+  return upload->writing == NULL ? WEIR_OK : write_frames(upload);
 }
 
 static void remove_file(struct wr_upload *upload, bool created) {
@@ -157,34 +174,91 @@ enum weir_code wr_upload_new(struct wr_store *store, const struct wr_upload_opti
   memcpy(upload->header.uid, options->uid, uid_length);
   upload->call.run = run_call;
   upload->call.waker = waker;
-  wr_bytes_init(&upload->filling, memory, tag);
-  wr_bytes_init(&upload->writing, memory, tag);
   wr_digest_start(&upload->digest);
   *out_upload = upload;
   return WEIR_OK;
 }
 
+static struct piece *piece_new(struct wr_upload *upload, size_t capacity) {
+  struct piece *piece = wr_alloc(upload->memory, sizeof *piece + capacity, upload->tag);
+  if (piece != NULL) *piece = (struct piece){.capacity = capacity};
+  return piece;
+}
+
+/* The piece being filled gets room for `length` bytes more, or as many as fit in it. */
+static bool grow_filling(struct wr_upload *upload, size_t length) {
+  struct piece *piece = upload->filling;
+  uint64_t wanted = wr_blob_framed_bytes((uint64_t)piece->payload + length);
+  if (wanted > PIECE_BYTES) wanted = PIECE_BYTES;
+  if (wanted <= piece->capacity) return true;
+  size_t capacity = piece->capacity * 2 < wanted ? (size_t)wanted : piece->capacity * 2;
+  if (capacity > PIECE_BYTES) capacity = PIECE_BYTES;
+  piece = wr_resize(upload->memory, piece, sizeof *piece + capacity, upload->tag);
+  if (piece == NULL) return false;
+  piece->capacity = capacity;
+  upload->filling = piece;
+  return true;
+}
+
+/* Room for `length` bytes more, so that copying them cannot fail half way. */
+static bool reserve(struct wr_upload *upload, size_t length) {
+  if (upload->length == 0 && upload->filling == NULL) upload->filling = piece_new(upload, FIRST_PIECE_BYTES);
+  if (upload->filling == NULL && upload->length == 0) return false;
+  if (upload->filling != NULL && !grow_filling(upload, length)) return false;
+  size_t room = upload->filling == NULL ? 0 : PIECE_PAYLOAD - upload->filling->payload;
+  struct piece *spare = upload->spare;
+  for (; room < length; room += PIECE_PAYLOAD) {
+    struct piece *piece = spare;
+    if (piece == NULL) {
+      piece = piece_new(upload, PIECE_BYTES);
+      if (piece == NULL) return false;
+      piece->next = upload->spare;
+      upload->spare = piece;
+    } else {
+      spare = spare->next;
+    }
+  }
+  return true;
+}
+
+/* The piece that takes the next bytes. */
+static struct piece *present_piece(struct wr_upload *upload) {
+  if (upload->filling != NULL) return upload->filling;
+  struct piece *piece = upload->spare;
+  upload->spare = piece->next;
+  piece->next = NULL;
+  piece->length = piece->payload = 0;
+  return upload->filling = piece;
+}
+
+static void queue_filled(struct wr_upload *upload) {
+  if (upload->first == NULL) upload->first = upload->filling;
+  if (upload->last_queued != NULL) upload->last_queued->next = upload->filling;
+  upload->last_queued = upload->filling;
+  upload->filling = NULL;
+  upload->queued++;
+}
+
 enum weir_code wr_upload_append(struct wr_upload *upload, const void *bytes, size_t length, struct weir_error *error) {
   WR_ASSERT(!upload->finishing && upload->state == WR_UPLOAD_OPEN);
-  uint64_t total = wr_blob_framed_bytes((uint64_t)upload->filling_payload + length);
-  if (wr_bytes_reserve(&upload->filling, (size_t)total - upload->filling.length) == NULL) {
-    upload->filling.failed = false;
+  if (!reserve(upload, length))
     return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for the upload of %s (%zu bytes more)", upload->header.uid,
                    length);
-  }
   upload->length += length;
   for (const uint8_t *data = bytes; length > 0;) {
-    size_t used = upload->filling_payload % WR_BLOCK_BYTES_MAX;
+    struct piece *piece = present_piece(upload);
+    size_t used = piece->payload % WR_BLOCK_BYTES_MAX;
     size_t count = WR_BLOCK_BYTES_MAX - used < length ? WR_BLOCK_BYTES_MAX - used : length;
     if (used == 0) {
-      memset(upload->filling.data + upload->filling.length, 0, WR_BLOB_BLOCK_HEADER_BYTES);
-      upload->filling.length += WR_BLOB_BLOCK_HEADER_BYTES;
+      memset(piece->frames + piece->length, 0, WR_BLOB_BLOCK_HEADER_BYTES);
+      piece->length += WR_BLOB_BLOCK_HEADER_BYTES;
     }
-    memcpy(upload->filling.data + upload->filling.length, data, count);
-    upload->filling.length += count;
-    upload->filling_payload += count;
+    memcpy(piece->frames + piece->length, data, count);
+    piece->length += count;
+    piece->payload += count;
     data += count;
     length -= count;
+    if (piece->length == PIECE_BYTES) queue_filled(upload);
   }
   return WEIR_OK;
 }
@@ -193,9 +267,25 @@ void wr_upload_finish(struct wr_upload *upload) {
   upload->finishing = true;
 }
 
+static void free_pieces(struct wr_upload *upload, struct piece **list) {
+  while (*list != NULL) {
+    struct piece *piece = *list;
+    *list = piece->next;
+    wr_free(upload->memory, piece);
+  }
+}
+
+static void free_all_pieces(struct wr_upload *upload) {
+  free_pieces(upload, &upload->first);
+  free_pieces(upload, &upload->filling);
+  free_pieces(upload, &upload->writing);
+  free_pieces(upload, &upload->spare);
+  upload->last_queued = NULL;
+  upload->queued = 0;
+}
+
 static enum wr_upload_state fail(struct wr_upload *upload) {
-  wr_bytes_deinit(&upload->filling);
-  wr_bytes_deinit(&upload->writing);
+  free_all_pieces(upload);
   return upload->state = WR_UPLOAD_FAILED;
 }
 
@@ -204,38 +294,32 @@ static void submit(struct wr_upload *upload) {
   wr_call_submit(upload->store->seams->calls, &upload->call);
 }
 
-/* Hands what was filled to the call: all of it at the end, else the full blocks; the rest stays in front. */
+/* Hands the next piece to the call; at the end the one that is not full. */
 static enum wr_upload_state write_next_piece(struct wr_upload *upload) {
-  size_t payload = upload->filling_payload;
-  size_t rest = upload->finishing ? 0 : payload % WR_BLOCK_BYTES_MAX;
-  size_t rest_bytes = rest == 0 ? 0 : rest + WR_BLOB_BLOCK_HEADER_BYTES;
-  struct wr_bytes empty = upload->writing;
-  wr_bytes_clear(&empty);
-  if (rest_bytes != 0 && wr_bytes_reserve(&empty, rest_bytes) == NULL) {
-    (void)WR_FAIL(&upload->error, WEIR_NO_MEMORY, "out of memory for the upload of %s", upload->header.uid);
-    return fail(upload);
+  upload->writing = upload->first;
+  if (upload->writing == NULL) {
+    upload->writing = upload->filling;
+    upload->filling = NULL;
+  } else {
+    upload->first = upload->writing->next;
+    upload->writing->next = NULL;
+    upload->queued--;
+    if (upload->first == NULL) upload->last_queued = NULL;
   }
-  upload->writing = upload->filling;
-  upload->writing.length -= rest_bytes;
-  upload->writing_payload = payload - rest;
-  upload->filling = empty;
-  wr_bytes_put(&upload->filling, upload->writing.data + upload->writing.length, rest_bytes);
-  upload->filling_payload = rest;
   upload->written = 0;
   upload->sealed = false;
-  upload->last = upload->finishing;
+  upload->last = upload->finishing && upload->first == NULL && upload->filling == NULL;
   submit(upload);
   return upload->finishing ? WR_UPLOAD_CLOSING : WR_UPLOAD_OPEN;
 }
 
 static enum wr_upload_state done(struct wr_upload *upload) {
-  wr_bytes_deinit(&upload->filling);
-  wr_bytes_deinit(&upload->writing);
+  free_all_pieces(upload);
   return upload->state = WR_UPLOAD_DONE;
 }
 
 static enum wr_upload_state finish_inline(struct wr_upload *upload) {
-  const uint8_t *payload = upload->length == 0 ? NULL : upload->filling.data + WR_BLOB_BLOCK_HEADER_BYTES;
+  const uint8_t *payload = upload->length == 0 ? NULL : upload->filling->frames + WR_BLOB_BLOCK_HEADER_BYTES;
   enum weir_code code =
       wr_handle_of_bytes(upload->memory, payload, (size_t)upload->length, &upload->handle, &upload->error);
   return code == WEIR_OK ? done(upload) : fail(upload);
@@ -255,10 +339,15 @@ static enum wr_upload_state call_ended(struct wr_upload *upload, uint64_t now_ns
     return upload->state = WR_UPLOAD_NO_SPACE;
   }
   if (upload->code != WEIR_OK) return fail(upload);
-  upload->position += upload->writing.length;
   if (upload->last) return finish_file(upload);
-  /* One append may have been huge; its buffer is not kept. */
-  if (upload->writing.capacity > 4 * piece_bytes) wr_bytes_deinit(&upload->writing);
+  upload->position += upload->writing->length;
+  struct piece *written = upload->writing;
+  upload->writing = NULL;
+  if (upload->spare == NULL && written->capacity == PIECE_BYTES) {
+    upload->spare = written;
+  } else {
+    wr_free(upload->memory, written);
+  }
   return upload->state = WR_UPLOAD_OPEN;
 }
 
@@ -266,7 +355,7 @@ static enum wr_upload_state call_ended(struct wr_upload *upload, uint64_t now_ns
 static enum wr_upload_state step_idle(struct wr_upload *upload) {
   bool begun = upload->file != NULL;
   if (upload->finishing && !begun && upload->length < WR_INLINE_STATE_BYTES_MAX) return finish_inline(upload);
-  if (upload->finishing || upload->filling.length >= piece_bytes) return upload->state = write_next_piece(upload);
+  if (upload->finishing || upload->queued > 0) return upload->state = write_next_piece(upload);
   return upload->state = WR_UPLOAD_OPEN;
 }
 
@@ -289,7 +378,8 @@ enum wr_upload_state wr_upload_step(struct wr_upload *upload, uint64_t now_ns, u
   /* A try for space that still runs has not ended the shortage. */
   if (upload->state == WR_UPLOAD_NO_SPACE) return WR_UPLOAD_NO_SPACE;
   if (upload->finishing) return upload->state = WR_UPLOAD_CLOSING;
-  return upload->state = upload->filling.length >= piece_bytes ? WR_UPLOAD_FULL : WR_UPLOAD_OPEN;
+  uint32_t limit = upload->header.kind == WR_BLOB_STATE ? QUEUE_PIECES_STATE : QUEUE_PIECES_EPOCH;
+  return upload->state = upload->queued >= limit ? WR_UPLOAD_FULL : WR_UPLOAD_OPEN;
 }
 
 uint64_t wr_upload_length(const struct wr_upload *upload) {
@@ -319,7 +409,6 @@ void wr_upload_free(struct wr_upload *upload) {
   /* Given up half way: the file's bytes are worth nothing, so this close has nothing to wait for. */
   if (upload->file != NULL) upload->files->close(upload->files, upload->file, NULL);
   wr_handle_deinit(upload->memory, &upload->handle);
-  wr_bytes_deinit(&upload->filling);
-  wr_bytes_deinit(&upload->writing);
+  free_all_pieces(upload);
   wr_free(upload->memory, upload->allocation);
 }

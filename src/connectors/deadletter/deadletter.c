@@ -16,6 +16,8 @@
 
 #include "connectors/deadletter/dead_letter_marker.h"
 #include "connectors/bad_records.h"
+#include "connectors/target_marker.h"
+#include "formats/json/json_encoder.h"
 #include "operators/epoch_rows.h"
 
 #include <inttypes.h>
@@ -30,7 +32,8 @@ struct dead_letter {
   const char *path;
   char *marker_path;
   char *folder;
-  bool uncertain;        /* the last publish may or may not be durable */
+  bool uncertain; /* the last publish may or may not be durable */
+  struct wr_json_encoder *encoder;
   struct wr_bytes lines; /* of the chunk that is being made */
 };
 
@@ -51,20 +54,6 @@ static enum weir_code publish(struct dead_letter *self, const struct wr_dead_let
   WR_TRY(wr_dead_letter_marker_publish(&self->context, self->folder, self->marker_path, marker, error));
   self->uncertain = false;
   return WEIR_OK;
-}
-
-static bool is_mine(const struct dead_letter *self, const struct wr_marker *marker) {
-  const struct wr_store *store = self->context.store;
-  return marker->present && marker->start_number == store->start_number &&
-         memcmp(marker->incarnation, store->incarnation, WR_INCARNATION_BYTES) == 0;
-}
-
-static enum weir_code fenced(const struct dead_letter *self, const struct wr_marker *marker, struct weir_error *error) {
-  return WR_FAIL(error, WEIR_FENCED,
-                 "sink \"%s\": start %" PRIu64 " of job \"%s\" has taken over %s, this is start %" PRIu64
-                 "; only one run of a job can write to it",
-                 self->context.uid, marker->start_number, self->context.job_name, self->path,
-                 self->context.store->start_number);
 }
 
 /* Size of the dead-letter file; 0 where there is none. */
@@ -126,74 +115,36 @@ static enum weir_code cut(struct dead_letter *self, uint64_t end_bytes, struct w
   return code == WEIR_OK ? files->sync_folder(files, self->folder, error) : code;
 }
 
-static bool markers_equal(const struct wr_marker *a, const struct wr_marker *b) {
-  if (a->present != b->present) return false;
-  return !a->present || (a->start_number == b->start_number && a->checkpoint_id == b->checkpoint_id &&
-                         memcmp(a->incarnation, b->incarnation, WR_INCARNATION_BYTES) == 0);
-}
-
 static enum weir_code claim(struct wr_target *target, const struct wr_marker *seen, uint64_t checkpoint,
                             struct weir_error *error) {
   struct dead_letter *self = self_of(target);
   struct wr_dead_letter_marker present;
-  const struct wr_store *store = self->context.store;
   uint64_t size;
   WR_TRY(look(self, &present, &size, error));
-  /* A claim that was made and whose answer got lost is ours: start numbers are never used twice. */
-  if (!is_mine(self, &present.marker)) {
-    bool same_run = memcmp(present.marker.incarnation, store->incarnation, WR_INCARNATION_BYTES) == 0;
-    if (!markers_equal(&present.marker, seen) || (same_run && present.marker.start_number > store->start_number))
-      return fenced(self, &present.marker, error);
-  }
-  struct wr_dead_letter_marker mine = {
-      .marker = {.present = true, .start_number = store->start_number, .checkpoint_id = checkpoint},
-      .end_bytes = present.marker.present ? present.end_bytes : size};
-  memcpy(mine.marker.incarnation, store->incarnation, WR_INCARNATION_BYTES);
+  /* A claim that was made and whose answer got lost is ours. */
+  if (!wr_marker_is_mine(&self->context, &present.marker))
+    WR_TRY(wr_marker_check_claim(&self->context, seen, &present.marker, self->path, error));
+  struct wr_dead_letter_marker mine = {.marker = wr_marker_mine(&self->context, checkpoint),
+                                       .end_bytes = present.marker.present ? present.end_bytes : size};
   WR_TRY(publish(self, &mine, error));
   return cut(self, mine.end_bytes, error);
 }
 
 /* ---- lines ---- */
 
-static void put_json_string(struct wr_bytes *out, const char *text, size_t length) {
-  wr_bytes_put_u8(out, '"');
-  size_t from = 0;
-  for (size_t i = 0; i < length; i++) {
-    uint8_t byte = (uint8_t)text[i];
-    if (byte >= 0x20 && byte != '"' && byte != '\\' && byte != 0x7f) continue;
-    char escape[8];
-    int count = byte == '"' || byte == '\\' ? snprintf(escape, sizeof escape, "\\%c", byte)
-                                            : snprintf(escape, sizeof escape, "\\u%04x", byte);
-    wr_bytes_put(out, text + from, i - from);
-    wr_bytes_put(out, escape, (size_t)count);
-    from = i + 1;
-  }
-  wr_bytes_put(out, text + from, length - from);
-  wr_bytes_put_u8(out, '"');
-}
+/* The columns of wr_dead_letter_schema as members of a line. */
+static const struct weir_schema line_schema = {
+    .fields = (const struct weir_field[]){[WR_DEAD_LETTER_SOURCE] = {"source", WEIR_TYPE_STRING, false},
+                                          [WR_DEAD_LETTER_PARTITION] = {"partition", WEIR_TYPE_STRING, false},
+                                          [WR_DEAD_LETTER_POSITION] = {"position", WEIR_TYPE_BIGINT, false},
+                                          [WR_DEAD_LETTER_BYTE_POSITION] = {"byte", WEIR_TYPE_BIGINT, false},
+                                          [WR_DEAD_LETTER_ERROR] = {"error", WEIR_TYPE_STRING, false},
+                                          [WR_DEAD_LETTER_RECORD] = {"record", WEIR_TYPE_STRING, false}},
+    .field_count = 6};
 
-static void put_member(struct wr_bytes *out, const struct wr_batch *batch, uint32_t row, uint32_t field,
-                       const char *name) {
-  char number[32];
-  wr_bytes_put(out, name, strlen(name));
-  const struct wr_column *column = &batch->columns[field];
-  if (batch->schema->fields[field].type == WEIR_TYPE_BIGINT) {
-    int length = snprintf(number, sizeof number, "%" PRId64, wr_column_bigints(column)[row]);
-    wr_bytes_put(out, number, (size_t)length);
-    return;
-  }
-  const struct wr_view *view = &wr_column_views(column)[row];
-  put_json_string(out, wr_view_bytes(batch, view), (size_t)view->length);
-}
-
-static void put_line(struct wr_bytes *out, const struct wr_batch *batch, uint32_t row) {
-  put_member(out, batch, row, WR_DEAD_LETTER_SOURCE, "{\"source\":");
-  put_member(out, batch, row, WR_DEAD_LETTER_PARTITION, ",\"partition\":");
-  put_member(out, batch, row, WR_DEAD_LETTER_POSITION, ",\"position\":");
-  put_member(out, batch, row, WR_DEAD_LETTER_BYTE_POSITION, ",\"byte\":");
-  put_member(out, batch, row, WR_DEAD_LETTER_ERROR, ",\"error\":");
-  put_member(out, batch, row, WR_DEAD_LETTER_RECORD, ",\"record\":");
-  wr_bytes_put(out, "}\n", 2);
+static void put_line(struct dead_letter *self, const struct wr_batch *batch, uint32_t row) {
+  wr_json_encode_row(self->encoder, batch, row, &self->lines);
+  wr_bytes_put_u8(&self->lines, '\n');
 }
 
 /* ---- commit ---- */
@@ -217,7 +168,7 @@ static enum weir_code write_epoch(struct dead_letter *self, struct wr_file *file
     WR_TRY(wr_epoch_rows_next(rows, &batch, error));
     if (batch == NULL) return write_chunk(self, file, offset, error);
     for (uint32_t i = 0; i < batch->selected_count; i++)
-      put_line(&self->lines, batch, wr_batch_row(batch, i));
+      put_line(self, batch, wr_batch_row(batch, i));
     wr_batch_unref(batch);
     if (self->lines.length >= CHUNK_BYTES || self->lines.failed) WR_TRY(write_chunk(self, file, offset, error));
   }
@@ -261,7 +212,8 @@ static enum weir_code commit(struct wr_target *target, const struct wr_epoch *ep
   WR_TRY(load(self, &marker, error));
   if (!marker.marker.present)
     return WR_FAIL(error, WEIR_REFUSED, "%s was removed while the job runs; put it back", self->marker_path);
-  if (!is_mine(self, &marker.marker)) return fenced(self, &marker.marker, error);
+  if (!wr_marker_is_mine(&self->context, &marker.marker))
+    return wr_marker_fenced(&self->context, &marker.marker, self->path, error);
   if (marker.marker.checkpoint_id >= epoch->checkpoint_id) {
     *out_already = true;
     return self->uncertain ? publish(self, &marker, error) : WEIR_OK;
@@ -280,6 +232,7 @@ static void close_target(struct wr_target *target) {
 static void free_target(struct wr_target *target) {
   struct dead_letter *self = self_of(target);
   wr_bytes_deinit(&self->lines);
+  wr_json_encoder_free(self->encoder);
   wr_free(self->context.memory, self->marker_path);
   wr_free(self->context.memory, self->folder);
   wr_free(self->context.memory, self);
@@ -320,6 +273,8 @@ enum weir_code wr_dead_letter_target_new(const struct wr_dead_letter_config *con
   self->path = config->path;
   wr_bytes_init(&self->lines, context->memory, WR_MEMORY_SINK);
   enum weir_code code = make_paths(self, error);
+  const struct wr_json_encoder_options options = {.ignore_null_fields = false};
+  if (code == WEIR_OK) code = wr_json_encoder_new(context->memory, &line_schema, &options, &self->encoder, error);
   if (code != WEIR_OK) {
     free_target(&self->target);
     return code;

@@ -1,7 +1,7 @@
 /* connectors/mysql/mysql_rows.c: see mysql_rows.h. */
 #include "connectors/mysql/mysql_rows.h"
 
-#include "connectors/civil_time.h"
+#include "formats/civil_time.h"
 #include "connectors/sql/sql_text.h"
 
 #include <inttypes.h>

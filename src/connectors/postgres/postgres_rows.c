@@ -5,7 +5,7 @@
  * both ways); a plain COPY was, but for inserts alone (0.93 against 0.82 M rows/s at this size of a statement). */
 #include "connectors/postgres/postgres_rows.h"
 
-#include "connectors/civil_time.h"
+#include "formats/civil_time.h"
 #include "connectors/sql/sql_text.h"
 
 #include <stdio.h>

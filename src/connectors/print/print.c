@@ -1,12 +1,11 @@
 /* connectors/print/print.c: see print.h. While a call runs, `text` is the call's. One thread, and the call's. */
 #include "connectors/print/print.h"
 
-#include "connectors/civil_time.h"
+#include "formats/civil_time.h"
+#include "formats/value_text.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 /* ---- texts ---- */
 
@@ -14,32 +13,9 @@ static void put_text(struct wr_bytes *out, const char *text) {
   wr_bytes_put(out, text, strlen(text));
 }
 
-/* The shortest digits that read back as the same number, laid out as Java's Double.toString does. */
 static void put_double(struct wr_bytes *out, double value) {
-  char text[64];
-  if (isnan(value) || isinf(value)) {
-    put_text(out, isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity");
-    return;
-  }
-  int digits = 1;
-  do
-    snprintf(text, sizeof text, "%.*e", digits - 1, value);
-  while (strtod(text, NULL) != value && ++digits <= 17);
-  double size = fabs(value);
-  if (size == 0 || (size >= 1e-3 && size < 1e7)) {
-    const char *exponent = strchr(text, 'e');
-    int places = digits - 1 - (int)strtol(exponent + 1, NULL, 10);
-    snprintf(text, sizeof text, "%.*f", places < 1 ? 1 : places, value);
-    put_text(out, text);
-    return;
-  }
-  char *exponent = strchr(text, 'e');
-  long power = strtol(exponent + 1, NULL, 10);
-  *exponent = 0;
-  put_text(out, text);
-  if (strchr(text, '.') == NULL) put_text(out, ".0");
-  snprintf(text, sizeof text, "E%ld", power);
-  put_text(out, text);
+  char text[WR_DOUBLE_TEXT_MAX];
+  wr_bytes_put(out, text, wr_text_of_double(value, text));
 }
 
 /* As LocalDateTime.toString: seconds only where there are any, fractions in groups of three digits. */

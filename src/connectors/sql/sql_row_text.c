@@ -2,7 +2,7 @@
 #include "connectors/sql/sql_row_text.h"
 
 #include "base/text.h"
-#include "connectors/civil_time.h"
+#include "formats/civil_time.h"
 
 #include <inttypes.h>
 

@@ -2,7 +2,7 @@
 #include "connectors/sqlite/sqlite_table.h"
 
 #include "base/bytes.h"
-#include "connectors/civil_time.h"
+#include "formats/civil_time.h"
 
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
-/* connectors/civil_time.c: see civil_time.h. 400 years have 146,097 days; years are counted from March, so that the
+/* formats/civil_time.c: see civil_time.h. 400 years have 146,097 days; years are counted from March, so that the
  * leap day is a year's last. */
-#include "connectors/civil_time.h"
+#include "formats/civil_time.h"
 
 #include <inttypes.h>
 #include <stdio.h>

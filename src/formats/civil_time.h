@@ -1,7 +1,7 @@
-/* connectors/civil_time.h: a TIMESTAMP as year, month, day and time of day, for connectors that write it as text. Pure.
+/* formats/civil_time.h: a TIMESTAMP as year, month, day and time of day, to write it as text. Pure; any thread.
  */
-#ifndef WR_CONNECTORS_CIVIL_TIME_H
-#define WR_CONNECTORS_CIVIL_TIME_H
+#ifndef WR_FORMATS_CIVIL_TIME_H
+#define WR_FORMATS_CIVIL_TIME_H
 
 #include "weir/types.h"
 

@@ -1,0 +1,415 @@
+/* connectors/directory/test_directory.c: the folder sink's target on real files: names, contents, rolling, options,
+ * files that are taken away, and what is refused. (Crashes are in connectors/test_target_crashes.c.) */
+#include "base/test.h"
+#include "connectors/directory/directory.h"
+#include "operators/test_parts.h"
+#include "store/test_files.h"
+
+static const struct weir_schema pv_schema = {
+    .fields = (const struct weir_field[]){{"app_id", WEIR_TYPE_STRING, true}, {"pv", WEIR_TYPE_BIGINT, false}},
+    .field_count = 2};
+
+struct fixture {
+  struct test_files files;
+  struct wr_store store;
+  char path[128], marker_path[256];
+  struct wr_directory_config config;
+  struct wr_target_context context;
+  struct wr_target *target;
+  struct weir_error error;
+};
+
+static void fixture_init(struct fixture *f) {
+  memset(f, 0, sizeof *f);
+  test_files_init(&f->files);
+  f->store = (struct wr_store){.seams = &f->files.seams, .folder = f->files.folder, .start_number = 1};
+  memset(f->store.incarnation, 7, sizeof f->store.incarnation);
+  snprintf(f->path, sizeof f->path, "%s", f->files.folder);
+  WR_ASSERT(wr_directory_config_read(f->path, "pv", &pv_schema, NULL, 0, &f->config, &f->error) == WEIR_OK);
+  f->context = (struct wr_target_context){.seams = &f->files.seams,
+                                          .memory = &f->files.memory.memory,
+                                          .store = &f->store,
+                                          .job_name = "job",
+                                          .uid = "pv",
+                                          .schema = &pv_schema};
+}
+static void fixture_stop(struct fixture *f) {
+  if (f->target != NULL) f->target->vtable->free(f->target);
+  f->target = NULL;
+}
+static enum weir_code fixture_start(struct fixture *f) {
+  struct wr_marker seen;
+  fixture_stop(f);
+  WR_TRY(wr_directory_target_new(&f->config, &f->context, &f->target, &f->error));
+  WR_TRY(f->target->vtable->connect(f->target, &f->error));
+  WR_TRY(f->target->vtable->read_marker(f->target, &seen, &f->error));
+  return f->target->vtable->claim(f->target, &seen, seen.checkpoint_id, &f->error);
+}
+static void fixture_deinit(struct fixture *f) {
+  fixture_stop(f);
+  WR_ASSERT(f->files.memory.living_count == 0 && f->files.open_files == 0);
+  test_files_deinit(&f->files);
+}
+
+struct row {
+  const char *app;
+  int64_t pv;
+  enum weir_row_kind kind;
+};
+
+static enum weir_code commit_rows(struct fixture *f, uint64_t id, const struct row *rows, uint32_t count,
+                                  bool *out_already) {
+  struct wr_memory *memory = &f->files.memory.memory;
+  struct wr_batch_builder builder;
+  wr_batch_builder_init(&builder, memory, &pv_schema, true);
+  for (uint32_t i = 0; i < count; i++) {
+    WR_ASSERT(wr_batch_builder_begin(&builder, NULL) == WEIR_OK);
+    if (rows[i].app != NULL)
+      WR_ASSERT(wr_batch_builder_set_bytes(&builder, 0, rows[i].app, strlen(rows[i].app), NULL) == WEIR_OK);
+    wr_batch_builder_set_bigint(&builder, 1, rows[i].pv);
+    wr_batch_builder_end_row(&builder, rows[i].kind);
+  }
+  struct wr_batch *batch = wr_batch_builder_take(&builder);
+  struct wr_epoch epoch = test_epoch_of(memory, id, batch);
+  enum weir_code code = f->target->vtable->commit(f->target, &epoch, out_already, &f->error);
+  test_epoch_deinit(memory, &epoch);
+  wr_batch_unref(batch);
+  wr_batch_builder_deinit(&builder);
+  return code;
+}
+
+static enum weir_code commit_one(struct fixture *f, uint64_t id, const char *app, bool *out_already) {
+  return commit_rows(f, id, &(struct row){app, (int64_t)id, WEIR_INSERT}, 1, out_already);
+}
+
+static const char *content(const struct fixture *f, const char *name) {
+  static char text[8192];
+  char path[512];
+  snprintf(path, sizeof path, "%s/%s", f->path, name);
+  FILE *file = fopen(path, "rb");
+  size_t length = file == NULL ? 0 : fread(text, 1, sizeof text - 1, file);
+  if (file != NULL) fclose(file);
+  text[length] = 0;
+  return file == NULL ? "missing" : text;
+}
+static int remove_file(const struct fixture *f, const char *name) {
+  char path[512];
+  snprintf(path, sizeof path, "%s/%s", f->path, name);
+  return remove(path);
+}
+/* How many files there are whose names begin so. */
+static unsigned count_files(const struct fixture *f, const char *folder, const char *prefix) {
+  char path[512];
+  struct wr_name_list names = {0};
+  struct wr_files *files = f->files.seams.files;
+  unsigned count = 0;
+  snprintf(path, sizeof path, "%s%s", f->path, folder);
+  if (files->list(files, path, f->context.memory, &names, NULL) != WEIR_OK) return 0;
+  for (size_t i = 0; i < names.count; i++)
+    count += strncmp(names.names[i], prefix, strlen(prefix)) == 0;
+  wr_name_list_deinit(&names, f->context.memory);
+  return count;
+}
+
+/* The marker's path, found in the folder. */
+static void find_marker(struct fixture *f) {
+  char folder[512];
+  struct wr_name_list names = {0};
+  struct wr_files *files = f->files.seams.files;
+  snprintf(folder, sizeof folder, "%s/.weir", f->path);
+  WR_ASSERT(files->list(files, folder, f->context.memory, &names, NULL) == WEIR_OK);
+  for (size_t i = 0; i < names.count; i++)
+    if (strstr(names.names[i], ".marker") != NULL)
+      snprintf(f->marker_path, sizeof f->marker_path, "%s/.weir/%.100s", f->path, names.names[i]);
+  wr_name_list_deinit(&names, f->context.memory);
+}
+
+#define BASE "part-pv-0707070707070707-"
+
+TEST(files) {
+  struct fixture f;
+  bool already;
+  static const struct row rows[] = {{"a\"b", 1, WEIR_INSERT},
+                                    {"a\"b", 1, WEIR_UPDATE_BEFORE},
+                                    {"a\"b", 2, WEIR_UPDATE_AFTER},
+                                    {NULL, 3, WEIR_INSERT}};
+  fixture_init(&f);
+  CHECK_INT(fixture_start(&f), WEIR_OK);
+  CHECK_INT(commit_rows(&f, 3, rows, 4, &already), WEIR_OK);
+  CHECK(!already);
+  CHECK_STRING(content(&f, BASE "0000000003-0000.ndjson"),
+               "{\"app_id\":\"a\\\"b\",\"pv\":1}\n{\"app_id\":\"a\\\"b\",\"pv\":2}\n{\"app_id\":null,\"pv\":3}\n");
+  CHECK_INT(commit_one(&f, 3, "other", &already), WEIR_OK);
+  CHECK(already);
+  CHECK_INT(commit_one(&f, 12, "x", &already), WEIR_OK);
+  CHECK_STRING(content(&f, BASE "0000000012-0000.ndjson"), "{\"app_id\":\"x\",\"pv\":12}\n");
+  /* Only a -U: no file, but the marker moves. */
+  CHECK_INT(commit_rows(&f, 13, &rows[1], 1, &already), WEIR_OK);
+  CHECK_INT(count_files(&f, "", "part-"), 2);
+  CHECK_INT(commit_rows(&f, 13, rows, 4, &already), WEIR_OK);
+  CHECK(already);
+  /* Nothing staged stays. */
+  CHECK_INT(count_files(&f, "/.weir", "part-"), 0);
+  fixture_deinit(&f);
+}
+
+TEST(rolls_by_size) {
+  struct fixture f;
+  bool already;
+  char app[400], name[64];
+  struct row rows[10];
+  fixture_init(&f);
+  f.config.file_bytes = 1024;
+  memset(app, 'a', sizeof app - 1);
+  app[sizeof app - 1] = 0;
+  for (int i = 0; i < 10; i++)
+    rows[i] = (struct row){app, i, WEIR_INSERT};
+  CHECK_INT(fixture_start(&f), WEIR_OK);
+  CHECK_INT(commit_rows(&f, 1, rows, 10, &already), WEIR_OK);
+  CHECK_INT(count_files(&f, "", "part-"), 4);
+  for (int i = 0, next = 0; i < 4; i++) {
+    snprintf(name, sizeof name, BASE "0000000001-%04d.ndjson", i);
+    const char *text = content(&f, name);
+    for (int row = 0; row < (i < 3 ? 3 : 1); row++, next++) {
+      char tail[32];
+      snprintf(tail, sizeof tail, "\"pv\":%d}\n", next);
+      text = strstr(text, tail);
+      CHECK(text != NULL);
+      text += strlen(tail);
+    }
+    CHECK_STRING(text, "");
+  }
+  fixture_deinit(&f);
+}
+
+TEST(csv) {
+  static const struct wr_connector_setting settings[] = {
+      {"format", "csv"}, {"csv.header", "true"}, {"csv.field-delimiter", "\\t"}, {"csv.null-literal", "-"}};
+  static const struct row rows[] = {{"a\tb", 1, WEIR_INSERT}, {NULL, 2, WEIR_UPDATE_AFTER}};
+  struct fixture f;
+  bool already;
+  fixture_init(&f);
+  CHECK_INT(wr_directory_config_read(f.path, "pv", &pv_schema, settings, 4, &f.config, &f.error), WEIR_OK);
+  CHECK_INT(fixture_start(&f), WEIR_OK);
+  CHECK_INT(commit_rows(&f, 1, rows, 2, &already), WEIR_OK);
+  CHECK_STRING(content(&f, BASE "0000000001-0000.csv"), "app_id\tpv\n\"a\tb\"\t1\n-\t2\n");
+  fixture_deinit(&f);
+}
+
+/* Each file operation of a commit fails; the first file is taken away as soon as it is seen. It must not come again. */
+TEST(taken_away) {
+  bool failed = true, was_taken = false;
+  for (uint64_t n = 1; failed; n++) {
+    struct fixture f;
+    bool already, taken = false;
+    static const struct row rows[] = {{"a", 1, WEIR_INSERT}, {"b", 2, WEIR_INSERT}};
+    fixture_init(&f);
+    f.config.file_bytes = 1;
+    CHECK_INT(fixture_start(&f), WEIR_OK);
+    f.files.fail_at = f.files.operations + n;
+    f.files.fail_count = 1;
+    f.files.fail_code = WEIR_IO;
+    enum weir_code code = commit_rows(&f, 5, rows, 2, &already);
+    failed = f.files.operations >= f.files.fail_at;
+    f.files.fail_at = 0;
+    if (remove_file(&f, BASE "0000000005-0000.ndjson") == 0) taken = true;
+    if (code != WEIR_OK && taken) was_taken = true;
+    /* The same start tries again, or the next one does. */
+    if (n % 2 == 0) {
+      f.store.start_number = 2;
+      CHECK_INT(fixture_start(&f), WEIR_OK);
+    }
+    CHECK_INT(commit_rows(&f, 5, rows, 2, &already), WEIR_OK);
+    CHECK_STRING(content(&f, BASE "0000000005-0000.ndjson"), taken ? "missing" : "{\"app_id\":\"a\",\"pv\":1}\n");
+    CHECK_STRING(content(&f, BASE "0000000005-0001.ndjson"), "{\"app_id\":\"b\",\"pv\":2}\n");
+    CHECK_INT(count_files(&f, "/.weir", "part-"), 0);
+    fixture_deinit(&f);
+  }
+  CHECK(was_taken);
+}
+
+TEST(fences) {
+  struct fixture old, new;
+  bool already;
+  fixture_init(&old);
+  CHECK_INT(fixture_start(&old), WEIR_OK);
+  fixture_init(&new);
+  memcpy(new.path, old.path, sizeof new.path);
+  new.store.start_number = 2;
+  CHECK_INT(fixture_start(&new), WEIR_OK);
+  CHECK_INT(commit_one(&old, 1, "a", &already), WEIR_FENCED);
+  CHECK_INT(fixture_start(&old), WEIR_FENCED);
+  CHECK_INT(count_files(&old, "", "part-"), 0);
+  /* While another run is at it, this one waits. */
+  struct wr_files *files = new.files.seams.files;
+  struct wr_file *file = NULL;
+  char path[512];
+  find_marker(&new);
+  snprintf(path, sizeof path, "%.*s.lock", (int)strlen(new.marker_path) - 7, new.marker_path);
+  CHECK_INT(files->open(files, path, WR_FILE_WRITE, &file, NULL), WEIR_OK);
+  CHECK_INT(files->lock(files, file, NULL), WEIR_OK);
+  CHECK_INT(commit_one(&new, 1, "a", &already), WEIR_BUSY);
+  CHECK_INT(fixture_start(&new), WEIR_BUSY);
+  CHECK_INT(files->close(files, file, NULL), WEIR_OK);
+  CHECK_INT(fixture_start(&new), WEIR_OK);
+  CHECK_INT(commit_one(&new, 1, "a", &already), WEIR_OK);
+  fixture_deinit(&new);
+  fixture_deinit(&old);
+}
+
+/* Two jobs with sinks of one uid share a folder. */
+TEST(two_jobs) {
+  struct fixture a, b;
+  bool already;
+  fixture_init(&a);
+  fixture_init(&b);
+  memcpy(b.path, a.path, sizeof b.path);
+  b.context.job_name = "job2";
+  memset(b.store.incarnation, 8, sizeof b.store.incarnation);
+  CHECK_INT(fixture_start(&a), WEIR_OK);
+  CHECK_INT(fixture_start(&b), WEIR_OK);
+  CHECK_INT(commit_one(&a, 1, "a", &already), WEIR_OK);
+  CHECK_INT(commit_one(&b, 1, "b", &already), WEIR_OK);
+  CHECK_INT(fixture_start(&a), WEIR_OK);
+  CHECK_INT(commit_one(&a, 2, "c", &already), WEIR_OK);
+  CHECK_INT(count_files(&a, "", "part-pv-"), 3);
+  fixture_deinit(&b);
+  fixture_deinit(&a);
+}
+
+static void copy_file(const char *from, const char *to) {
+  char text[4096];
+  FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
+  WR_ASSERT(in != NULL && out != NULL);
+  fwrite(text, 1, fread(text, 1, sizeof text, in), out);
+  fclose(in);
+  fclose(out);
+}
+
+TEST(markers) {
+  struct fixture f;
+  struct wr_marker marker;
+  bool already;
+  char older[300];
+  fixture_init(&f);
+  CHECK_INT(fixture_start(&f), WEIR_OK);
+  CHECK_INT(commit_one(&f, 1, "a", &already), WEIR_OK);
+  find_marker(&f);
+  snprintf(older, sizeof older, "%s.old", f.marker_path);
+  copy_file(f.marker_path, older);
+  CHECK_INT(commit_one(&f, 2, "b", &already), WEIR_OK);
+  copy_file(older, f.marker_path);
+  CHECK_INT(commit_one(&f, 3, "c", &already), WEIR_REFUSED);
+  CHECK(strstr(f.error.message, "was replaced by an older one while the job runs: it says 1, 2 was committed") != NULL);
+  CHECK_INT(remove(f.marker_path), 0);
+  CHECK_INT(commit_one(&f, 3, "c", &already), WEIR_REFUSED);
+  CHECK(strstr(f.error.message, "was removed while the job runs") != NULL);
+  CHECK_INT(count_files(&f, "", "part-"), 2);
+  /* A damaged marker: every byte counts. */
+  copy_file(older, f.marker_path);
+  struct stat info;
+  CHECK_INT(stat(f.marker_path, &info), 0);
+  for (long i = 0; i < info.st_size; i++) {
+    FILE *file = fopen(f.marker_path, "r+b");
+    CHECK(file != NULL);
+    fseek(file, i, SEEK_SET);
+    int byte = fgetc(file);
+    fseek(file, i, SEEK_SET);
+    fputc(byte ^ 4, file);
+    fclose(file);
+    CHECK(f.target->vtable->read_marker(f.target, &marker, &f.error) != WEIR_OK);
+    CHECK_INT(weir_code_exit(f.error.code), 3);
+    file = fopen(f.marker_path, "r+b");
+    fseek(file, i, SEEK_SET);
+    fputc(byte, file);
+    fclose(file);
+  }
+  CHECK_INT(truncate(f.marker_path, info.st_size - 1), 0);
+  CHECK_INT(f.target->vtable->read_marker(f.target, &marker, &f.error), WEIR_CORRUPT);
+  fixture_deinit(&f);
+}
+
+TEST(refusals) {
+  static const struct row rows[] = {{"a", 1, WEIR_INSERT}, {"b", 2, WEIR_DELETE}};
+  struct fixture f;
+  bool already;
+  fixture_init(&f);
+  CHECK_INT(fixture_start(&f), WEIR_OK);
+  CHECK_INT(commit_rows(&f, 1, rows, 2, &already), WEIR_CONSTRAINT);
+  CHECK(strstr(f.error.message, "(the row: {\"app_id\":\"b\",\"pv\":2})") != NULL);
+  CHECK_INT(weir_code_exit(f.error.code), 4);
+  CHECK_INT(count_files(&f, "", "part-"), 0);
+  CHECK_INT(fixture_start(&f), WEIR_OK);
+  CHECK_INT(count_files(&f, "/.weir", "part-"), 0);
+  /* A folder that is not there, and a file in its place. */
+  snprintf(f.path, sizeof f.path, "%s/nowhere", f.files.folder);
+  CHECK_INT(fixture_start(&f), WEIR_NOT_FOUND);
+  CHECK_INT(weir_code_exit(f.error.code), 4);
+  CHECK(strstr(f.error.message, "nowhere: it is not there; make it: mkdir -p '") != NULL);
+  fclose(fopen(f.path, "w"));
+  CHECK_INT(fixture_start(&f), WEIR_NOT_FOUND);
+  CHECK(strstr(f.error.message, "is not a folder") != NULL);
+  remove(f.path);
+  fixture_deinit(&f);
+}
+
+TEST(option_mistakes) {
+  static const struct {
+    struct wr_connector_setting settings[2];
+    const char *says;
+  } cases[] = {
+      {{{"format", "parquet"}, {NULL, NULL}}, "the folder sink \"pv\": option \"format\" is json or csv"},
+      {{{"sink.rolling-policy.file-size", "1"}, {NULL, NULL}}, "at least 1024 bytes"},
+      {{{"csv.header", "true"}, {NULL, NULL}}, "option \"csv.header\" belongs to another format; this one is \"json\""},
+      {{{"format", "csv"}, {"json.encode.ignore-null-fields", "true"}}, "belongs to another format"},
+      {{{"format", "csv"}, {"csv.field-delimiter", "ab"}}, "\"csv.field-delimiter\" is one ASCII character"},
+      {{{"format", "csv"}, {"csv.field-delimiter", "\""}}, "two different characters"},
+      {{{"format", "csv"}, {"csv.null-literal", "a,b"}}, "null literal \"a,b\" holds"},
+      {{{"sink.rolling-policy.file-siz", "1mb"}, {NULL, NULL}}, "did you mean \"sink.rolling-policy.file-size\"?"}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    struct wr_directory_config config;
+    struct weir_error error = {.code = WEIR_OK};
+    uint32_t count = cases[i].settings[1].key == NULL ? 1 : 2;
+    CHECK_INT(wr_directory_config_read("/out", "pv", &pv_schema, cases[i].settings, count, &config, &error),
+              WEIR_INVALID);
+    if (strstr(error.message, cases[i].says) == NULL)
+      TEST_FAIL("\"%s\" does not say \"%s\"", error.message, cases[i].says);
+  }
+}
+
+/* The page of the documentation has the table as it is. */
+TEST(reference_page) {
+  static char rows[16384], page[65536];
+  size_t length = wr_connector_options_help(wr_directory_options, WR_DIRECTORY_OPTION_COUNT, true, rows, sizeof rows);
+  CHECK(length < sizeof rows);
+  char path[512];
+  snprintf(path, sizeof path, "%s/docs/connectors.md", WEIR_ROOT);
+  FILE *file = fopen(path, "rb");
+  CHECK(file != NULL);
+  page[fread(page, 1, sizeof page - 1, file)] = 0;
+  fclose(file);
+  if (strstr(page, rows) == NULL) TEST_FAIL("docs/connectors.md has not these rows:\n%s", rows);
+}
+
+TEST(no_memory) {
+  bool failed = true;
+  for (uint64_t n = 1; failed; n++) {
+    struct fixture f;
+    bool already;
+    fixture_init(&f);
+    test_memory_fail_after(&f.files.memory, n, false);
+    enum weir_code code = fixture_start(&f);
+    failed = f.files.memory.failures > 0;
+    test_memory_fail_after(&f.files.memory, 0, false);
+    /* What could not be listed is swept by the next claim. */
+    CHECK(code == WEIR_OK || (failed && code == WEIR_NO_MEMORY));
+    CHECK_INT(fixture_start(&f), WEIR_OK);
+    CHECK_INT(commit_one(&f, 1, "a", &already), WEIR_OK);
+    CHECK_STRING(content(&f, BASE "0000000001-0000.ndjson"), "{\"app_id\":\"a\",\"pv\":1}\n");
+    fixture_deinit(&f);
+  }
+}
+
+TEST_MAIN(TEST_CASE(files), TEST_CASE(rolls_by_size), TEST_CASE(csv), TEST_CASE(taken_away), TEST_CASE(fences),
+          TEST_CASE(two_jobs), TEST_CASE(markers), TEST_CASE(refusals), TEST_CASE(option_mistakes),
+          TEST_CASE(reference_page), TEST_CASE(no_memory))

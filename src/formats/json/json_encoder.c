@@ -1,0 +1,208 @@
+/* formats/json/json_encoder.c: see json_encoder.h.
+ *
+ * What stands before a field's value, its comma, name and colon, is made once. A row first reserves what its values of
+ * fixed width can take at most, and writes them without a look at the room; only strings reserve for themselves.
+ */
+#include "formats/json/json_encoder.h"
+
+#include "formats/value_text.h"
+
+struct field {
+  enum weir_type type;
+  uint32_t prefix_at, prefix_length; /* `,"name":` among the encoder's prefixes */
+};
+
+struct wr_json_encoder {
+  struct wr_memory *memory;
+  bool ignore_null_fields;
+  struct wr_bytes prefixes;
+  size_t fixed_bytes; /* the most that a row takes without what is in its strings */
+  uint32_t field_count;
+  struct field fields[];
+};
+
+/* ---- strings ---- */
+
+enum { HEX = 'u', CHUNK_BYTES = 1024, ESCAPE_BYTES_MAX = 6 };
+
+/* What stands behind the backslash of an escape; HEX: four digits follow; 0: the byte stands for itself. */
+static const uint8_t escapes[256] = {
+    HEX, HEX, HEX, HEX, HEX, HEX, HEX, HEX, 'b', 't', 'n', HEX, 'f', 'r', HEX,         HEX,           HEX,         HEX,
+    HEX, HEX, HEX, HEX, HEX, HEX, HEX, HEX, HEX, HEX, HEX, HEX, HEX, HEX, ['"'] = '"', ['\\'] = '\\', [0x7f] = HEX};
+
+static uint8_t *put_byte(uint8_t *at, uint8_t byte) {
+  uint8_t escape = escapes[byte];
+  if (escape == 0) {
+    *at = byte;
+    return at + 1;
+  }
+  *at++ = '\\';
+  *at++ = escape;
+  if (escape != HEX) return at;
+  static const char digits[] = "0123456789abcdef";
+  *at++ = '0';
+  *at++ = '0';
+  *at++ = (uint8_t)digits[byte >> 4];
+  *at++ = (uint8_t)digits[byte & 15];
+  return at;
+}
+
+/* Does one of eight bytes need an escape? Bytes from 0x80 on never do; the answer may be yes where none does. */
+static bool may_need_escape(uint64_t eight) {
+  const uint64_t ones = 0x0101010101010101u, tops = ones * 0x80;
+  uint64_t quote = eight ^ (ones * '"'), backslash = eight ^ (ones * '\\'), del = eight ^ (ones * 0x7f);
+  uint64_t found = (eight - ones * 0x20) | (quote - ones) | (backslash - ones) | (del - ones);
+  return (found & ~eight & tops) != 0;
+}
+
+static void put_string(struct wr_bytes *out, const char *text, size_t length) {
+  wr_bytes_put_u8(out, '"');
+  for (size_t from = 0; from < length;) {
+    size_t to = length - from < CHUNK_BYTES ? length : from + CHUNK_BYTES;
+    uint8_t *begin = wr_bytes_reserve(out, (to - from) * ESCAPE_BYTES_MAX), *at = begin;
+    if (begin == NULL) return;
+    while (from < to) {
+      uint64_t eight;
+      if (to - from >= sizeof eight) {
+        memcpy(&eight, text + from, sizeof eight);
+        if (!may_need_escape(eight)) {
+          memcpy(at, &eight, sizeof eight);
+          at += sizeof eight;
+          from += sizeof eight;
+          continue;
+        }
+      }
+      at = put_byte(at, (uint8_t)text[from++]);
+    }
+    out->length += (size_t)(at - begin);
+  }
+  wr_bytes_put_u8(out, '"');
+}
+
+static void put_base64(struct wr_bytes *out, const char *bytes, size_t length) {
+  uint8_t *at = wr_bytes_reserve(out, wr_base64_length(length) + 2);
+  if (at == NULL) return;
+  *at++ = '"';
+  at += wr_text_of_base64(bytes, length, (char *)at);
+  *at = '"';
+  out->length += wr_base64_length(length) + 2;
+}
+
+/* ---- life ---- */
+
+static size_t width_max(enum weir_type type) {
+  switch (type) {
+  case WEIR_TYPE_BOOLEAN:
+    return sizeof "false";
+  case WEIR_TYPE_DOUBLE:
+    return WR_DOUBLE_TEXT_MAX + 2;
+  case WEIR_TYPE_TIMESTAMP:
+    return WR_TIMESTAMP_TEXT_MAX + 2;
+  default:
+    return WR_BIGINT_TEXT_MAX;
+  }
+}
+
+enum weir_code wr_json_encoder_new(struct wr_memory *memory, const struct weir_schema *schema,
+                                   const struct wr_json_encoder_options *options, struct wr_json_encoder **out_encoder,
+                                   struct weir_error *error) {
+  *out_encoder = NULL;
+  struct wr_json_encoder *encoder =
+      wr_alloc_zeroed(memory, 1, sizeof *encoder + schema->field_count * sizeof encoder->fields[0], WR_MEMORY_SINK);
+  if (encoder == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for a JSON encoder");
+  encoder->memory = memory;
+  encoder->ignore_null_fields = options->ignore_null_fields;
+  encoder->field_count = schema->field_count;
+  encoder->fixed_bytes = 2;
+  wr_bytes_init(&encoder->prefixes, memory, WR_MEMORY_SINK);
+  for (uint32_t i = 0; i < schema->field_count; i++) {
+    struct field *field = &encoder->fields[i];
+    *field = (struct field){.type = schema->fields[i].type, .prefix_at = (uint32_t)encoder->prefixes.length};
+    wr_bytes_put_u8(&encoder->prefixes, ',');
+    put_string(&encoder->prefixes, schema->fields[i].name, strlen(schema->fields[i].name));
+    wr_bytes_put_u8(&encoder->prefixes, ':');
+    field->prefix_length = (uint32_t)encoder->prefixes.length - field->prefix_at;
+    encoder->fixed_bytes += field->prefix_length + width_max(field->type);
+  }
+  enum weir_code code = wr_bytes_check(&encoder->prefixes, error);
+  if (code != WEIR_OK) {
+    wr_json_encoder_free(encoder);
+    return code;
+  }
+  *out_encoder = encoder;
+  return WEIR_OK;
+}
+
+void wr_json_encoder_free(struct wr_json_encoder *encoder) {
+  if (encoder == NULL) return;
+  wr_bytes_deinit(&encoder->prefixes);
+  wr_free(encoder->memory, encoder);
+}
+
+/* ---- rows ---- */
+
+static char *put_word(char *at, const char *word) {
+  size_t length = strlen(word);
+  memcpy(at, word, length);
+  return at + length;
+}
+
+static char *put_double(char *at, double value) {
+  bool is_number = value - value == 0; /* not of NaN and the infinities */
+  if (!is_number) *at++ = '"';
+  at += wr_text_of_double(value, at);
+  if (!is_number) *at++ = '"';
+  return at;
+}
+
+static char *put_timestamp(char *at, struct weir_timestamp value) {
+  *at++ = '"';
+  at += wr_text_of_timestamp(value, at);
+  *at++ = '"';
+  return at;
+}
+
+/* A value that is not NULL and has room. Strings reserve anew: for themselves, and for what the row may still need. */
+static char *put_value(const struct wr_json_encoder *encoder, const struct wr_batch *batch, uint32_t field,
+                       uint32_t row, struct wr_bytes *out, char *at) {
+  const void *values = batch->columns[field].values;
+  switch (encoder->fields[field].type) {
+  case WEIR_TYPE_BOOLEAN:
+    return put_word(at, ((const uint8_t *)values)[row] != 0 ? "true" : "false");
+  case WEIR_TYPE_INT:
+    return at + wr_text_of_bigint(((const int32_t *)values)[row], at);
+  case WEIR_TYPE_BIGINT:
+    return at + wr_text_of_bigint(((const int64_t *)values)[row], at);
+  case WEIR_TYPE_DOUBLE:
+    return put_double(at, ((const double *)values)[row]);
+  case WEIR_TYPE_TIMESTAMP:
+    return put_timestamp(at, ((const struct weir_timestamp *)values)[row]);
+  default: {
+    const struct wr_view *view = &((const struct wr_view *)values)[row];
+    out->length = (size_t)((uint8_t *)at - out->data);
+    (encoder->fields[field].type == WEIR_TYPE_STRING ? put_string : put_base64)(out, wr_view_bytes(batch, view),
+                                                                                (size_t)view->length);
+    return (char *)wr_bytes_reserve(out, encoder->fixed_bytes);
+  }
+  }
+}
+
+void wr_json_encode_row(const struct wr_json_encoder *encoder, const struct wr_batch *batch, uint32_t row,
+                        struct wr_bytes *out) {
+  char *at = (char *)wr_bytes_reserve(out, encoder->fixed_bytes);
+  bool is_first = true;
+  for (uint32_t i = 0; i < encoder->field_count && at != NULL; i++) {
+    const struct field *field = &encoder->fields[i];
+    bool is_null = wr_column_is_null(&batch->columns[i], row);
+    if (is_null && encoder->ignore_null_fields) continue;
+    memcpy(at, encoder->prefixes.data + field->prefix_at, field->prefix_length);
+    if (is_first) *at = '{';
+    is_first = false;
+    at += field->prefix_length;
+    at = is_null ? put_word(at, "null") : put_value(encoder, batch, i, row, out, at);
+  }
+  if (at == NULL) return;
+  if (is_first) *at++ = '{';
+  *at++ = '}';
+  out->length = (size_t)((uint8_t *)at - out->data);
+}

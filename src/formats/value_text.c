@@ -1,0 +1,129 @@
+/* formats/value_text.c: see value_text.h. */
+#include "formats/value_text.h"
+
+#include "formats/civil_time.h"
+#include "os/shims/double_shim.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Writes `count` digits of `value`, with zeros in front. */
+static char *put_digits(char *out, uint64_t value, unsigned count) {
+  for (unsigned i = count; i > 0; i--) {
+    out[i - 1] = (char)('0' + value % 10);
+    value /= 10;
+  }
+  return out + count;
+}
+
+static unsigned digit_count(uint64_t value) {
+  unsigned count = 1;
+  while (value >= 10) {
+    value /= 10;
+    count++;
+  }
+  return count;
+}
+
+size_t wr_text_of_bigint(int64_t value, char out[WR_BIGINT_TEXT_MAX]) {
+  char *at = out;
+  uint64_t size = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+  if (value < 0) *at++ = '-';
+  return (size_t)(put_digits(at, size, digit_count(size)) - out);
+}
+
+/* ---- doubles ---- */
+
+static size_t copy_word(const char *word, char *out) {
+  size_t length = strlen(word);
+  memcpy(out, word, length);
+  return length;
+}
+
+/* Without an exponent, for powers -3 to 6. */
+static char *put_plain(char *at, const char *digits, int count, int power) {
+  if (power < 0) {
+    *at++ = '0';
+    *at++ = '.';
+    for (int i = power + 1; i < 0; i++)
+      *at++ = '0';
+    memcpy(at, digits, (size_t)count);
+    return at + count;
+  }
+  for (int i = 0; i <= power; i++)
+    *at++ = i < count ? digits[i] : '0';
+  *at++ = '.';
+  if (count <= power + 1) *at++ = '0';
+  for (int i = power + 1; i < count; i++)
+    *at++ = digits[i];
+  return at;
+}
+
+static char *put_with_exponent(char *at, const char *digits, int count, int power) {
+  *at++ = digits[0];
+  *at++ = '.';
+  if (count == 1) *at++ = '0';
+  memcpy(at, digits + 1, (size_t)count - 1);
+  at += count - 1;
+  *at++ = 'E';
+  return at + wr_text_of_bigint(power, at);
+}
+
+size_t wr_text_of_double(double value, char out[WR_DOUBLE_TEXT_MAX]) {
+  if (!isfinite(value)) return copy_word(isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity", out);
+  char text[WR_DOUBLE_DIGITS_BYTES], digits[WR_DOUBLE_DIGITS_BYTES];
+  size_t length = wr_double_digits(value, text), i = 0;
+  char *at = out;
+  if (text[0] == '-') {
+    *at++ = '-';
+    i++;
+  }
+  int count = 0, power = 0;
+  for (; text[i] != 'e'; i++)
+    if (text[i] != '.') digits[count++] = text[i];
+  bool is_small = text[++i] == '-';
+  while (++i < length)
+    power = power * 10 + (text[i] - '0');
+  if (is_small) power = -power;
+  bool is_plain = value == 0 || (power >= -3 && power < 7);
+  return (size_t)((is_plain ? put_plain : put_with_exponent)(at, digits, count, power) - out);
+}
+
+/* ---- times ---- */
+
+size_t wr_text_of_timestamp(struct weir_timestamp value, char out[WR_TIMESTAMP_TEXT_MAX]) {
+  struct wr_civil_time civil = wr_civil_time_of(value);
+  char *at = out;
+  uint64_t year = civil.year < 0 ? 0 - (uint64_t)civil.year : (uint64_t)civil.year;
+  if (civil.year < 0) *at++ = '-';
+  at = put_digits(at, year, year > 9999 ? digit_count(year) : 4);
+  const unsigned parts[] = {civil.month, civil.day, civil.hour, civil.minute, civil.second};
+  for (unsigned i = 0; i < 5; i++) {
+    *at++ = "-- ::"[i];
+    at = put_digits(at, parts[i], 2);
+  }
+  if (civil.nanosecond == 0) return (size_t)(at - out);
+  *at++ = '.';
+  at = put_digits(at, civil.nanosecond, 9);
+  while (at[-1] == '0')
+    at--;
+  return (size_t)(at - out);
+}
+
+/* ---- base64 ---- */
+
+size_t wr_text_of_base64(const void *bytes, size_t length, char *out) {
+  static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  const uint8_t *from = bytes;
+  char *at = out;
+  for (size_t i = 0; i < length; i += 3) {
+    size_t left = length - i;
+    uint32_t group =
+        (uint32_t)from[i] << 16 | (left > 1 ? (uint32_t)from[i + 1] << 8 : 0) | (left > 2 ? from[i + 2] : 0);
+    *at++ = letters[group >> 18];
+    *at++ = letters[group >> 12 & 63];
+    *at++ = left > 1 ? letters[group >> 6 & 63] : '=';
+    *at++ = left > 2 ? letters[group & 63] : '=';
+  }
+  return (size_t)(at - out);
+}
