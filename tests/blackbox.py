@@ -80,7 +80,10 @@ def read_input(folder, bounded=True):
 
 
 def read_rows(database, query):
-    """Rows of a query; [] where the table or the file is not there yet."""
+    """Rows of a query; [] where the table or the file is not there yet. `database` is the path of an SQLite file, or a
+    function that knows another one."""
+    if callable(database):
+        return database(query)
     if not os.path.exists(database):
         return []
     connection = sqlite3.connect(f"file:{database}?mode=rw", uri=True, timeout=30)
