@@ -13,8 +13,14 @@
  *   checkpoint_duration                of the last one, from the trigger to the durable metadata
  *   snapshot_stall                     longest time that snapshot code kept a step from returning, base or delta
  *   recovery_warm, recovery_cold       from the start to the first record; files in the page cache, or not (as root)
+ *   checkpoint_bytes                   what was written for one, bases included; over all turns
+ *   bare_write_fsync, bare_copy        so many bytes written into a new file and synced; copied in memory
+ *   bare_checkpoint_cost               CPU of this writing once a second, share of what the job used: checkpoint_cost
+ * if finding, keeping and encoding the rows cost nothing bare_read_warm, bare_read_cold     the job's folder read once,
+ * in one thread: recovery if placing rows cost nothing
  */
 #include "bench/engine.h"
+#include "bench/floors.h"
 
 enum { ROWS = 10000000, CHANGED = ROWS / 20, TURNS = 3 };
 static const double WINDOW_S = 4;
@@ -93,15 +99,41 @@ static bool drop_caches(void) {
   return fclose(file) == 0 && is_done;
 }
 
+static void measure_floors(const char *folder, double bytes, double job_cpu_share) {
+  struct bench_runs write = {.count = 0}, copy = {.count = 0}, read = {.count = 0};
+  char state[300];
+  double write_cpu_s = 0, folder_bytes;
+  snprintf(state, sizeof state, "%s/state", folder);
+  for (int run = 0; run < FLOOR_RUNS; run++) {
+    double cpu_s;
+    bench_add(&write, floor_write(folder, (size_t)bytes, &cpu_s) * 1e3);
+    write_cpu_s += cpu_s / FLOOR_RUNS;
+    bench_add(&copy, floor_copy((size_t)bytes) * 1e3);
+    bench_add(&read, floor_read(state, &folder_bytes));
+  }
+  bench_row("checkpoint_bytes", bytes / 1e6, "MB");
+  bench_row_best("bare_write_fsync", &write, BENCH_LOWER, "ms");
+  bench_row("bare_checkpoint_cost", 100 * write_cpu_s / job_cpu_share, "%");
+  bench_row_best("bare_copy", &copy, BENCH_LOWER, "ms");
+  bench_row("folder_bytes", folder_bytes / 1e6, "MB");
+  bench_row_best("bare_read_warm", &read, BENCH_LOWER, "s");
+}
+
 static void measure(const char *folder) {
   struct bench_runs recoveries = {.count = 0};
-  double stall_ms = 0, duration_ms = 0, rows[2] = {0}, cpu_s[2] = {0};
+  double stall_ms = 0, duration_ms = 0, rows[2] = {0}, cpu_s[2] = {0}, bytes = 0, checkpoints = 0, wall_s = 0;
   for (int turn = 0; turn < 2 * TURNS; turn++) {
     struct bench_job job;
     bool is_on = turn % 2 == 0;
     bench_add(&recoveries, restart(&job, folder, is_on ? "1s" : "1h"));
     bench_sleep_s(2); /* the first checkpoint after the restore, and the caches */
+    double bytes_before = floor_bytes_written(), checkpoints_before = (double)bench_status(&job).checkpoints_completed;
     struct bench_window window = bench_window(&job, WINDOW_S);
+    if (is_on) {
+      bytes += floor_bytes_written() - bytes_before;
+      checkpoints += (double)bench_status(&job).checkpoints_completed - checkpoints_before;
+      wall_s += window.wall_s;
+    }
     rows[is_on] += window.rows;
     cpu_s[is_on] += window.cpu_s;
     double longest_ms = bench_metric_max(&job, "snapshotStallMaxUs") / 1e3;
@@ -115,6 +147,21 @@ static void measure(const char *folder) {
   bench_row("checkpoint_cost", 100 * (1 - rows[1] / cpu_s[1] / (rows[0] / cpu_s[0])), "%");
   bench_row("checkpoint_duration", duration_ms, "ms");
   bench_row("snapshot_stall", stall_ms, "ms");
+  if (checkpoints == 0) bench_fail("there was no checkpoint");
+  measure_floors(folder, bytes / checkpoints, cpu_s[1] / wall_s);
+}
+
+static void measure_cold(const char *folder) {
+  struct bench_job job;
+  char state[300];
+  double bytes;
+  snprintf(state, sizeof state, "%s/state", folder);
+  if (!drop_caches()) return;
+  bench_row("bare_read_cold", floor_read(state, &bytes), "s");
+  if (!drop_caches()) return;
+  bench_row("recovery_cold", restart(&job, folder, "1s"), "s");
+  weir_job_cancel(job.job);
+  bench_job_free(&job);
 }
 
 int main(void) {
@@ -123,12 +170,7 @@ int main(void) {
   bench_folder_make(folder, sizeof folder);
   build_state(folder);
   measure(folder);
-  if (drop_caches()) {
-    struct bench_job job;
-    bench_row("recovery_cold", restart(&job, folder, "1s"), "s");
-    weir_job_cancel(job.job);
-    bench_job_free(&job);
-  }
+  measure_cold(folder);
   bench_folder_remove(folder);
   return 0;
 }

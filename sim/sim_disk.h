@@ -49,7 +49,8 @@ enum sim_operation_kind {
 };
 const char *sim_operation_text(enum sim_operation_kind kind);
 
-/* ---- orders: which operation fails or crashes; counted are the engine's file operations, SQLite's too ---- */
+/* ---- orders: which operation fails or crashes; counted are the engine's file operations, SQLite's and the Kafka
+ * client's too ---- */
 
 /* How many there have been since the world began; how many of one kind. */
 uint64_t sim_disk_operations(const struct sim_world *world);

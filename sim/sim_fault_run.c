@@ -182,6 +182,8 @@ static void check_nothing_left(struct history *h) {
     sim_memory_report(memory, stderr);
     sim_violation(&h->run, "%" PRIu64 " blocks of memory were left after a clean end", memory->blocks);
   }
+  if (h->point.topic && sim_kafka_clients(h->run.kafka) != 0)
+    sim_violation(&h->run, "%u Kafka clients were left open after a clean end", sim_kafka_clients(h->run.kafka));
   if (sim_disk_open_files(h->run.world) != 0)
     sim_violation(&h->run, "%" PRIu64 " files were left open after a clean end", sim_disk_open_files(h->run.world));
   if (sim_world_calls_in_flight(h->run.world) != 0) sim_violation(&h->run, "calls were left after a clean end");
@@ -304,6 +306,7 @@ static void live(struct history *h) {
   if (h->stage < STAGE_LAST) deadline_ns = sim_world_now_ns(run->world) + length_ms[h->stage] * ms_ns;
   for (uint64_t step = 0; step < STEPS_MAX && run->report->violation[0] == 0; step++) {
     sim_log_grow(&run->log, run->world, run->last_life);
+    sim_directory_step(run);
     uint64_t until_ns = sim_log_next_ns(&run->log) < deadline_ns ? sim_log_next_ns(&run->log) : deadline_ns;
     bool moved = sim_host_step(&run->host, until_ns);
     if (sim_world_crashed(run->world)) {
@@ -344,6 +347,12 @@ static void make_world(struct history *h, uint64_t seed, FILE *trace) {
                                 .lines = 220,
                                 .bad_lines = true,
                                 .duration_ns = (first_ms + second_ms) * ms_ns};
+  if (h->point.topic) {
+    log.transactions = true;
+    log.open_ns = 5 * ms_ns;
+    h->run.topic.discovery_interval_ms = 10;
+    sim_run_kafka_make(&h->run, seed, &log);
+  }
   sim_log_init(&h->run.log, &log);
   h->sqlite_bytes = sqlite3_memory_used();
 }
@@ -397,6 +406,8 @@ bool sim_fault_run(uint64_t seed, struct sim_point point, FILE *trace, bool verb
   h->run.options = &h->run_options;
   h->run.report = &h->run_report;
   h->run.kind = point.job;
+  h->run.directory = point.directory;
+  h->run.take_one_in = 20;
   h->run.dead_letter = true;
   h->run.random = wr_random_of(seed);
   h->point = point;
@@ -419,6 +430,7 @@ bool sim_fault_run(uint64_t seed, struct sim_point point, FILE *trace, bool verb
   sim_oracle_deinit(&h->run);
   memcpy(out_report->violation, h->run_report.violation, sizeof out_report->violation);
   sim_log_deinit(&h->run.log);
+  sim_kafka_free(h->run.kafka);
   sim_world_free(h->run.world);
   free(h);
   return out_report->violation[0] == 0;

@@ -1,17 +1,18 @@
 /* sim/sim_fault_run.h: one whole history of a job, always the same, with one fault (or two) at a chosen point.
  *
- * The history: a log of two partitions that grows, bad lines that go to the dead-letter file.
+ * The history: a log of two partitions (files, or a topic of a healthy cluster) that grows, bad lines that go to the
+ * dead-letter file.
  *
  *   FIRST    starts new, takes checkpoints, commits; after a fixed time the power is cut
  *   SECOND   restores at another parallelism, commits what waited, goes on; stopped with a checkpoint
  *   LAST     restores at another parallelism, bounded: reads all, ends, FINISHED
  *   AGAIN    started once more: says that it has finished, and touches nothing
  *
- * The point says what happens at the n-th allocation, file operation (SQLite's too) or allocation of SQLite's own: it
- * fails, or the world crashes there; with `again`, a crash falls at the `again`-th file operation after it. A life that
- * a fault has ended is started again at another parallelism with everything healthy, and the history goes on. In the
- * end all oracles of sim_run.h speak: the table and the dead-letter file are exact, nothing leaked in any clean end,
- * errors were such as the fault excuses, and no life failed that had no fault in it.
+ * The point says what happens at the n-th allocation, file operation (SQLite's and the Kafka client's too) or
+ * allocation of SQLite's own: it fails, or the world crashes there; with `again`, a crash falls at the `again`-th file
+ * operation after it. A life that a fault has ended is started again at another parallelism with everything healthy,
+ * and the history goes on. In the end all oracles of sim_run.h speak: the table and the dead-letter file are exact,
+ * nothing leaked in any clean end, errors were such as the fault excuses, and no life failed that had no fault in it.
  *
  * The same seed and point give the same run. One thread.
  */
@@ -50,6 +51,8 @@ enum sim_point_kind sim_point_of(const char *text);
 
 struct sim_point {
   enum sim_job_kind job;
+  bool directory; /* its rows go to files in a folder, which are taken away at times */
+  bool topic;     /* the log is a topic, not files */
   enum sim_point_kind kind;
   uint64_t n;     /* from 1; 0: no fault at all */
   uint64_t again; /* of file operations: a crash, counted from the n-th; 0: none */

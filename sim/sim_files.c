@@ -206,7 +206,8 @@ static enum weir_code open_effect(struct sim_world *world, struct operation *ope
   struct sim_inode *folder = sim_model_parent(&world->model, operation->path, &name);
   struct sim_inode *inode = sim_model_find(&world->model, operation->path);
   if (inode != NULL && inode->folder) return fails(operation, WEIR_IO, "Is a directory", error);
-  if (inode != NULL && mode == WR_FILE_CREATE_NEW) return fails(operation, WEIR_IN_USE, "File exists", error);
+  if (inode != NULL && (mode == WR_FILE_CREATE_NEW || mode == WR_FILE_CREATE_OUT))
+    return fails(operation, WEIR_IN_USE, "File exists", error);
   if (inode == NULL && (mode == WR_FILE_READ || folder == NULL))
     return fails(operation, WEIR_NOT_FOUND, "No such file or directory", error);
   if (inode == NULL) {

@@ -1,5 +1,6 @@
 /* sim/sim_internal.h: the inside of a world, shared by sim_world.c (time, trace), sim_calls.c (coroutines, kills),
- * sim_files.c (operations), sim_disk.c (the harness' hands) and sim_sqlite.c. Nobody else includes it. One thread. */
+ * sim_files.c (operations), sim_disk.c (the harness' hands), sim_sqlite.c and the sim_kafka files. Nobody else includes
+ * it. One thread. */
 #ifndef WR_SIM_INTERNAL_H
 #define WR_SIM_INTERNAL_H
 

@@ -1,6 +1,8 @@
 /* sim/sim_jobs.c: see sim_jobs.h. */
 #include "sim/sim_jobs.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---- the wrapped target ---- */
@@ -91,19 +93,66 @@ static void wrap_sinks(struct sim_job_graph *job, const struct wr_commit_limits 
 
 /* ---- the graphs ---- */
 
+/* Files of a kilobyte, so that an epoch often has several. */
+static void add_directory(struct weir_stream *stream, const char *uid, const char *path) {
+  static const struct weir_setting settings[] = {{"sink.rolling-policy.file-size", "1kb"}};
+  const struct weir_directory_options folder = {
+      .size = sizeof folder, .path = path, .settings = settings, .setting_count = 1};
+  weir_directory_sink(stream, uid, &folder);
+}
+
+static bool has_places(const struct weir_schema *schema) {
+  return strcmp(schema->fields[0].name, "partition") == 0;
+}
+
+static struct weir_stream *kafka_source(struct weir_job_builder *builder, const struct weir_schema *schema,
+                                        const struct sim_job_options *options) {
+  char interval_ms[24];
+  snprintf(interval_ms, sizeof interval_ms, "%" PRIu64, options->discovery_interval_ms);
+  struct weir_kafka_setting settings[] = {{"topic.metadata.refresh.interval.ms", interval_ms},
+                                          {"isolation.level", "read_uncommitted"}};
+  struct weir_kafka_options kafka = {.size = sizeof kafka,
+                                     .servers = "sim:9092",
+                                     .topic = options->topic,
+                                     .settings = settings,
+                                     .setting_count = options->uncommitted ? 2 : 1,
+                                     .schema = schema,
+                                     .partition_field = has_places(schema) ? "partition" : NULL,
+                                     .position_field = has_places(schema) ? "position" : NULL,
+                                     .skip_bad_records = options->dead_letter != NULL,
+                                     .dead_letter = options->dead_letter};
+  return wr_kafka_source_with(builder, "views", &kafka, sim_kafka_driver(options->kafka));
+}
+
+static struct weir_stream *files_source(struct weir_job_builder *builder, const struct weir_schema *schema,
+                                        const struct sim_job_options *options) {
+  struct weir_files_options files = {.size = sizeof files,
+                                     .folder = options->log_folder,
+                                     .schema = schema,
+                                     .partition_field = has_places(schema) ? "partition" : NULL,
+                                     .position_field = has_places(schema) ? "position" : NULL,
+                                     .skip_bad_records = options->dead_letter != NULL,
+                                     .dead_letter = options->dead_letter};
+  return weir_files_source(builder, "views", &files);
+}
+
+static struct weir_stream *source(struct weir_job_builder *builder, const struct weir_schema *schema,
+                                  const struct sim_job_options *options) {
+  return options->kafka != NULL ? kafka_source(builder, schema, options) : files_source(builder, schema, options);
+}
+
 static void build_pv(struct weir_job_builder *builder, const struct sim_job_options *options) {
   static const struct weir_field fields[] = {{"app_id", WEIR_TYPE_STRING, false}};
   static const struct weir_schema schema = {fields, 1};
   static const char *const key[] = {"app_id"};
-  struct weir_files_options files = {.size = sizeof files,
-                                     .folder = options->log_folder,
-                                     .schema = &schema,
-                                     .skip_bad_records = options->dead_letter != NULL,
-                                     .dead_letter = options->dead_letter};
   struct weir_sqlite_options table = {
       .size = sizeof table, .path = options->database, .table = "pv", .key_fields = key, .key_field_count = 1};
-  struct weir_stream *views = weir_files_source(builder, "views", &files);
-  weir_sqlite_sink(weir_count(weir_key_by(views, "app_id"), "count", "pv"), "pv", &table);
+  struct weir_stream *views = source(builder, &schema, options);
+  struct weir_stream *counts = weir_count(weir_key_by(views, "app_id"), "count", "pv");
+  if (options->directory != NULL)
+    add_directory(counts, "pv", options->directory);
+  else
+    weir_sqlite_sink(counts, "pv", &table);
 }
 
 static void build_seen(struct weir_job_builder *builder, const struct sim_job_options *options) {
@@ -111,15 +160,12 @@ static void build_seen(struct weir_job_builder *builder, const struct sim_job_op
                                              {"position", WEIR_TYPE_BIGINT, false},
                                              {"app_id", WEIR_TYPE_STRING, false}};
   static const struct weir_schema schema = {fields, 3};
-  struct weir_files_options files = {.size = sizeof files,
-                                     .folder = options->log_folder,
-                                     .schema = &schema,
-                                     .partition_field = "partition",
-                                     .position_field = "position",
-                                     .skip_bad_records = options->dead_letter != NULL,
-                                     .dead_letter = options->dead_letter};
   struct weir_sqlite_options table = {.size = sizeof table, .path = options->database, .table = "seen"};
-  weir_sqlite_sink(weir_files_source(builder, "views", &files), "seen", &table);
+  struct weir_stream *views = source(builder, &schema, options);
+  if (options->directory != NULL)
+    add_directory(views, "seen", options->directory);
+  else
+    weir_sqlite_sink(views, "seen", &table);
 }
 
 const char *sim_job_name(enum sim_job_kind kind) {

@@ -1,7 +1,9 @@
 /* sim/sim_jobs.h: the two jobs of the simulator, pv and seen, on the public interface, with eyes on their targets.
  *
- *   pv    files -> key by app_id -> count -> SQLite, upsert
- *   seen  files -> SQLite, insert without a key, one row a record
+ *   pv    files, or a topic -> key by app_id -> count -> SQLite, upsert
+ *   seen  files, or a topic -> SQLite, insert without a key, one row a record
+ *
+ * In some runs the rows of both go to files in a folder instead.
  *
  * Each target is wrapped: before a commit goes through, the watch sees the epoch. The graph lives in memory of its own
  * and outlives every engine of the run, as a program's would. One thread.
@@ -47,8 +49,13 @@ struct sim_job_graph {
 struct sim_job_options {
   enum sim_job_kind kind;
   const char *log_folder;  /* "/log" */
-  const char *database;    /* "/out/t.db" */
-  const char *dead_letter; /* not NULL: bad records are skipped to it */
+  struct sim_kafka *kafka; /* not NULL: its topic is read instead */
+  const char *topic;
+  bool uncommitted;               /* uncommitted records too */
+  uint64_t discovery_interval_ms; /* of its partitions */
+  const char *database;           /* "/out/t.db" */
+  const char *directory;          /* not NULL: the rows go to files there instead */
+  const char *dead_letter;        /* not NULL: bad records are skipped to it */
   struct wr_commit_limits limits;
   struct sim_watch watch;
 };

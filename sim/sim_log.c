@@ -56,13 +56,15 @@ static void put_bad(struct sim_partition *partition, struct wr_random *random) {
 
 static void add_line(struct sim_log *log, struct wr_random *random) {
   struct sim_partition *partition = &log->partitions[wr_random_below(random, log->options.partitions)];
-  struct sim_line line = {.kind = SIM_LINE_RECORD, .begin = partition->length};
-  if (wr_random_one_in(random, 40))
+  struct sim_line line = {.kind = SIM_LINE_RECORD, .begin = partition->length, .offset = SIM_LOG_NOT_PRODUCED};
+  if (log->options.kafka == NULL && wr_random_one_in(random, 40))
     line.kind = SIM_LINE_BLANK;
   else if (log->options.bad_lines && wr_random_one_in(random, 25))
     line.kind = SIM_LINE_BAD;
   if (line.kind == SIM_LINE_BLANK) put(partition, "%s\n", wr_random_one_in(random, 2) ? "" : " \t");
-  if (line.kind == SIM_LINE_BAD) put_bad(partition, random);
+  bool is_empty = log->options.kafka != NULL && wr_random_one_in(random, 3); /* a bad one */
+  if (line.kind == SIM_LINE_BAD && is_empty) put(partition, "\n");
+  if (line.kind == SIM_LINE_BAD && !is_empty) put_bad(partition, random);
   if (line.kind == SIM_LINE_BAD) log->bad++;
   if (line.kind == SIM_LINE_RECORD) {
     uint64_t a = wr_random_below(random, log->options.apps), b = wr_random_below(random, log->options.apps);
@@ -113,11 +115,12 @@ void sim_log_init(struct sim_log *log, const struct sim_log_options *options) {
   memset(log, 0, sizeof *log);
   log->options = *options;
   struct wr_random random = wr_random_of(options->seed);
+  log->random = wr_random_of(~options->seed);
   for (uint32_t a = 0; a < options->apps; a++)
     name_app(log, a);
   for (uint32_t p = 0; p < options->partitions; p++) {
     struct sim_partition *partition = &log->partitions[p];
-    snprintf(partition->name, sizeof partition->name, "p%u.ndjson", p);
+    snprintf(partition->name, sizeof partition->name, options->kafka == NULL ? "p%u.ndjson" : "%u", p);
     snprintf(partition->path, sizeof partition->path, "%s/p%u.ndjson", options->folder, p);
     partition->capacity = 4096;
     partition->text = need(malloc(partition->capacity));
@@ -136,29 +139,69 @@ void sim_log_deinit(struct sim_log *log) {
   }
 }
 
+/* The next step of a partition: from where to where. */
+static void write_step(struct sim_log *log, struct sim_world *world, uint32_t p, size_t from, size_t to) {
+  struct sim_partition *partition = &log->partitions[p];
+  if (log->options.kafka != NULL) {
+    sim_topic_add_partitions(log, p);
+    sim_topic_produce(log, p, to);
+    return;
+  }
+  if (!sim_disk_exists(world, partition->path)) sim_disk_write(world, partition->path, "", 0);
+  if (to > from) sim_disk_append(world, partition->path, partition->text + from, to - from);
+}
+
 void sim_log_grow(struct sim_log *log, struct sim_world *world, bool all) {
   uint64_t now_ns = sim_world_now_ns(world);
+  if (log->options.kafka != NULL) sim_topic_add_partitions(log, 0); /* a topic has one */
   for (uint32_t p = 0; p < log->options.partitions; p++) {
     struct sim_partition *partition = &log->partitions[p];
+    if (log->options.kafka != NULL) sim_topic_end_transactions(log, p);
     while (partition->steps_done < partition->step_count &&
            (all || partition->step_ns[partition->steps_done] <= now_ns)) {
       size_t from = partition->steps_done == 0 ? 0 : partition->step_end[partition->steps_done - 1];
       size_t to = partition->step_end[partition->steps_done++];
-      if (!sim_disk_exists(world, partition->path)) sim_disk_write(world, partition->path, "", 0);
-      if (to > from) sim_disk_append(world, partition->path, partition->text + from, to - from);
+      write_step(log, world, p, from, to);
     }
   }
 }
 
-void sim_log_end_at(struct sim_log *log, uint32_t partition, uint64_t bytes) {
+/* It does not count any more. */
+static void forget(struct sim_log *log, struct sim_line *line) {
+  log->bad -= line->kind == SIM_LINE_BAD;
+  log->records -= line->kind == SIM_LINE_RECORD;
+  if (line->kind == SIM_LINE_RECORD) log->app_counts[line->app]--;
+  line->kind = SIM_LINE_BLANK;
+}
+
+void sim_log_end_at(struct sim_log *log, uint32_t partition, uint64_t end) {
   struct sim_partition *cut = &log->partitions[partition];
-  while (cut->line_count > 0 && cut->lines[cut->line_count - 1].begin >= bytes) {
-    const struct sim_line *line = &cut->lines[--cut->line_count];
-    log->bad -= line->kind == SIM_LINE_BAD;
-    if (line->kind != SIM_LINE_RECORD) continue;
-    log->records--;
-    log->app_counts[line->app]--;
+  while (cut->line_count > 0) {
+    struct sim_line *line = &cut->lines[cut->line_count - 1];
+    if ((log->options.kafka == NULL ? line->begin : (uint64_t)line->offset) < end) break;
+    forget(log, line);
+    cut->line_count--;
   }
+}
+
+void sim_log_begin_at(struct sim_log *log, uint32_t partition, int64_t begin) {
+  struct sim_partition *cut = &log->partitions[partition];
+  for (uint32_t i = 0; i < cut->line_count && cut->lines[i].offset < begin; i++)
+    forget(log, &cut->lines[i]);
+}
+
+const struct sim_line *sim_log_line_at(const struct sim_log *log, uint32_t partition, int64_t position) {
+  const struct sim_partition *in = &log->partitions[partition];
+  if (log->options.kafka == NULL) return position >= 0 && position < in->line_count ? &in->lines[position] : NULL;
+  uint32_t low = 0, high = in->line_count;
+  while (low < high) {
+    uint32_t middle = low + (high - low) / 2;
+    if (in->lines[middle].offset < position)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low < in->line_count && in->lines[low].offset == position ? &in->lines[low] : NULL;
 }
 
 uint64_t sim_log_next_ns(const struct sim_log *log) {
@@ -167,6 +210,7 @@ uint64_t sim_log_next_ns(const struct sim_log *log) {
     const struct sim_partition *partition = &log->partitions[p];
     if (partition->steps_done < partition->step_count && partition->step_ns[partition->steps_done] < next_ns)
       next_ns = partition->step_ns[partition->steps_done];
+    if (log->options.kafka != NULL && sim_topic_next_ns(log, p) < next_ns) next_ns = sim_topic_next_ns(log, p);
   }
   return next_ns;
 }

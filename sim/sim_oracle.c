@@ -10,21 +10,11 @@
 
 /* ---- while it runs ---- */
 
-/* N of a path that ends in "/chk-N"; 0: another name. */
-static uint64_t checkpoint_of(const char *path) {
-  const char *name = strrchr(path, '/');
-  name = name == NULL ? path : name + 1;
-  if (strncmp(name, "chk-", 4) != 0) return 0;
-  char *end = NULL;
-  uint64_t id = strtoull(name + 4, &end, 10);
-  return *end == 0 ? id : 0;
-}
-
 static uint64_t newest_durable_checkpoint(struct sim_run *run) {
   struct wr_name_list names = sim_disk_list(run->world, run->job_options.folder);
   uint64_t newest = 0;
   for (size_t i = 0; i < names.count; i++) {
-    uint64_t id = checkpoint_of(names.names[i]);
+    uint64_t id = sim_checkpoint_of(names.names[i]);
     char path[300];
     snprintf(path, sizeof path, "%s/%s", run->job_options.folder, names.names[i]);
     if (id > newest && sim_disk_is_durable(run->world, path)) newest = id;
@@ -75,7 +65,7 @@ static bool is_named(struct sim_run *run, const char *file, uint64_t *out_by) {
   struct wr_name_list names = sim_disk_list(run->world, run->job_options.folder);
   struct name_search search = {.name = file};
   for (size_t i = 0; i < names.count && !search.found; i++) {
-    *out_by = checkpoint_of(names.names[i]);
+    *out_by = sim_checkpoint_of(names.names[i]);
     if (*out_by == 0) continue;
     char path[300];
     snprintf(path, sizeof path, "%s/%s", run->job_options.folder, names.names[i]);
@@ -94,12 +84,13 @@ static bool is_named(struct sim_run *run, const char *file, uint64_t *out_by) {
 
 static void watch_disk(void *context, const struct sim_disk_event *event) {
   struct sim_run *run = context;
+  sim_directory_seen(run, event);
   if (event->kind != SIM_OPERATION_REMOVE || strncmp(event->path, "/state/", 7) != 0) return;
   const char *name = strrchr(event->path, '/') + 1;
   uint64_t by = 0;
   if (name[0] == 'd' && is_named(run, name, &by))
     sim_violation(run, "%s was removed, but checkpoint %" PRIu64 " names it", event->path, by);
-  uint64_t id = checkpoint_of(event->path);
+  uint64_t id = sim_checkpoint_of(event->path);
   if (id != 0 && newest_durable_checkpoint(run) <= id)
     sim_violation(run, "%s was removed, but no newer checkpoint is durable", event->path);
 }
@@ -107,7 +98,12 @@ static void watch_disk(void *context, const struct sim_disk_event *event) {
 bool sim_oracle_init(struct sim_run *run, struct weir_error *error) {
   struct sim_job_options options = {.kind = run->kind,
                                     .log_folder = "/log",
+                                    .kafka = run->kafka,
+                                    .topic = "log",
+                                    .uncommitted = run->log.options.uncommitted,
+                                    .discovery_interval_ms = run->topic.discovery_interval_ms,
                                     .database = "/out/t.db",
+                                    .directory = run->directory ? "/out" : NULL,
                                     .dead_letter = run->dead_letter ? "/out/dead-letter.ndjson" : NULL,
                                     .limits = run->limits,
                                     .watch = {watch_commit, run}};
@@ -136,33 +132,41 @@ static sqlite3_stmt *open_query(struct sim_run *run, sqlite3 **out_database, con
   return statement;
 }
 
-static void judge_pv(struct sim_run *run) {
+void sim_oracle_saw_count(struct sim_run *run, const char *app, uint64_t pv) {
+  uint32_t a = 0;
+  while (a < run->log.options.apps && strcmp(run->log.apps[a], app) != 0)
+    a++;
+  if (a == run->log.options.apps)
+    sim_violation(run, "app %.40s is not in the log", app);
+  else
+    run->counts[a] = pv;
+}
+
+static void read_pv_table(struct sim_run *run) {
   sqlite3 *database = NULL;
   sqlite3_stmt *rows = open_query(run, &database, "SELECT app_id, pv FROM pv");
-  bool too_high_is_fine = run->job_options.mode == WR_AT_LEAST_ONCE;
-  bool found[SIM_LOG_APPS_MAX] = {false};
-  while (rows != NULL && sqlite3_step(rows) == SQLITE_ROW) {
-    const char *app = (const char *)sqlite3_column_text(rows, 0);
-    uint64_t pv = (uint64_t)sqlite3_column_int64(rows, 1);
-    uint32_t a = 0;
-    while (a < run->log.options.apps && strcmp(run->log.apps[a], app) != 0)
-      a++;
-    if (a == run->log.options.apps || found[a]) {
-      sim_violation(run, "the table has app %.40s, which is not in the log, or has it twice", app);
-      break;
-    }
-    found[a] = true;
-    uint64_t expected = run->log.app_counts[a];
-    if (too_high_is_fine && pv > expected)
-      run->report->events[SIM_EVENT_TOO_HIGH]++;
-    else if (pv != expected)
-      sim_violation(run, "%.40s is %" PRIu64 ", %" PRIu64 " records are in the log: %s", app, pv, expected,
-                    pv < expected ? "rows lost" : "rows doubled");
-  }
-  for (uint32_t a = 0; a < run->log.options.apps; a++)
-    if (run->log.app_counts[a] != 0 && !found[a]) sim_violation(run, "%.40s is missing: rows lost", run->log.apps[a]);
+  while (rows != NULL && sqlite3_step(rows) == SQLITE_ROW)
+    sim_oracle_saw_count(run, (const char *)sqlite3_column_text(rows, 0), (uint64_t)sqlite3_column_int64(rows, 1));
   sqlite3_finalize(rows);
   sqlite3_close(database);
+}
+
+static void judge_pv(struct sim_run *run) {
+  bool too_high_is_fine = run->job_options.mode == WR_AT_LEAST_ONCE;
+  for (uint32_t a = 0; a < SIM_LOG_APPS_MAX; a++)
+    run->counts[a] = UINT64_MAX;
+  (run->directory ? sim_directory_judge_pv : read_pv_table)(run);
+  for (uint32_t a = 0; a < run->log.options.apps; a++) {
+    uint64_t expected = run->log.app_counts[a], pv = run->counts[a];
+    if (pv == UINT64_MAX) {
+      if (expected != 0) sim_violation(run, "%.40s is missing: rows lost", run->log.apps[a]);
+    } else if (too_high_is_fine && pv > expected) {
+      run->report->events[SIM_EVENT_TOO_HIGH]++;
+    } else if (pv != expected) {
+      sim_violation(run, "%.40s is %" PRIu64 ", %" PRIu64 " records are in the log: %s", run->log.apps[a], pv, expected,
+                    pv < expected ? "rows lost" : "rows doubled");
+    }
+  }
 }
 
 /* Marks one place of the log as seen; says what is wrong. */
@@ -171,9 +175,10 @@ static void see(struct sim_run *run, uint8_t **seen, const char *partition, int6
   for (uint32_t p = 0; p < run->log.options.partitions; p++) {
     const struct sim_partition *log = &run->log.partitions[p];
     if (strcmp(log->name, partition) != 0) continue;
-    if (position < 0 || position >= log->line_count || log->lines[position].kind != kind) break;
-    if (app != NULL && strcmp(run->log.apps[log->lines[position].app], app) != 0) break;
-    if (seen[p][position]++ != 0)
+    const struct sim_line *line = sim_log_line_at(&run->log, p, position);
+    if (line == NULL || line->kind != kind) break;
+    if (app != NULL && strcmp(run->log.apps[line->app], app) != 0) break;
+    if (seen[p][line - log->lines]++ != 0)
       sim_violation(run, "%s %" PRId64 " is there twice: rows doubled", partition, position);
     return;
   }
@@ -184,7 +189,8 @@ static void check_all_seen(struct sim_run *run, uint8_t **seen, enum sim_line_ki
   for (uint32_t p = 0; p < run->log.options.partitions; p++)
     for (uint32_t i = 0; i < run->log.partitions[p].line_count; i++)
       if (run->log.partitions[p].lines[i].kind == kind && seen[p][i] == 0)
-        sim_violation(run, "%s %u is missing: rows lost", run->log.partitions[p].name, i);
+        sim_violation(run, "%s %u (offset %" PRId64 ") is missing: rows lost", run->log.partitions[p].name, i,
+                      run->log.partitions[p].lines[i].offset);
 }
 
 static void make_seen(struct sim_run *run, uint8_t **seen) {
@@ -194,19 +200,26 @@ static void make_seen(struct sim_run *run, uint8_t **seen) {
   }
 }
 
-static void judge_seen(struct sim_run *run) {
-  uint8_t *seen[SIM_LOG_PARTITIONS_MAX] = {NULL};
-  make_seen(run, seen);
+void sim_oracle_saw_row(struct sim_run *run, const char *partition, int64_t position, const char *app) {
+  see(run, run->seen, partition, position, SIM_LINE_RECORD, app);
+}
+
+static void read_seen_table(struct sim_run *run) {
   sqlite3 *database = NULL;
   sqlite3_stmt *rows = open_query(run, &database, "SELECT partition, position, app_id FROM seen");
   while (rows != NULL && sqlite3_step(rows) == SQLITE_ROW)
-    see(run, seen, (const char *)sqlite3_column_text(rows, 0), sqlite3_column_int64(rows, 1), SIM_LINE_RECORD,
-        (const char *)sqlite3_column_text(rows, 2));
-  check_all_seen(run, seen, SIM_LINE_RECORD);
+    sim_oracle_saw_row(run, (const char *)sqlite3_column_text(rows, 0), sqlite3_column_int64(rows, 1),
+                       (const char *)sqlite3_column_text(rows, 2));
   sqlite3_finalize(rows);
   sqlite3_close(database);
+}
+
+static void judge_seen(struct sim_run *run) {
+  make_seen(run, run->seen);
+  (run->directory ? sim_directory_judge_seen : read_seen_table)(run);
+  check_all_seen(run, run->seen, SIM_LINE_RECORD);
   for (uint32_t p = 0; p < run->log.options.partitions; p++)
-    free(seen[p]);
+    free(run->seen[p]);
 }
 
 static void judge_dead_letters(struct sim_run *run) {

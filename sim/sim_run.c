@@ -52,10 +52,11 @@ static void draw_log(struct sim_run *run) {
                                 .app_bytes = one_in(run, 3) ? (uint32_t)below(run, SIM_LOG_APP_BYTES_MAX + 1) : 0,
                                 .duration_ns = (50 + below(run, 1500)) * ms_ns};
   run->dead_letter = log.bad_lines;
+  if (below(run, 5) < 2) sim_run_kafka_draw(run, &log);
   sim_log_init(&run->log, &log);
   /* A record that is cut short at the stop would be a bad one. */
   run->bounded_growth = log.whole_lines && !log.all_at_once && one_in(run, 2);
-  run->bounded_from = (uint32_t)below(run, LIVES_MAX);
+  run->bounded_from = (uint32_t)below(run, run->kafka == NULL ? LIVES_MAX : LIVES_MAX / 2);
 }
 
 static void draw_rule(struct sim_run *run, struct sim_fault_rule *rule, const char *prefix, bool is_log) {
@@ -78,11 +79,13 @@ static void draw_faults(struct sim_run *run) {
   plan->slow_sync_ns_max = (200 + below(run, 5000)) * ms_ns;
   plan->no_space_ns_max = (1 + below(run, 2000)) * ms_ns;
   plan->rule_count = 0;
-  if (one_in(run, 3)) return; /* kills alone */
-  draw_rule(run, &plan->rules[0], "/state", false);
-  draw_rule(run, &plan->rules[1], "/out", false);
-  draw_rule(run, &plan->rules[2], "/log", true);
-  plan->rule_count = 3;
+  if (!one_in(run, 3)) { /* else kills alone */
+    draw_rule(run, &plan->rules[0], "/state", false);
+    draw_rule(run, &plan->rules[1], "/out", false);
+    draw_rule(run, &plan->rules[2], "/log", true);
+    plan->rule_count = 3;
+  }
+  if (run->kafka != NULL) sim_run_kafka_draw_faults(run);
 }
 
 static void draw_job(struct sim_run *run) {
@@ -93,6 +96,8 @@ static void draw_job(struct sim_run *run) {
   options->mode = one_in(run, 5) ? WR_AT_LEAST_ONCE : WR_EXACTLY_ONCE;
   if (run->options->mode != NULL) options->mode = *run->options->mode;
   options->checkpoint_interval_ms = 2 + below(run, one_in(run, 3) ? 300 : 40);
+  if (run->topic.misleads) options->checkpoint_interval_ms += 200; /* a doubt takes 10 s */
+  run->checkpoint_interval_ms = options->checkpoint_interval_ms;
   options->checkpoint_min_pause_ms = one_in(run, 4) ? below(run, 20) : 0;
   options->checkpoint_timeout_ms = one_in(run, 3) ? 5 + below(run, one_in(run, 2) ? 40 : 200) : 60000;
   options->checkpoints_retained = 1 + (uint32_t)below(run, 3);
@@ -169,7 +174,10 @@ static bool start_life(struct sim_run *run, enum life_end end) {
   } else if (!run->last_life && run->lives != 0) {
     sim_tamper_before(run);
   }
+  bool may_harm = !run->last_life && run->lives != 0 && !run->job_options.fresh && run->tamper.kind == SIM_TAMPER_NONE;
+  if (run->kafka != NULL) sim_run_kafka_new_life(run, may_harm);
   draw_others(run, end == LIFE_STOP);
+  if (run->kafka != NULL) sim_run_kafka_make_way(run);
   enum weir_code code =
       wr_job_new(run->graph.graph, &run->job_options, sim_world_seams(run->world), &run->host.host, &run->job, &error);
   if (code != WEIR_OK) {
@@ -197,6 +205,7 @@ static void count_life(struct sim_run *run) {
 
 static void after_life(struct sim_run *run, enum wr_job_phase phase) {
   sim_tamper_after(run, phase);
+  if (run->kafka != NULL) sim_run_kafka_after_life(run);
   if (run->bounded_growth) sim_stops_look(run);
 }
 
@@ -206,7 +215,8 @@ static void kill_life(struct sim_run *run, bool at_operation) {
   run->report->events[at_operation ? SIM_EVENT_KILL_AT_OPERATION : SIM_EVENT_KILL_AT_STEP]++;
   if (status.phase < WR_JOB_RUN) run->report->events[SIM_EVENT_KILL_IN_RECOVERY]++;
   count_life(run);
-  enum sim_kill kill = one_in(run, 2) ? SIM_KILL_POWER : SIM_KILL_PROCESS;
+  enum sim_kill kill = one_in(run, 2) || run->power_goes ? SIM_KILL_POWER : SIM_KILL_PROCESS;
+  run->power_goes = false;
   if (run->options->verbose)
     fprintf(stderr, "  killed in phase %s (%s)\n", wr_job_phase_text(status.phase),
             kill == SIM_KILL_POWER ? "power cut" : "process");
@@ -228,7 +238,7 @@ static void end_life(struct sim_run *run, bool stopped) {
   if (run->options->verbose) fprintf(stderr, "  over: %s\n", code == WEIR_OK ? "done" : error.message);
   bool excused =
       stopped && (code == WEIR_CHECKPOINT_FAILED || code == WEIR_COMMIT_WAITS || weir_code_is_transient(code));
-  excused = excused || sim_tamper_excuses(run, code);
+  excused = excused || sim_tamper_excuses(run, code) || sim_run_kafka_excuses(run, code);
   if (stopped && run->stop_must_snapshot && code == WEIR_CHECKPOINT_FAILED)
     sim_violation(run, "a stop could not make its last checkpoint, and nothing was in its way: %s", error.message);
   if (stopped) run->report->events[code == WEIR_OK ? SIM_EVENT_STOP : SIM_EVENT_STOP_FAILED]++;
@@ -240,20 +250,22 @@ static void end_life(struct sim_run *run, bool stopped) {
     sim_memory_report(sim_world_memory(run->world), stderr);
     sim_violation(run, "%" PRIu64 " blocks of memory were left after a clean end", living);
   }
+  if (run->kafka != NULL && sim_kafka_clients(run->kafka) != 0)
+    sim_violation(run, "%u Kafka clients were left open after a clean end", sim_kafka_clients(run->kafka));
   if (sim_disk_open_files(run->world) != 0)
     sim_violation(run, "%" PRIu64 " files were left open after a clean end", sim_disk_open_files(run->world));
   after_life(run, WR_JOB_OVER);
 }
 
 static void order_crash(struct sim_run *run, enum life_end end) {
-  if (end != LIFE_OPERATION) return;
+  if (end != LIFE_OPERATION || run->topic.must_end) return;
   uint64_t n = 1 + below(run, one_in(run, 2) ? 60 : 600);
   sim_disk_crash_at(run->world, n, one_in(run, 2) ? SIM_CRASH_BEFORE : SIM_CRASH_AFTER);
 }
 
 /* Writes what is due; returns when there is more to do, at the latest `deadline_ns`. */
 static uint64_t grow_log(struct sim_run *run, uint64_t deadline_ns) {
-  if (sim_tamper_holds_log(run)) return deadline_ns;
+  if (sim_tamper_holds_log(run) || sim_run_kafka_holds_log(run)) return deadline_ns;
   sim_log_grow(&run->log, run->world, run->last_life);
   return sim_log_next_ns(&run->log) < deadline_ns ? sim_log_next_ns(&run->log) : deadline_ns;
 }
@@ -288,10 +300,13 @@ static bool live(struct sim_run *run, enum life_end end) {
   uint64_t begin_ns = sim_world_now_ns(run->world);
   uint64_t deadline_ns =
       end == LIFE_FINISH ? UINT64_MAX : begin_ns + (1 + below(run, one_in(run, 3) ? 3000 : 300)) * ms_ns;
+  if (run->topic.is_long) deadline_ns = begin_ns + sim_run_kafka_life_ns(run);
   uint64_t steps_max = end == LIFE_FINISH ? STEPS_MAX_LAST : STEPS_MAX_PER_LIFE;
   bool stopping = false;
   for (uint64_t step = 0; step < steps_max; step++) {
     step_others(run);
+    sim_directory_step(run);
+    if (run->kafka != NULL) sim_run_kafka_step(run);
     uint64_t until_ns = grow_log(run, deadline_ns);
     calm_down(run);
     if (!sim_host_step(&run->host, until_ns)) {
@@ -354,6 +369,7 @@ static bool live_all(struct sim_run *run) {
 
 static void judge(struct sim_run *run) {
   if (run->bounded_growth) sim_stops_apply(run);
+  if (run->kafka != NULL) sim_run_kafka_apply(run);
   sim_oracle_judge(run);
 }
 
@@ -372,13 +388,17 @@ bool sim_run(const struct sim_run_options *options, struct sim_run_report *out_r
   sim_disk_make_folders(run->world, "/state");
   sim_disk_make_folders(run->world, "/keep");
   run->kind = one_in(run, 2) ? SIM_JOB_PV : SIM_JOB_SEEN;
+  run->directory = one_in(run, 3);
+  sim_directory_draw(run);
   draw_log(run);
-  draw_faults(run);
   draw_job(run);
+  draw_faults(run);
   if (options->verbose)
-    fprintf(stderr, "seed %" PRIu64 ": %s, %u partitions, %" PRIu64 " records, mode %d, interval %" PRIu64 " ms\n",
-            options->seed, sim_job_name(run->kind), run->log.options.partitions, run->log.records,
-            run->job_options.mode, run->job_options.checkpoint_interval_ms);
+    fprintf(stderr,
+            "seed %" PRIu64 ": %s, %s%s, %u partitions, %" PRIu64 " records, mode %d, interval %" PRIu64 " ms\n",
+            options->seed, sim_job_name(run->kind), run->kafka == NULL ? "files" : "topic",
+            run->directory ? ", to files" : "", run->log.options.partitions, run->log.records, run->job_options.mode,
+            run->job_options.checkpoint_interval_ms);
   struct weir_error error;
   if (!sim_oracle_init(run, &error))
     sim_violation(run, "the graph cannot be made: %s", error.message);
@@ -397,6 +417,7 @@ bool sim_run(const struct sim_run_options *options, struct sim_run_report *out_r
   sim_tamper_deinit(run);
   sim_oracle_deinit(run);
   sim_log_deinit(&run->log);
+  sim_kafka_free(run->kafka);
   sim_world_free(run->world);
   free(run);
   return out_report->violation[0] == 0;

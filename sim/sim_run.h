@@ -1,18 +1,20 @@
 /* sim/sim_run.h: one seed: a whole history of one job, with kills and faults, and the oracles over it.
  *
- * From the seed are drawn: the job (pv or seen), the log and its growth, the mode, how often checkpoints are taken,
- * which faults happen where and how often (each run has its own mixture), slow and stuck tasks, WAIT from state,
- * limits. Then the job lives several lives, at changing parallelism: each ends by a kill at a random step, at a file
- * operation (before or after it took effect), by a power cut, or by a stop. In the last life faults cease after a while
- * and the log is whole; it must end, and then the oracles speak:
+ * From the seed are drawn: the job (pv or seen), the log (files or a topic) and its growth, the mode, how often
+ * checkpoints are taken, which faults happen where and how often (each run has its own mixture), slow and stuck tasks,
+ * WAIT from state, limits. Then the job lives several lives, at changing parallelism: each ends by a kill at a random
+ * step, at a file operation (before or after it took effect), by a power cut, or by a stop. In the last life faults
+ * cease after a while and the log is whole; it must end, and then the oracles speak:
  *
- *   - the table equals what a naive reader of the log counts; each bad record is in the dead-letter file once
+ *   - the table, or the files that were made and taken away, equal what a naive reader of the log counts; each bad
+ *     record is in the dead-letter file once
  *   - no epoch was committed before a checkpoint that carries it was durable; what R carried was committed before any
  *     source read; epochs went out in ascending order
  *   - nothing was removed that a readable checkpoint names, and never the newest durable checkpoint
  *   - memory, open files and calls are back to nothing after each clean end; nothing hangs; no error that nobody caused
  *   - what was tampered with between two lives is refused, or makes no difference (sim_tamper.h)
  *   - a commit of a run that was taken over is turned down (sim_zombie.h)
+ *   - a topic is begun where the checkpoint says, and believed when it says no for long (sim_run_kafka.h)
  *   - stop positions never move; a stop makes its last checkpoint also while the target cannot be written to
  *   - the folder is sound, and a finished job that is started again says so and touches nothing
  *
@@ -50,6 +52,15 @@
   X(ZOMBIE, "commit of a run that was taken over")                                                                     \
   X(RIVAL, "database locked by another program")                                                                       \
   X(BOUNDED_GROWTH, "bounded life while the log grows")                                                                \
+  X(DIRECTORY, "run whose rows go to files in a folder")                                                               \
+  X(FILE_TAKEN, "finished file taken away")                                                                            \
+  X(TOPIC, "log that is a topic")                                                                                      \
+  X(BEGUN_AT_CHECKPOINT, "partition begun where a checkpoint says")                                                    \
+  X(PARTITION_FOUND_LATER, "partition found after the start")                                                          \
+  X(RETENTION, "records removed behind all checkpoints")                                                               \
+  X(SHOWN, "offset shown to the group")                                                                                \
+  X(TOPIC_HARMED, "topic gone, cut, made again or forbidden")                                                          \
+  X(HARM_REFUSED, "job ended because of that")                                                                         \
   X(BAD_RECORD, "bad record to the dead-letter file")                                                                  \
   X(TOO_HIGH, "count too high after an unaligned checkpoint")
 

@@ -2,9 +2,11 @@
 #ifndef WR_SIM_RUN_INT_H
 #define WR_SIM_RUN_INT_H
 
+#include "sim/sim_directory.h"
 #include "sim/sim_host.h"
 #include "sim/sim_jobs.h"
 #include "sim/sim_run.h"
+#include "sim/sim_run_kafka.h"
 #include "sim/sim_tamper.h"
 
 enum { SIM_NODES_MAX = 16 };
@@ -16,12 +18,19 @@ struct sim_run {
   struct sim_world *world;
   struct sim_host host;
   struct sim_log log;
+  struct sim_kafka *kafka; /* the log is a topic; NULL: files */
+  struct sim_run_kafka topic;
   enum sim_job_kind kind;
+  bool directory;                 /* rows go to files in /out instead of a table */
+  uint32_t marker_crash_one_in;   /* markers of files, on average, between two power cuts; 0: none */
+  bool power_goes;                /* the crash that was ordered is a power cut */
+  uint32_t take_one_in;           /* steps, on average, between two looks of who takes them away; 0: nobody does */
   bool dead_letter;               /* bad records are skipped to /out/dead-letter.ndjson */
   struct wr_commit_limits limits; /* all 0: the defaults */
   struct sim_job_graph graph;
   struct wr_job_options job_options;
-  struct wr_job *job; /* of this life; NULL between lives */
+  uint64_t checkpoint_interval_ms; /* as drawn; a life may have its own */
+  struct wr_job *job;              /* of this life; NULL between lives */
   uint32_t lives;
   bool last_life, finished;
   bool fresh_pending;  /* a fresh start was killed before it was surely made: it is given again */
@@ -32,8 +41,10 @@ struct sim_run {
   struct sim_stops stops;
   struct sqlite3 *rival;                                /* holds the database's lock; NULL: nobody */
   uint64_t rival_from_ns, rival_until_ns, zombie_at_ns; /* of this life; UINT64_MAX: not at all */
-  bool stop_must_snapshot;            /* nothing stands in the way of the last checkpoint of this stop */
-  uint64_t last_epoch[SIM_NODES_MAX]; /* per node: the last epoch that went out in this life */
+  bool stop_must_snapshot;               /* nothing stands in the way of the last checkpoint of this stop */
+  uint64_t last_epoch[SIM_NODES_MAX];    /* per node: the last epoch that went out in this life */
+  uint64_t counts[SIM_LOG_APPS_MAX];     /* while it is judged: the newest count of each app; UINT64_MAX: none */
+  uint8_t *seen[SIM_LOG_PARTITIONS_MAX]; /* and how often each place of the log was seen */
 };
 
 __attribute__((format(printf, 2, 3))) void sim_violation(struct sim_run *run, const char *format, ...);
@@ -44,5 +55,8 @@ void sim_oracle_new_life(struct sim_run *run);
 /* After the last life. */
 void sim_oracle_judge(struct sim_run *run);
 void sim_oracle_deinit(struct sim_run *run);
+/* What a target says, while it is judged: the newest count of an app; one row of the log. */
+void sim_oracle_saw_count(struct sim_run *run, const char *app, uint64_t pv);
+void sim_oracle_saw_row(struct sim_run *run, const char *partition, int64_t position, const char *app);
 
 #endif

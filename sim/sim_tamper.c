@@ -1,6 +1,4 @@
 /* sim/sim_tamper.c: see sim_tamper.h. */
-#include "checkpoint/metadata.h"
-#include "connectors/files/file_split.h"
 #include "sim/sim_run_int.h"
 
 #include <inttypes.h>
@@ -13,72 +11,11 @@ static uint64_t below(struct sim_run *run, uint64_t bound) {
   return wr_random_below(&run->random, bound);
 }
 
-/* ---- the newest checkpoint that can be read ---- */
-
-static uint64_t checkpoint_of(const char *name) {
-  char *end = NULL;
-  if (strncmp(name, "chk-", 4) != 0) return 0;
-  uint64_t id = strtoull(name + 4, &end, 10);
-  return *end == 0 ? id : 0;
-}
-
-/* The highest chk-N below `below_id`; false: none. */
-static bool find_checkpoint(struct sim_run *run, uint64_t below_id, uint64_t *out_id, char out_path[300]) {
-  struct wr_name_list names = sim_disk_list(run->world, run->job_options.folder);
-  *out_id = 0;
-  for (size_t i = 0; i < names.count; i++) {
-    uint64_t id = checkpoint_of(names.names[i]);
-    if (id < below_id && id > *out_id) *out_id = id;
-  }
-  sim_disk_list_free(&names);
-  snprintf(out_path, 300, "%s/chk-%" PRIu64, run->job_options.folder, *out_id);
-  return *out_id != 0;
-}
-
-static bool load_newest(struct sim_run *run, struct wr_memory *memory, struct wr_metadata *out_metadata,
-                        char out_path[300]) {
-  uint64_t id = UINT64_MAX;
-  while (find_checkpoint(run, id, &id, out_path)) {
-    size_t length = 0;
-    uint8_t *data = sim_disk_read(run->world, out_path, &length);
-    bool good = data != NULL && wr_metadata_decode(data, length, out_path, memory, out_metadata, NULL) == WEIR_OK;
-    free(data);
-    if (good) return true;
-  }
-  return false;
-}
-
-/* The split of partition `p` in a checkpoint; release it. */
-static bool find_split(const struct sim_run *run, const struct wr_metadata *metadata, uint32_t p,
-                       struct wr_memory *memory, struct wr_file_split *out_split) {
-  for (uint32_t o = 0; o < metadata->operator_count; o++)
-    for (uint32_t s = 0; s < metadata->operators[o].subtask_count; s++) {
-      const struct wr_subtask_state *subtask = &metadata->operators[o].subtasks[s];
-      for (uint32_t i = 0; i < subtask->split_count; i++) {
-        const struct wr_handle *handle = &subtask->splits[i];
-        if (wr_file_split_read(handle->inline_bytes, handle->length, memory, out_split, NULL) != WEIR_OK) continue;
-        if (strcmp(out_split->name, run->log.partitions[p].name) == 0) return true;
-        wr_file_split_deinit(out_split, memory);
-      }
-    }
-  return false;
-}
-
 /* How far the restored job has read partition `p`; 0: not at all, or unknown. */
 static uint64_t restored_position(struct sim_run *run, uint32_t p) {
-  struct wr_heap_memory heap;
-  wr_heap_memory_init(&heap, 0);
-  struct wr_metadata metadata;
-  struct wr_file_split split;
-  char path[300];
-  uint64_t position = 0;
-  if (!load_newest(run, &heap.memory, &metadata, path)) return 0;
-  if (find_split(run, &metadata, p, &heap.memory, &split)) {
-    position = split.position;
-    wr_file_split_deinit(&split, &heap.memory);
-  }
-  wr_metadata_deinit(&heap.memory, &metadata);
-  return position;
+  struct sim_place places[SIM_LOG_PARTITIONS_MAX];
+  sim_checkpoint_read(run, UINT64_MAX, places);
+  return (uint64_t)places[p].position;
 }
 
 /* ---- tampering ---- */
@@ -92,9 +29,10 @@ static void save(struct sim_run *run, const char *path) {
 
 static bool tamper_with_checkpoint(struct sim_run *run, enum sim_tamper_kind kind) {
   struct sim_tamper *tamper = &run->tamper;
+  if (run->topic.retention) return false; /* what an older one needs may be gone */
   uint64_t id;
   char path[300];
-  if (!find_checkpoint(run, UINT64_MAX, &id, path)) return false;
+  if (!sim_checkpoint_find(run, UINT64_MAX, &id, path)) return false;
   save(run, path);
   if (tamper->saved == NULL || tamper->saved_length == 0) return false;
   if (kind == SIM_TAMPER_CHECKPOINT_GONE)
@@ -125,7 +63,8 @@ static bool tamper_with_data_file(struct sim_run *run) {
   struct wr_metadata metadata;
   struct file_choice choice = {.run = run};
   char path[300];
-  if (!load_newest(run, &heap.memory, &metadata, path)) return false;
+  if (run->topic.retention) return false; /* as above */
+  if (!sim_checkpoint_load(run, UINT64_MAX, &heap.memory, &metadata, path)) return false;
   wr_metadata_each_file(&metadata, choose_file, &choice);
   wr_metadata_deinit(&heap.memory, &metadata);
   if (choice.seen == 0) return false;
@@ -166,6 +105,7 @@ static void replace_log(struct sim_run *run, const char *path, size_t length) {
 
 static bool tamper_with_log(struct sim_run *run, enum sim_tamper_kind kind) {
   struct sim_tamper *tamper = &run->tamper;
+  if (run->kafka != NULL) return false; /* it lies in no file; sim_run_kafka.h harms it */
   uint32_t p = (uint32_t)below(run, run->log.options.partitions);
   uint64_t position = restored_position(run, p);
   if (position < 2 || !sim_disk_exists(run->world, run->log.partitions[p].path)) return false;
@@ -313,31 +253,29 @@ void sim_tamper_deinit(struct sim_run *run) {
 
 static void compare_stop(struct sim_run *run, uint32_t p, uint64_t stop, bool durable) {
   struct sim_stops *stops = &run->stops;
-  if (stops->known[p] && stops->bytes[p] != stop)
+  if (stops->known[p] && stops->at[p] != stop)
     sim_violation(run, "the stop position of %s moved from %" PRIu64 " to %" PRIu64, run->log.partitions[p].name,
-                  stops->bytes[p], stop);
+                  stops->at[p], stop);
   stops->known[p] = stops->known[p] || durable;
-  stops->bytes[p] = stop;
+  stops->at[p] = stop;
 }
 
 void sim_stops_look(struct sim_run *run) {
   struct wr_heap_memory heap;
   wr_heap_memory_init(&heap, 0);
   struct wr_metadata metadata;
+  struct sim_place places[SIM_LOG_PARTITIONS_MAX];
   char path[300];
-  if (!load_newest(run, &heap.memory, &metadata, path)) return;
+  if (!sim_checkpoint_load(run, UINT64_MAX, &heap.memory, &metadata, path)) return;
   bool durable = sim_disk_is_durable(run->world, path);
-  for (uint32_t p = 0; metadata.bounded && p < run->log.options.partitions; p++) {
-    struct wr_file_split split;
-    if (!find_split(run, &metadata, p, &heap.memory, &split)) continue;
-    if (split.has_stop) compare_stop(run, p, split.stop, durable);
-    wr_file_split_deinit(&split, &heap.memory);
-  }
+  sim_checkpoint_places(run, &metadata, &heap.memory, places);
+  for (uint32_t p = 0; metadata.bounded && p < run->log.options.partitions; p++)
+    if (places[p].has_stop) compare_stop(run, p, (uint64_t)places[p].stop, durable);
   wr_metadata_deinit(&heap.memory, &metadata);
 }
 
 void sim_stops_apply(struct sim_run *run) {
   sim_stops_look(run);
   for (uint32_t p = 0; p < run->log.options.partitions; p++)
-    sim_log_end_at(&run->log, p, run->stops.known[p] ? run->stops.bytes[p] : 0);
+    sim_log_end_at(&run->log, p, run->stops.known[p] ? run->stops.at[p] : 0);
 }

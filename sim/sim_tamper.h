@@ -49,7 +49,7 @@ struct sim_tamper {
 
 struct sim_stops {
   bool known[SIM_LOG_PARTITIONS_MAX];
-  uint64_t bytes[SIM_LOG_PARTITIONS_MAX];
+  uint64_t at[SIM_LOG_PARTITIONS_MAX]; /* bytes, or offsets */
 };
 
 /* Before a life that is not fresh and not the last. */

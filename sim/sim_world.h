@@ -55,6 +55,20 @@ struct sim_world;
   X(SHORT_WRITE, "short write")                                                                                        \
   X(SLOW, "slow operation")                                                                                            \
   X(SLOW_SYNC, "very slow fsync")                                                                                      \
+  X(KAFKA_BROKER_AWAY, "broker away")                                                                                  \
+  X(KAFKA_ALL_AWAY, "all brokers away")                                                                                \
+  X(KAFKA_NO_LEADER, "partition without a leader")                                                                     \
+  X(KAFKA_LEADER_MOVED, "leader moved during a fetch")                                                                 \
+  X(KAFKA_NO_ANSWER, "no answer of a broker until the time-out")                                                       \
+  X(KAFKA_SLOW_ANSWER, "slow answer of a broker")                                                                      \
+  X(KAFKA_SMALL_FETCH, "fetch of a record or two")                                                                     \
+  X(KAFKA_END_LATE, "end of a partition told late")                                                                    \
+  X(KAFKA_END_AGAIN, "end of a partition told again")                                                                  \
+  X(KAFKA_WRONG_TOPIC, "wrong: no such topic")                                                                         \
+  X(KAFKA_WRONG_PARTITION, "wrong: no such partition")                                                                 \
+  X(KAFKA_WRONG_RANGE, "wrong: out of range")                                                                          \
+  X(KAFKA_WRONG_RIGHTS, "wrong: not allowed")                                                                          \
+  X(KAFKA_COMMIT_FAILED, "offsets not taken by the group")                                                             \
   X(ORDERED_ERROR, "the n-th operation failed")                                                                        \
   X(PROCESS_KILL, "process kill")                                                                                      \
   X(POWER_CUT, "power cut")                                                                                            \
@@ -89,6 +103,7 @@ struct sim_fault_plan {
   uint64_t slow_ns_max;      /* SLOW: 10 ms to this */
   uint64_t slow_sync_ns_max; /* SLOW_SYNC: 100 ms to this */
   uint64_t no_space_ns_max;  /* length of a NO_SPACE window: up to this */
+  uint64_t away_ns_max;      /* how long brokers and leaders are away: up to this */
 };
 
 /* ---- the world ---- */

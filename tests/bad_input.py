@@ -249,6 +249,7 @@ def options_that_do_not_exist_or_have_bad_values(box):
         (command("--mode", "maybe-once"), r"mode.*exactly-once"), (command("--on-error", "ignore"), r"on-error.*fail.*skip"),
         (command("--bounded=perhaps"), r"bounded"), (command("file.ndjson"), r"file\.ndjson"),
         (command("--sink", "mysql:x"), r"sqlite:FILE.*mysql"), (command("--sink", "sqlite:"), r"sqlite"),
+        (command("--sink", "dir:"), r"dir:PATH"), (command("--sink-option", "format=csv"), r"--sink-option.*dir:PATH"),
         (command("--sink", ""), r"sink"), (command("--source", ""), r"source"), (command("--state", ""), r"state"),
         (command(without="--source"), r"--?source"), (command(without="--sink"), r"--?sink"),
         (command("--accept-loss", "--accept-duplicates"), r"exclude each other"),
@@ -997,6 +998,148 @@ def live(name, seed, keep):
     print(f"{name}: {box.checks.passed} passed, {len(box.checks.failures)} failed ({time.monotonic() - begin:.1f} s)\n"
           + said.getvalue(), end="", flush=True)
     return box.checks.passed, len(box.checks.failures)
+
+
+# ---- the folder sink ----
+
+def to_files(box, *options, job="seen"):
+    return [blackbox.program(job), "--source", box.source, "--sink", "dir:" + box.path("out"), "--state", box.state,
+            "--parallelism", "2", "--checkpoint-interval", "50ms", *options]
+
+
+def exact_files(box, what, job="seen"):
+    compare = blackbox.compare_seen if job == "seen" else blackbox.compare_pv
+    try:
+        wrong = compare([box.path("out"), box.path("taken")], blackbox.read_input(box.source)[0])
+    except AssertionError as error:
+        wrong = str(error)
+    box.check(not wrong, f"{what}: {wrong}")
+
+
+@case
+def a_folder_of_files_that_is_not_there_or_no_folder(box):
+    box.append(lines(30))
+    box.expect(to_files(box, "--bounded"), 4, r"out: it is not there; make it: mkdir -p '.*out'", "no folder")
+    open(box.path("out"), "w", encoding="utf-8").close()
+    box.expect(to_files(box, "--bounded"), 4, r"out: it is not a folder", "a file in its place")
+    os.remove(box.path("out"))
+    os.mkdir(box.path("out"))
+    if os.getuid() != 0:
+        os.chmod(box.path("out"), 0o500)
+        box.expect(to_files(box, "--bounded"), 4, r"out.*Permission denied", "no rights")
+        os.chmod(box.path("out"), 0o700)
+    box.expect(to_files(box, "--bounded"), 0, "", "made")
+    exact_files(box, "made")
+    box.expect(to_files(box, "--bounded", "--sink-option", "format=xml"), 2, r"format.*json or csv", "a wrong format")
+    box.expect(to_files(box, "--bounded", "--sink-option", "formt=csv"), 2, r"did you mean \"format\"", "a wrong option")
+
+
+@case
+def a_folder_of_files_on_a_full_disk(box):
+    """A small file system of its own, where this may be mounted; else nothing is tried."""
+    os.mkdir(box.path("out"))
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", box.path("out")], stderr=subprocess.DEVNULL,
+                      check=False).returncode != 0:
+        return
+    try:
+        box.append(lines(3000))
+        process = box.start(command=to_files(box))
+        box.wait_for_words(process, "No space left")
+        subprocess.run(["mount", "-o", "remount,size=64m", box.path("out")], check=True)
+        box.wait_for_words(process, "is committed, after")
+        box.stop(process)
+        box.expect(to_files(box, "--bounded"), 0, "", "the disk has room again")
+        exact_files(box, "the disk has room again")
+    finally:
+        subprocess.run(["umount", box.path("out")], check=False)
+
+
+@case
+def a_marker_of_files_that_is_older_gone_or_damaged(box):
+    for kind in ("older", "gone", "damaged", "another folder"):
+        each = Box(box.name, kind)
+        each.checks = box.checks
+        os.mkdir(each.path("out"))
+        each.append(lines(300))
+        process = each.start(command=to_files(each))
+        each.wait_for(lambda: len(blackbox.read_files([each.path("out")])) == 300, "the files")
+        each.kill(process)
+        hidden = each.path("out", ".weir")
+        marker = os.path.join(hidden, next(name for name in os.listdir(hidden) if name.endswith(".marker")))
+        shutil.copyfile(marker, each.path("older"))
+        each.append(lines(200, 300))
+        process = each.start(command=to_files(each))
+        each.wait_for(lambda: len(blackbox.read_files([each.path("out")])) == 500, "more files")
+        newest = blackbox.checkpoints(each.state)[-1]
+        each.wait_for(lambda: blackbox.checkpoints(each.state)[-1] > newest + 2, "more checkpoints")
+        each.kill(process)
+        shutil.copyfile(marker, each.path("newer"))
+        sentence = r"replaced or has lost data.*--accept-duplicates.*--accept-loss"
+        if kind == "older":
+            shutil.copyfile(each.path("older"), marker)
+        elif kind == "gone":
+            os.remove(marker)
+        elif kind == "damaged":
+            flip_bit(marker, 300)
+            sentence = r"\.marker is damaged"
+        else:
+            os.rename(each.path("out"), each.path("kept"))
+            os.mkdir(each.path("out"))
+        each.expect(to_files(each, "--bounded"), 3, sentence, kind)
+        if kind == "another folder":
+            shutil.rmtree(each.path("out"))
+            os.rename(each.path("kept"), each.path("out"))
+        else:
+            shutil.copyfile(each.path("newer"), marker)
+        each.expect(to_files(each, "--bounded"), 0, "", kind + ", put back")
+        exact_files(each, kind + ", put back")
+        each.close(False)
+
+
+@case
+def a_folder_of_files_replaced_while_the_job_runs(box):
+    os.mkdir(box.path("out"))
+    box.append(lines(100))
+    process = box.start(command=to_files(box))
+    box.wait_for(lambda: len(blackbox.read_files([box.path("out")])) == 100, "the files")
+    os.rename(box.path("out"), box.path("kept"))
+    os.mkdir(box.path("out"))
+    box.append(lines(50, 100))
+    box.ends(process, 3, r"\.weir was removed while the job runs; put it back", "an empty folder in its place")
+    shutil.rmtree(box.path("out"))
+    os.rename(box.path("kept"), box.path("out"))
+    box.expect(to_files(box, "--bounded"), 0, "", "put back")
+    exact_files(box, "put back")
+
+
+@case
+def finished_files_taken_away(box):
+    """Anybody may take finished files away, also all of them, also while the job is down."""
+    os.mkdir(box.path("out"))
+    for start in range(3):
+        box.append(lines(200, 200 * start))
+        process = box.start(command=to_files(box))
+        folders = [box.path("out"), box.path("taken")]
+        box.wait_for(lambda: len(blackbox.read_files(folders)) == 200 * (start + 1), "the files")
+        (box.kill if start != 1 else box.stop)(process)
+        box.check(not blackbox.take_files(*folders), "a file came again")
+    box.expect(to_files(box, "--bounded"), 0, "", "the end")
+    exact_files(box, "taken away")
+    found = blackbox.fingerprint(box.path("out"))
+    box.expect(to_files(box, "--bounded"), 0, "came to its end", "a finished job")
+    box.check(found == blackbox.fingerprint(box.path("out")), "a finished job changed the folder")
+
+
+@case
+def fresh_deletes_no_files(box):
+    os.mkdir(box.path("out"))
+    box.append(lines(100))
+    box.expect(to_files(box, "--bounded"), 0, "", "the first run")
+    os.rename(box.state, box.path("lost"))
+    box.expect(to_files(box, "--bounded"), 3, r"earlier run of job 'seen'.*new folder.*--fresh", "a new folder onto files")
+    box.expect(to_files(box, "--bounded", "--fresh"), 0, "", "--fresh")
+    rows = blackbox.read_seen([box.path("out")])
+    box.check(len(rows) == 200 and len(set(rows)) == 100, f"--fresh onto files: {len(rows)} rows, {len(set(rows))} places")
 
 
 def main():

@@ -80,7 +80,10 @@ def read_input(folder, bounded=True):
 
 
 def read_rows(database, query):
-    """Rows of a query; [] where the table or the file is not there yet."""
+    """Rows of a query; [] where the table or the file is not there yet. `database` is the path of an SQLite file, or a
+    function that knows another one."""
+    if callable(database):
+        return database(query)
     if not os.path.exists(database):
         return []
     connection = sqlite3.connect(f"file:{database}?mode=rw", uri=True, timeout=30)
@@ -94,10 +97,53 @@ def read_rows(database, query):
         connection.close()
 
 
-def compare_pv(database, records):
-    """None when the table pv says what a straight count over the records says; else what is wrong, in a sentence."""
+def take_files(folder, taken):
+    """Takes the finished files of a folder sink away; the name of one that came again, or None."""
+    os.makedirs(taken, exist_ok=True)
+    for name in sorted(os.listdir(folder)):
+        if not name.startswith("part-"):
+            continue
+        if os.path.exists(os.path.join(taken, name)):
+            return name
+        os.rename(os.path.join(folder, name), os.path.join(taken, name))
+    return None
+
+
+def read_files(folders):
+    """The rows of all finished files in these folders, in the order in which they were committed."""
+    paths = {}
+    for folder in folders:
+        for name in os.listdir(folder) if os.path.isdir(folder) else []:
+            if name.startswith("part-"):
+                assert name not in paths, f"{name} was taken away and came again"
+                paths[name] = os.path.join(folder, name)
+    rows = []
+    for name in sorted(paths):
+        with open(paths[name], "rb") as handle:
+            text = handle.read()
+        assert text.endswith(b"\n"), f"{name} is not whole"
+        rows += [json.loads(line) for line in text.split(b"\n")[:-1]]
+    return rows
+
+
+def read_pv(target):
+    """[(app_id, pv)] of a database, or of a list of folders: the newest line of an app holds."""
+    if isinstance(target, str):
+        return read_rows(target, "SELECT app_id, pv FROM pv")
+    return list({row["app_id"]: row["pv"] for row in read_files(target)}.items())
+
+
+def read_seen(target):
+    """[(partition, position, app_id)] of a database, or of a list of folders."""
+    if isinstance(target, str):
+        return read_rows(target, "SELECT partition, position, app_id FROM seen")
+    return [(row["partition"], row["position"], row["app_id"]) for row in read_files(target)]
+
+
+def compare_pv(target, records):
+    """None when the table pv, or the files, say what a straight count over the records says; else what is wrong, in a sentence."""
     wanted = collections.Counter(app for _, _, app in records)
-    found = dict(read_rows(database, "SELECT app_id, pv FROM pv"))
+    found = dict(read_pv(target))
     wrong = [app for app in wanted.keys() | found.keys() if wanted.get(app) != found.get(app)]
     if not wrong:
         return None
@@ -108,10 +154,10 @@ def compare_pv(database, records):
             f"{app!r} is {found.get(app)} and should be {wanted.get(app)}")
 
 
-def compare_seen(database, records):
-    """The same for the table seen: every record's place once."""
+def compare_seen(target, records):
+    """The same for the table seen, or the files: every record's place once."""
     wanted = collections.Counter(records)
-    found = collections.Counter(read_rows(database, "SELECT partition, position, app_id FROM seen"))
+    found = collections.Counter(read_seen(target))
     lost, doubled = wanted - found, found - wanted
     if not lost and not doubled:
         return None

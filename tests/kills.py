@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Kills real jobs with SIGKILL, again and again, and compares what they wrote with a straight count over their input.
 
-Usage: tests/kills.py [--cycles N] [--seed S] [--history I] [--keep]
+Usage: tests/kills.py [--cycles N] [--seed S] [--history I] [--sink sqlite|dir] [--keep]
 
 A history is one job (pv or seen, in turn) with its folders: a log of 2 to 5 partitions that grows while the job runs,
 with lines that come in pieces, blank lines, CRLF, new files, and in some histories bad records that are skipped. The job
 is started by the same command, each time with another parallelism and checkpoint interval, and killed at a random
 moment, until enough kills have fallen after a completed checkpoint; sometimes it is stopped by SIGTERM, or frozen for a
-while. The last runs have --bounded. Then the table and the dead letters must say exactly what the files say, and a
+while. Half of the histories write into a table, the others into a folder of files, which somebody takes away as soon as
+they are there. The last runs have --bounded. Then the table (the files) and the dead letters must say exactly what the files say, and a
 further run must change nothing.
 
 A kill counts as a cycle when a completed checkpoint was in the job's folder. The seed decides everything but the timing;
@@ -103,23 +104,43 @@ class Writer(threading.Thread):
             each.close()
 
 
+class Taker(threading.Thread):
+    """Takes finished files away while the job runs, until it is told to stop."""
+
+    def __init__(self, folder, taken, seconds):
+        super().__init__(daemon=True)
+        self.folder, self.taken, self.seconds = folder, taken, seconds
+        self.stopped = threading.Event()
+        self.came_again = None
+
+    def run(self):
+        while not self.came_again and not self.stopped.wait(self.seconds):
+            self.came_again = blackbox.take_files(self.folder, self.taken)
+
+
 class History:
     """One job, and what is done to it."""
 
     again = "tests/kills.py"
 
-    def __init__(self, seed, index, cycles):
+    def __init__(self, seed, index, cycles, sink=None):
         self.seed, self.index, self.cycles_wanted = seed, index, cycles
         self.rng = random.Random(f"{seed}/{index}")
         self.job = "pv" if index % 2 == 0 else "seen"
         self.folder = tempfile.mkdtemp(prefix=f"weir-kills-{index}-")
         self.state = os.path.join(self.folder, "state")
-        self.database = os.path.join(self.folder, "out.db")
+        self.to_files = sink == "dir" or (sink is None and index % 4 >= 2)
+        self.out = os.path.join(self.folder, "out" if self.to_files else "out.db")
+        self.taken = os.path.join(self.folder, "taken")
+        self.target = [self.out, self.taken] if self.to_files else self.out
+        self.taker = Taker(self.out, self.taken, self.rng.choice([0.005, 0.05, 1]))
         self.source = self.make_log()
+        if self.to_files:
+            os.mkdir(self.out)
         self.skips = self.rng.random() < 0.5
         own_letters = self.rng.random() < 0.5
         self.letters = os.path.join(self.folder if own_letters else self.state, "dead-letter.ndjson")
-        self.command = [blackbox.program(self.job), "--source", self.source, "--sink", "sqlite:" + self.database,
+        self.command = [blackbox.program(self.job), "--source", self.source, "--sink", ("dir:" if self.to_files else "sqlite:") + self.out,
                         "--state", self.state]
         if self.skips:
             self.command += ["--on-error", "skip"] + (["--dead-letter", self.letters] if own_letters else [])
@@ -129,7 +150,7 @@ class History:
         self.failure = None
 
     def fail(self, sentence):
-        self.failure = self.failure or f"history {self.index} ({self.job}), start {self.starts}: {sentence}"
+        self.failure = self.failure or f"history {self.index} ({self.job}{' to files' if self.to_files else ''}), start {self.starts}: {sentence}"
         return False
 
     # ---- the log: a folder here ----
@@ -227,12 +248,18 @@ class History:
             if code != 0:
                 return self.fail(f"weir check: exit code {code}: {said}")
         if self.rng.random() < 0.3:
-            query = "SELECT coalesce(sum(pv), 0) FROM pv" if self.job == "pv" else "SELECT count(*) FROM seen"
-            rows = (blackbox.read_rows(self.database, query) or [(0,)])[0][0]
+            rows = self.rows_now()
             if rows < self.rows_before:
                 return self.fail(f"the table went back from {self.rows_before} to {rows}")
             self.rows_before = rows
         return True
+
+    def rows_now(self):
+        if self.to_files:  # counted by name: the files are on the move
+            names = {name for folder in self.target if os.path.isdir(folder) for name in os.listdir(folder)}
+            return sum(name.startswith("part-") for name in names)
+        query = "SELECT coalesce(sum(pv), 0) FROM pv" if self.job == "pv" else "SELECT count(*) FROM seen"
+        return (blackbox.read_rows(self.out, query) or [(0,)])[0][0]
 
     # ---- the whole ----
 
@@ -273,7 +300,7 @@ class History:
         self.counts["records"] += len(records)
         self.counts["bad records"] += len(bad)
         compare = blackbox.compare_pv if self.job == "pv" else blackbox.compare_seen
-        wrong = compare(self.database, records)
+        wrong = compare(self.target, records)
         if not wrong and self.skips:
             wrong = blackbox.compare_dead_letters(self.letters, bad)
         return not wrong or self.fail(wrong)
@@ -281,34 +308,47 @@ class History:
     def run_again(self):
         """A finished job: says so and changes nothing, even when the log has grown."""
         self.append_after_the_end()
-        before = [blackbox.fingerprint(path) for path in (self.state, self.database)]
+        before = [blackbox.fingerprint(path) for path in (self.state, self.out)]
         process = self.start(*self.rng.choice([[], ["--bounded"]]))
         if self.pause(process, 20):
             process.kill()
             process.wait()
             return self.fail("a finished job that was started again did not end")
-        after = [blackbox.fingerprint(path) for path in (self.state, self.database)]
+        after = [blackbox.fingerprint(path) for path in (self.state, self.out)]
         if process.returncode != 0 or "came to its end in an earlier run" not in self.said():
             return self.fail(f"finished, started again: exit code {process.returncode}: {self.said()}")
         return before == after or self.fail("finished, started again: it changed its folder or the table")
 
+    def end_taker(self):
+        if not self.to_files:
+            return True
+        self.taker.stopped.set()
+        self.taker.join()
+        if self.taker.came_again:
+            return self.fail(f"{self.taker.came_again} was taken away and came again")
+        self.counts["files taken away"] += len(os.listdir(self.taken)) if os.path.isdir(self.taken) else 0
+        return True
+
     def live(self):
         writer = self.make_writer()
         writer.start()
+        if self.to_files:
+            self.counts["histories to files"] += 1
+            self.taker.start()
         goes_on = True
         while goes_on and self.cycles() < self.cycles_wanted:
             goes_on = self.run_unbounded()
         writer.finish()
-        goes_on = goes_on and self.run_bounded() and self.compare() and self.run_again()
+        goes_on = goes_on and self.run_bounded() and self.end_taker() and self.compare() and self.run_again()
         if goes_on:
             code, said = blackbox.run([blackbox.program("weir"), "check", self.state])
             goes_on = code == 0 or self.fail(f"weir check at the end: exit code {code}: {said}")
         return goes_on
 
 
-def live(kind, seed, index, cycles, keep):
+def live(kind, seed, index, cycles, sink, keep):
     """One history of the class `kind`, from its beginning to its end."""
-    history = kind(seed, index, cycles)
+    history = kind(seed, index, cycles, sink)
     try:
         fine = history.live()
     except Exception as error:  # what is told is the history, not the test's stack
@@ -329,7 +369,7 @@ def report(kills, counts, seconds):
     return cycles
 
 
-def live_all(kind, seed, cycles, keep, chosen=None):
+def live_all(kind, seed, cycles, keep, chosen=None, sink=None):
     """Histories of the class `kind` until there were so many cycles; the checks, and whether pv and seen had their share."""
     begin = time.monotonic()
     per_history = max(1, min(CYCLES_PER_HISTORY, (cycles + 1) // 2))
@@ -337,7 +377,7 @@ def live_all(kind, seed, cycles, keep, chosen=None):
     checks = blackbox.Checks()
     kills, counts = collections.defaultdict(collections.Counter), collections.Counter()
     with concurrent.futures.ProcessPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
-        lives = {pool.submit(live, kind, seed, index, per_history, keep): index
+        lives = {pool.submit(live, kind, seed, index, per_history, sink, keep): index
                  for index in (range(count) if chosen is None else [chosen])}
         for future in concurrent.futures.as_completed(lives):
             job, fine, failure, folder, killed, counted = future.result()
@@ -357,10 +397,11 @@ def main():
     parser.add_argument("--cycles", type=int, default=60, help="kills after a completed checkpoint, half of them of seen")
     parser.add_argument("--seed", type=int, default=int(os.environ.get("WEIR_TEST_SEED", 0)) or time.time_ns() % 10**9)
     parser.add_argument("--history", type=int, help="only this one")
+    parser.add_argument("--sink", choices=["sqlite", "dir"], help="only with this sink")
     parser.add_argument("--keep", action="store_true", help="keep all folders")
     options = parser.parse_args()
     print(f"WEIR_TEST_SEED={options.seed}", flush=True)
-    return live_all(History, options.seed, options.cycles, options.keep, options.history).verdict()
+    return live_all(History, options.seed, options.cycles, options.keep, options.history, options.sink).verdict()
 
 
 if __name__ == "__main__":

@@ -38,13 +38,22 @@ struct arguments {
   bool trace, verbose;
 };
 
+static const struct history {
+  const char *name;
+  struct sim_point base;
+} histories[] = {{"pv", {.job = SIM_JOB_PV}},
+                 {"seen", {.job = SIM_JOB_SEEN}},
+                 {"folder", {.job = SIM_JOB_SEEN, .directory = true}},
+                 {"topic-pv", {.job = SIM_JOB_PV, .topic = true}},
+                 {"topic-seen", {.job = SIM_JOB_SEEN, .topic = true}}};
+enum { HISTORIES = sizeof histories / sizeof histories[0] };
+
 /* One loop: a kind of point in the history of a job; with `step`, each is followed by a crash some operations later. */
 struct loop {
   char name[48];
-  enum sim_job_kind job;
-  enum sim_point_kind kind;
-  uint64_t stride;      /* every so-many-th point */
-  uint64_t step, limit; /* behind it every so-many-th operation, up to the limit (0: to the end); 0: no crash */
+  struct sim_point base; /* job and kind */
+  uint64_t stride;       /* every so-many-th point */
+  uint64_t step, limit;  /* behind it every so-many-th operation, up to the limit (0: to the end); 0: no crash */
 };
 
 /* Every so-many-th point, by share, for pv and for seen. */
@@ -70,6 +79,17 @@ static const struct {
     {SIM_POINT_IO_ONCE, {{197, 1, 1}, {197, 1, 1}}, {41, 31, 3}, 150},
 };
 enum { PAIRS = sizeof pairs / sizeof pairs[0] };
+
+/* The same where the log is a topic: the client's allocations, its operations, and what hangs on them. */
+static const struct {
+  enum sim_point_kind kind;
+  uint64_t strides[2][SHARE_COUNT];
+} topics[] = {
+    {SIM_POINT_MEMORY_ONCE, {{97, 5, 1}, {197, 13, 1}}}, {SIM_POINT_MEMORY_EVER, {{97, 5, 1}, {197, 13, 1}}},
+    {SIM_POINT_IO_ONCE, {{61, 3, 1}, {97, 5, 1}}},       {SIM_POINT_KILL_BEFORE, {{61, 3, 1}, {97, 5, 1}}},
+    {SIM_POINT_KILL_AFTER, {{61, 3, 1}, {97, 5, 1}}},
+};
+enum { TOPICS = sizeof topics / sizeof topics[0] };
 
 /* What a process tells its parent; in memory that they share. */
 struct share {
@@ -118,7 +138,8 @@ static bool run_point(const struct arguments *arguments, const struct loop *loop
 static void run_share(const struct arguments *arguments, const struct loop *loop, uint64_t p, struct share *share) {
   if (share->next_n == 0) share->next_n = 1 + arguments->seed % loop->stride + p * loop->stride;
   while (share->failed < FAILURES_MAX) {
-    struct sim_point point = {.job = loop->job, .kind = loop->kind, .n = share->next_n};
+    struct sim_point point = loop->base;
+    point.n = share->next_n;
     share->next_n += loop->stride * arguments->processes;
     if (loop->step == 0) {
       if (!run_point(arguments, loop, point, share)) break;
@@ -209,14 +230,14 @@ static void run_loop(const struct arguments *arguments, const struct loop *loop,
 }
 
 /* The history itself, twice: it must pass, be the same both times, and have something in it. */
-static bool run_plain(const struct arguments *arguments, enum sim_job_kind job) {
+static bool run_plain(const struct arguments *arguments, const struct history *history) {
   struct sim_fault_report report, second = {0};
-  struct sim_point nothing = {.job = job};
+  struct sim_point nothing = history->base;
   bool passed = sim_fault_run(arguments->seed, nothing, NULL, arguments->verbose, &report) &&
                 sim_fault_run(arguments->seed, nothing, NULL, false, &second);
   printf("%s: %" PRIu64 " records, %" PRIu64 " bad ones, %" PRIu64 " lives, %" PRIu64 " checkpoints, %" PRIu64
          " epochs committed, %" PRIu64 " allocations, %" PRIu64 " of SQLite's own, %" PRIu64 " steps\n",
-         sim_job_name(job), report.records, report.bad_records, report.lives, report.checkpoints, report.epochs,
+         history->name, report.records, report.bad_records, report.lives, report.checkpoints, report.epochs,
          report.allocations, report.sqlite_allocations, report.steps);
   printf("  %" PRIu64 " file operations:", report.file_operations);
   for (int i = 0; i < SIM_OPERATION_COUNT; i++)
@@ -232,52 +253,83 @@ static bool run_plain(const struct arguments *arguments, enum sim_job_kind job) 
 
 /* ---- making the graph ---- */
 
-static enum weir_code build_graph(struct wr_memory *memory, struct weir_error *error) {
-  static const struct weir_field fields[] = {{"app_id", WEIR_TYPE_STRING, false}};
-  static const struct weir_schema schema = {fields, 1};
-  static const char *const key[] = {"app_id"};
+static const struct weir_field fields[] = {{"app_id", WEIR_TYPE_STRING, false}};
+static const struct weir_schema schema = {fields, 1};
+
+static struct weir_stream *files_source(struct weir_job_builder *builder) {
   struct weir_files_options files = {.size = sizeof files,
                                      .folder = "/log",
                                      .schema = &schema,
                                      .skip_bad_records = true,
                                      .dead_letter = "/out/dead-letter.ndjson"};
+  return weir_files_source(builder, "views", &files);
+}
+
+static struct weir_stream *kafka_source(struct weir_job_builder *builder, struct sim_kafka *kafka) {
+  static const struct weir_kafka_setting settings[] = {{"group.id", "g"}, {"client.id", "c"}};
+  struct weir_kafka_options topic = {.size = sizeof topic,
+                                     .servers = "sim:9092",
+                                     .topic = "log",
+                                     .settings = settings,
+                                     .setting_count = 2,
+                                     .schema = &schema,
+                                     .skip_bad_records = true,
+                                     .dead_letter = "/out/dead-letter.ndjson"};
+  return wr_kafka_source_with(builder, "views", &topic, sim_kafka_driver(kafka));
+}
+
+/* `kafka` NULL: over files. */
+static enum weir_code build_graph(struct wr_memory *memory, struct sim_kafka *kafka, struct weir_error *error) {
+  static const char *const key[] = {"app_id"};
   struct weir_sqlite_options table = {
       .size = sizeof table, .path = "/out/t.db", .table = "pv", .key_fields = key, .key_field_count = 1};
   struct weir_job_builder builder;
   const struct wr_graph *graph = NULL;
   enum weir_code code = wr_builder_init(&builder, memory, "pv", error);
   if (code != WEIR_OK) return code;
-  struct weir_stream *views = weir_files_source(&builder, "views", &files);
+  struct weir_stream *views = kafka == NULL ? files_source(&builder) : kafka_source(&builder, kafka);
   weir_sqlite_sink(weir_count(weir_key_by(views, "app_id"), "count", "pv"), "pv", &table);
   code = wr_builder_finish(&builder, &graph, error);
   wr_builder_deinit(&builder);
   return code;
 }
 
+/* False: the point was not reached. */
+static bool run_build_point(struct sim_kafka *kafka, uint64_t n, bool ever, struct share *total) {
+  struct sim_memory memory;
+  struct weir_error error = {.code = WEIR_OK};
+  sim_memory_init(&memory);
+  sim_memory_fail_nth(&memory, n, ever);
+  enum weir_code code = build_graph(&memory.memory, kafka, &error);
+  bool reached = memory.failures != 0;
+  bool passed = code == (reached ? WEIR_NO_MEMORY : WEIR_OK) && memory.blocks == 0;
+  if (!passed)
+    printf("FAILED: allocation %" PRIu64 " of making the graph%s fails%s: %s: %s; %" PRIu64 " blocks were left\n", n,
+           kafka == NULL ? "" : " of a topic", ever ? " for ever" : "", weir_code_text(code), error.message,
+           memory.blocks);
+  sim_memory_deinit(&memory);
+  total->runs++;
+  total->failed += !passed;
+  total->reached += reached;
+  return reached;
+}
+
 /* Every allocation of making the graph fails once, and for ever. */
 static void run_build_loop(struct share *total) {
-  uint64_t points = 0;
-  for (uint64_t n = 1, reached = 1; reached != 0; n++) {
-    for (int ever = 0; ever < 2; ever++) {
-      struct sim_memory memory;
-      struct weir_error error = {.code = WEIR_OK};
-      sim_memory_init(&memory);
-      sim_memory_fail_nth(&memory, n, ever != 0);
-      enum weir_code code = build_graph(&memory.memory, &error);
-      reached = memory.failures;
-      points += reached != 0;
-      total->runs++;
-      bool passed = code == (reached != 0 ? WEIR_NO_MEMORY : WEIR_OK) && memory.blocks == 0;
-      if (!passed) {
-        total->failed++;
-        printf("FAILED: allocation %" PRIu64 " of making the graph fails%s: %s: %s; %" PRIu64 " blocks were left\n", n,
-               ever != 0 ? " for ever" : "", weir_code_text(code), error.message, memory.blocks);
-      }
-      sim_memory_deinit(&memory);
+  struct sim_world *world = sim_world_new(&(struct sim_world_options){.seed = 1});
+  struct sim_kafka *kafka = sim_kafka_new(world, 1, "log");
+  for (int topic = 0; topic < 2; topic++) {
+    uint64_t points = 0;
+    bool reached = true;
+    for (uint64_t n = 1; reached; n++) {
+      reached = run_build_point(topic == 0 ? NULL : kafka, n, false, total);
+      points += reached;
+      points += run_build_point(topic == 0 ? NULL : kafka, n, true, total);
     }
+    printf("%-28s %5" PRIu64 " runs hit their point\n", topic == 0 ? "graph memory" : "topic-graph memory", points);
   }
-  total->reached += points;
-  printf("%-28s %5" PRIu64 " runs hit their point\n", "graph memory", points);
+  sim_kafka_free(kafka);
+  sim_world_free(world);
 }
 
 /* ---- the program ---- */
@@ -318,25 +370,52 @@ static bool parse(int argc, char **argv, struct arguments *out) {
   return out->processes >= 1 && out->processes <= PROCESSES_MAX && (out->n == 0 || out->loop != NULL);
 }
 
-enum { LOOPS_MAX = 4 * SIM_POINT_COUNT };
+enum { LOOPS_MAX = 8 * SIM_POINT_COUNT };
+
+static void name_loop(struct loop *loop, const struct history *history, const char *more) {
+  snprintf(loop->name, sizeof loop->name, "%s-%s%s", history->name, sim_point_text(loop->base.kind), more);
+}
+
+static void make_topic_loops(const struct arguments *arguments, const struct history *history, struct loop *loops,
+                             size_t *count) {
+  for (int i = 0; i < TOPICS; i++) {
+    struct loop *loop = &loops[(*count)++];
+    *loop = (struct loop){.base = history->base};
+    loop->base.kind = topics[i].kind;
+    loop->stride = topics[i].strides[history->base.job != SIM_JOB_PV][arguments->share];
+    name_loop(loop, history, "");
+  }
+}
+
+static void make_file_loops(const struct arguments *arguments, const struct history *history, struct loop *loops,
+                            size_t *count) {
+  bool is_pv = history->base.job == SIM_JOB_PV;
+  for (int kind = 0; kind < SIM_POINT_COUNT; kind++) {
+    bool of_sqlite = kind == SIM_POINT_SQLITE_ONCE || kind == SIM_POINT_SQLITE_EVER;
+    if (of_sqlite && history->base.directory) continue; /* it is not asked there */
+    struct loop *loop = &loops[(*count)++];
+    *loop = (struct loop){.base = history->base};
+    loop->base.kind = (enum sim_point_kind)kind;
+    loop->stride = strides[kind][!is_pv][arguments->share];
+    name_loop(loop, history, "");
+  }
+  for (int i = 0; i < PAIRS; i++) {
+    struct loop *loop = &loops[(*count)++];
+    *loop = (struct loop){.base = history->base, .limit = pairs[i].limit};
+    loop->base.kind = pairs[i].kind;
+    loop->stride = pairs[i].strides[!is_pv][arguments->share];
+    loop->step = pairs[i].steps[arguments->share];
+    name_loop(loop, history, "-then-crash");
+  }
+}
 
 static size_t make_loops(const struct arguments *arguments, struct loop loops[LOOPS_MAX]) {
   size_t count = 0;
-  for (int job = SIM_JOB_PV; job <= SIM_JOB_SEEN; job++) {
-    const char *name = sim_job_name((enum sim_job_kind)job);
-    for (int kind = 0; kind < SIM_POINT_COUNT; kind++) {
-      struct loop *loop = &loops[count++];
-      *loop = (struct loop){.job = (enum sim_job_kind)job, .kind = (enum sim_point_kind)kind};
-      loop->stride = strides[kind][job != SIM_JOB_PV][arguments->share];
-      snprintf(loop->name, sizeof loop->name, "%s-%s", name, sim_point_text(loop->kind));
-    }
-    for (int i = 0; i < PAIRS; i++) {
-      struct loop *loop = &loops[count++];
-      *loop = (struct loop){.job = (enum sim_job_kind)job, .kind = pairs[i].kind, .limit = pairs[i].limit};
-      loop->stride = pairs[i].strides[job != SIM_JOB_PV][arguments->share];
-      loop->step = pairs[i].steps[arguments->share];
-      snprintf(loop->name, sizeof loop->name, "%s-%s-then-crash", name, sim_point_text(loop->kind));
-    }
+  for (size_t h = 0; h < HISTORIES; h++) {
+    if (histories[h].base.topic)
+      make_topic_loops(arguments, &histories[h], loops, &count);
+    else
+      make_file_loops(arguments, &histories[h], loops, &count);
   }
   return count;
 }
@@ -358,7 +437,9 @@ static bool run_loops(const struct arguments *arguments, struct share *total) {
   for (size_t i = 0; i < count; i++) {
     if (arguments->loop != NULL && strcmp(arguments->loop, loops[i].name) != 0) continue;
     found = true;
-    struct sim_point point = {.job = loops[i].job, .kind = loops[i].kind, .n = arguments->n, .again = arguments->again};
+    struct sim_point point = loops[i].base;
+    point.n = arguments->n;
+    point.again = arguments->again;
     if (arguments->n == 0)
       run_loop(arguments, &loops[i], total);
     else if (!run_point(arguments, &loops[i], point, total))
@@ -379,9 +460,9 @@ int main(int argc, char **argv) {
   struct share total = {0};
   if (arguments.loop == NULL) {
     run_build_loop(&total);
-    total.runs += 2;
-    total.failed += !run_plain(&arguments, SIM_JOB_PV);
-    total.failed += !run_plain(&arguments, SIM_JOB_SEEN);
+    total.runs += HISTORIES;
+    for (size_t h = 0; h < HISTORIES; h++)
+      total.failed += !run_plain(&arguments, &histories[h]);
   }
   if (!run_loops(&arguments, &total)) {
     fprintf(stderr, "there is no loop '%s'\n", arguments.loop);

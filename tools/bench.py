@@ -1,41 +1,89 @@
 #!/usr/bin/env python3
 """Runs the benchmarks and prints one table: what was measured, beside what it should be.
 
-usage: tools/bench.py FOLDER [PROGRAM...]     FOLDER holds the programs of bench/; all of them unless some are named
+usage: tools/bench.py [--record FILE] [--keep FILE] FOLDER [PROGRAM...]
 
-A target is what the project means to reach in the end; a quarter of it must be met now. What is better when it is
-lower must stay under four times the target. The last column is the share of a ceiling that was measured in the same
-run: the bare loop over the same keys, or simdjson's first stage alone.
+FOLDER holds the programs of bench/; all of the usual ones are run unless some are named. --record puts the table into
+FILE between its lines <!-- table --> and <!-- end of table -->, and nothing else; --keep writes the lines of the
+programs as they came.
+
+"reach" is what the project means to reach; the line says "reached", or "beyond" where it reaches the further mark too,
+or "MISSED"; "FAR OFF" is what misses even a quarter of it (what is better when it is lower: four times). "ceiling" is
+the same thing done with nothing around it, measured in the same run: rates are a share of it, times a multiple.
 """
+import argparse
+import os
 import subprocess
 import sys
 
-PROGRAMS = ["keyed_count", "pv_files", "large_state", "channel", "json"]
+PROGRAMS = ["keyed_count", "pv_files", "large_state", "latency", "visible", "start", "channel", "json"]
+BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 
-# name: (target, whether higher is better, name of the ceiling)
-TARGETS = {
-    "count_bigint_1k_p1": (None, True, "bare_bigint_1k"),
-    "count_bigint_1k_p2": (None, True, "bare_bigint_1k"),
-    "count_bigint_100k_p1": (20, True, "bare_bigint_100k"),
-    "count_bigint_100k_p2": (20, True, "bare_bigint_100k"),
-    "count_bigint_10m_p1": (None, True, "bare_bigint_10m"),
-    "count_bigint_10m_p2": (None, True, "bare_bigint_10m"),
-    "count_string_1k_p1": (None, True, "bare_string_1k"),
-    "count_string_1k_p2": (None, True, "bare_string_1k"),
-    "count_string_100k_p1": (8, True, "bare_string_100k"),
-    "count_string_100k_p2": (8, True, "bare_string_100k"),
-    "count_string_10m_p1": (None, True, "bare_string_10m"),
-    "count_string_10m_p2": (None, True, "bare_string_10m"),
-    "count_bytes_per_key": (64, False, None),
-    "count_resident_per_key": (64, False, None),
-    "pv_json_decode": (None, True, "pv_json_index"),
-    "pv_blackhole_p1": (2, True, "pv_json_decode"),
-    "pv_blackhole_p2": (2, True, "pv_json_decode"),
-    "pv_sqlite_p2": (None, True, "pv_json_decode"),
-    "checkpoint_cost": (5, False, None),
-    "snapshot_stall": (10, False, None),
-    "recovery_warm": (1, False, None),
+
+class Line:
+    """What is known of a figure before it is measured."""
+
+    def __init__(self, reach=None, beyond=None, ceiling=None, lower=False, share=None):
+        self.reach, self.beyond, self.ceiling = reach, beyond, ceiling
+        self.lower = lower  # is better
+        self.share = share  # of the ceiling, that must be reached too
+
+    def verdict(self, value, ceiling):
+        if self.reach is None:
+            return ""
+        missed = value > self.reach if self.lower else value < self.reach
+        if self.share and ceiling and value / ceiling < self.share:
+            missed = True
+        far = value > 4 * self.reach if self.lower else value < self.reach / 4
+        if far:
+            return "FAR OFF"
+        if missed:
+            return "MISSED"
+        if self.beyond is None:
+            return "reached"
+        beyond = value <= self.beyond if self.lower else value >= self.beyond
+        return "beyond" if beyond else "reached"
+
+
+def time_line(reach=None, beyond=None, ceiling=None):
+    return Line(reach, beyond, ceiling, lower=True)
+
+
+LINES = {
+    "pv_json_decode": Line(ceiling="pv_json_index"),
+    "pv_blackhole_p1": Line(2, None, "pv_json_decode"),
+    "pv_blackhole_p2": Line(2, None, "pv_json_decode"),
+    "pv_sqlite_p2": Line(ceiling="pv_json_decode"),
+    "pv_kafka_p1": Line(1, None, "pv_kafka_client"),
+    "pv_kafka_p2": Line(1, None, "pv_kafka_client"),
+    "count_bytes_per_key": time_line(64, 40),
+    "count_resident_per_key": time_line(64, 40),
+    "checkpoint_cost": time_line(5, 2, "bare_checkpoint_cost"),
+    "checkpoint_duration": time_line(ceiling="bare_write_fsync"),
+    "snapshot_stall": time_line(10, 1),
+    "recovery_warm": time_line(1, 0.5, "bare_read_warm"),
+    "recovery_cold": time_line(ceiling="bare_read_cold"),
+    "latency_p50": time_line(ceiling="latency_bare_p50"),
+    "latency_p99": time_line(ceiling="latency_bare_p99"),
+    "latency_p999": time_line(ceiling="latency_bare_p999"),
+    "latency_p9999": time_line(10, None, "latency_bare_p9999"),
+    "visible_100ms_p99": time_line(200, 100, "visible_100ms_bare_p99"),
+    "visible_sparse_p99": time_line(200, 100, "visible_100ms_bare_p99"),
+    "visible_100ms_checkpoint": time_line(ceiling="visible_bare_publish"),
+    "visible_1s_checkpoint": time_line(ceiling="visible_bare_publish"),
+    "program_size": time_line(10),
+    "first_row": time_line(20, None, "bare_start"),
+    "stateless_resident": time_line(20),
+    "idle_cpu": time_line(1),
+    "threads_idle": time_line(1),
 }
+for kind in ("bigint_1k", "bigint_100k", "bigint_10m", "string_1k", "string_100k", "string_10m"):
+    for subtasks in ("p1", "p2"):
+        LINES[f"count_{kind}_{subtasks}"] = Line(ceiling=f"bare_{kind}")
+for subtasks in ("p1", "p2"):
+    # 20 million, and a fifth of the bare loop; beyond it is half of the bare loop (some 90 million).
+    LINES[f"count_bigint_100k_{subtasks}"] = Line(20, 90, "bare_bigint_100k", share=0.2)
+    LINES[f"count_string_100k_{subtasks}"] = Line(8, 15, "bare_string_100k")
 
 
 def read_rows(text):
@@ -49,57 +97,92 @@ def read_rows(text):
     return rows
 
 
-def verdict(value, target, is_higher_better):
-    least = target / 4 if is_higher_better else target * 4
-    if (value >= target) if is_higher_better else (value <= target):
-        return least, "reached"
-    met = value >= least if is_higher_better else value <= least
-    return least, "met" if met else "MISSED"
+def share_of(line, value, ceiling):
+    if not ceiling:
+        return ""
+    if line.lower:
+        return f"{value / ceiling:.1f} times {line.ceiling}"
+    return f"{100 * value / ceiling:.0f} % of {line.ceiling}"
 
 
 def table_row(row, values):
     name, value, unit, remark = row
-    target, is_higher_better, ceiling = TARGETS.get(name, (None, True, None))
-    target_text = least_text = state = share = ""
-    if target is not None:
-        least, state = verdict(value, target, is_higher_better)
-        target_text, least_text = f"{target:g}", f"{least:g}"
-    if values.get(ceiling):
-        share = f"{100 * value / values[ceiling]:.0f} % of {ceiling}"
+    line = LINES.get(name, Line())
+    ceiling = values.get(line.ceiling)
+    reach = "" if line.reach is None else f"{line.reach:g}"
     spread = remark.partition("spread ")[2]
-    return [name, f"{value:.4g}", unit, spread, target_text, least_text, state, share]
+    return [name, f"{value:.4g}", unit, spread, reach, line.verdict(value, ceiling), share_of(line, value, ceiling)]
 
 
-def print_table(rows):
+def table_of(rows):
     values = {row[0]: row[1] for row in rows}
-    lines = [["figure", "value", "unit", "spread", "target", "now", "", "ceiling"]]
+    lines = [["figure", "value", "unit", "spread", "reach", "", "ceiling"]]
     lines += [table_row(row, values) for row in rows]
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     lines.insert(1, ["-" * width for width in widths])
-    for line in lines:
-        print("| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |")
+    return ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in lines]
+
+
+def misses_of(rows):
+    """A sentence about the lines that have a reach."""
+    values = {row[0]: row[1] for row in rows}
+    judged = [(name, LINES[name].verdict(value, values.get(LINES[name].ceiling))) for name, value, _, _ in rows
+              if name in LINES and LINES[name].reach is not None]
+    missed = [name for name, verdict in judged if verdict.isupper()]
+    text = f"{len(judged) - len(missed)} of {len(judged)} lines with a reach are reached"
+    return text + (f"; missed: {', '.join(missed)}" if missed else "")
+
+
+def record(path, lines):
+    with open(path, encoding="utf-8") as file:
+        before, begin, rest = file.read().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        sys.exit(f"{path} has no lines {BEGIN} and {END} to put the table between")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(before + BEGIN + "\n" + "\n".join(lines) + "\n" + END + after)
+
+
+def run(folder, program):
+    """The program's output, and whether it went well."""
+    print(f"running {program} ...", file=sys.stderr, flush=True)
+    done = subprocess.run([os.path.join(folder, program)], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        print(done.stderr, file=sys.stderr)
+        print(f"{program} failed (exit code {done.returncode}); its figures are left out", file=sys.stderr)
+    return done.stdout, done.returncode == 0
 
 
 def main():
-    if len(sys.argv) < 2:
-        print(__doc__.strip())
-        return 2
-    rows, machines, failed = [], [], []
-    for program in sys.argv[2:] or PROGRAMS:
-        print(f"running {program} ...", file=sys.stderr, flush=True)
-        done = subprocess.run([f"{sys.argv[1]}/{program}"], capture_output=True, text=True, check=False)
-        rows += read_rows(done.stdout)
-        machines += [line[2:] for line in done.stdout.splitlines() if line.startswith("# machine")]
-        if done.returncode != 0:
-            print(done.stderr, file=sys.stderr)
+    parser = argparse.ArgumentParser(usage=__doc__.split("usage: ")[1].split("\n")[0],
+                                     description=__doc__.split("\n\n", 2)[2],
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--record", metavar="FILE")
+    parser.add_argument("--keep", metavar="FILE")
+    parser.add_argument("folder")
+    parser.add_argument("programs", nargs="*")
+    arguments = parser.parse_args()
+    text, failed = "", []
+    for program in arguments.programs or PROGRAMS:
+        output, went_well = run(arguments.folder, program)
+        if went_well:
+            text += output
+        else:
             failed.append(program)
-    for machine in (machines[0], machines[-1]) if machines else ():
-        print(machine)
-    print()
-    print_table(rows)
-    for program in failed:
-        print(f"{program} failed", file=sys.stderr)
-    return 1 if failed else 0
+    machines = [line[2:] for line in text.splitlines() if line.startswith("# machine")]
+    rows = read_rows(text)
+    ends = [machines[0]] + ([f"at the end: {machines[-1]}"] if len(machines) > 1 else []) if machines else []
+    lines = ["", *table_of(rows), "", misses_of(rows) + "."]
+    print("\n".join(ends + lines))
+    if arguments.keep:
+        with open(arguments.keep, "w", encoding="utf-8") as file:
+            file.write(text)
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+        return 1
+    if arguments.record:
+        record(arguments.record, ["  \n".join(ends), *lines])
+    return 0
 
 
 if __name__ == "__main__":

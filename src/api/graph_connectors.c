@@ -272,6 +272,7 @@ struct weir_stream *weir_source_of_options(struct weir_job_builder *builder, con
                        "(--help lists all options)");
     return NULL;
   }
+  if (wr_kafka_is_address(source)) return wr_kafka_source_of_options(builder, uid, source, records, options);
   if (strstr(source, "://") == NULL) return files_of_options(builder, uid, source, records, options);
   wr_builder_invalid(
       builder, NULL,
@@ -279,14 +280,22 @@ struct weir_stream *weir_source_of_options(struct weir_job_builder *builder, con
   return NULL;
 }
 
+/* A sink that has options of its own. */
+static bool takes_options(const char *sink) {
+  return sink != NULL && (strncmp(sink, "dir:", 4) == 0 || strstr(sink, "://") != NULL);
+}
+
 void weir_sink_of_options(struct weir_stream *stream, const char *uid, const char *table, const char *const *key_fields,
                           uint32_t key_field_count, const struct weir_options *options) {
   if (stream == NULL) return;
   const char *sink = weir_options_text(options, "sink");
-  if (weir_options_count(options, "sink-option") != 0 && (sink == NULL || strncmp(sink, "dir:", 4) != 0)) {
-    wr_builder_invalid(stream->builder, NULL, "--sink-option goes with a folder sink, --sink dir:PATH");
+  static const char sinks[] =
+      "sqlite:FILE, postgresql:// or mysql://USER@HOST:PORT/DATABASE, dir:PATH, print or blackhole";
+  if (weir_options_count(options, "sink-option") != 0 && !takes_options(sink)) {
+    wr_builder_invalid(stream->builder, NULL,
+                       "--sink-option goes with a folder sink, --sink dir:PATH, or one on a database server");
   } else if (sink == NULL) {
-    wr_builder_invalid(stream->builder, NULL, "--sink is missing: sqlite:FILE, dir:PATH, print or blackhole");
+    wr_builder_invalid(stream->builder, NULL, "--sink is missing: %s", sinks);
   } else if (strcmp(sink, "print") == 0) {
     weir_print_sink(stream, uid);
   } else if (strcmp(sink, "blackhole") == 0) {
@@ -300,8 +309,7 @@ void weir_sink_of_options(struct weir_stream *stream, const char *uid, const cha
     weir_sqlite_sink(stream, uid, &sqlite);
   } else if (strncmp(sink, "dir:", 4) == 0 && sink[4] != 0) {
     wr_directory_sink_of_options(stream, uid, sink + 4, options);
-  } else {
-    wr_builder_invalid(stream->builder, NULL, "--sink is sqlite:FILE, dir:PATH, print or blackhole, not \"%.64s\"",
-                       sink);
+  } else if (!wr_database_sink_of_options(stream, uid, table, key_fields, key_field_count, options)) {
+    wr_builder_invalid(stream->builder, NULL, "--sink is %s, not \"%.64s\"", sinks, sink);
   }
 }

@@ -1,5 +1,5 @@
-/* api/graph_int.h: what the files of sources and sinks share: graph_connectors.c, graph_kafka.c, graph_directory.c. One
- * thread. */
+/* api/graph_int.h: what the files of sources and sinks share: graph_connectors.c, graph_kafka.c, graph_directory.c,
+ * graph_databases.c. One thread. */
 #ifndef WR_API_GRAPH_INT_H
 #define WR_API_GRAPH_INT_H
 
@@ -22,5 +22,22 @@ bool wr_source_skips(const struct weir_options *options);
 /* The sink of --sink dir:PATH, with what --sink-option says. */
 void wr_directory_sink_of_options(struct weir_stream *stream, const char *uid, const char *path,
                                   const struct weir_options *options);
+
+/* Is it the address of a topic, well formed or not? */
+bool wr_kafka_is_address(const char *source);
+/* The source of --source `address` and --kafka. */
+struct weir_stream *wr_kafka_source_of_options(struct weir_job_builder *builder, const char *uid, const char *address,
+                                               const struct weir_record_options *records,
+                                               const struct weir_options *options);
+
+/* A stream that a sink can take: it has rows. False, and the builder's error is set: it has none, or the uid is bad. */
+bool wr_check_sink_stream(struct weir_stream *stream, const char *uid);
+/* Does --sink name a database server? Then the sink is made; `table` and key as in weir_sink_of_options. */
+bool wr_database_sink_of_options(struct weir_stream *stream, const char *uid, const char *table,
+                                 const char *const *key_fields, uint32_t key_field_count,
+                                 const struct weir_options *options);
+
+/* "KEY=VALUE" of --sink-option, as a setting whose texts are the builder's. False, and its error is set: it is none. */
+bool wr_read_setting(struct weir_job_builder *builder, const char *text, struct weir_setting *out_setting);
 
 #endif

@@ -4,9 +4,13 @@
 #include "base/limits.h"
 #include "base/option_values.h"
 #include "connectors/kafka/kafka.h"
+#include "connectors/kafka/kafka_rdkafka.h"
 
 #include <stdio.h>
 #include <string.h>
+
+static const char scheme[] = "kafka:";
+static const char form[] = "kafka://HOST:PORT[,HOST:PORT...]/TOPIC";
 
 /* ---- settings ---- */
 
@@ -25,11 +29,9 @@ static bool heed(struct weir_job_builder *builder, const char *uid, struct wr_ka
   return true;
 }
 
-/* Copies the settings, and adds what holds where they say nothing. */
 static bool copy_settings(struct weir_job_builder *builder, const char *uid, struct wr_kafka_config *config,
                           const struct weir_kafka_options *options) {
   struct wr_kafka_setting *settings = wr_builder_alloc(builder, (options->setting_count + 1) * sizeof *settings);
-  bool has_isolation = false;
   if (settings == NULL) return false;
   config->connection.settings = settings;
   for (uint32_t i = 0; i < options->setting_count; i++) {
@@ -41,12 +43,8 @@ static bool copy_settings(struct weir_job_builder *builder, const char *uid, str
     settings[i] = (struct wr_kafka_setting){.key = wr_builder_copy(builder, given->key),
                                             .value = wr_builder_copy(builder, given->value)};
     if (settings[i].key == NULL || settings[i].value == NULL || !heed(builder, uid, config, &settings[i])) return false;
-    has_isolation = has_isolation || strcmp(given->key, "isolation.level") == 0;
   }
   config->connection.setting_count = options->setting_count;
-  if (!has_isolation)
-    settings[config->connection.setting_count++] =
-        (struct wr_kafka_setting){.key = "isolation.level", .value = "read_committed"};
   return true;
 }
 
@@ -102,4 +100,76 @@ struct weir_stream *wr_kafka_source_with(struct weir_job_builder *builder, const
       wr_source_stream(builder, wr_kafka_source_node(config, uid, 0, &node, &error), &node, &error);
   if (records != NULL && options->skip_bad_records) wr_source_connect_dead_letter(records, uid, options->dead_letter);
   return records;
+}
+
+struct weir_stream *weir_kafka_source(struct weir_job_builder *builder, const char *uid,
+                                      const struct weir_kafka_options *options) {
+  return wr_kafka_source_with(builder, uid, options, wr_kafka_rdkafka());
+}
+
+/* ---- by the options of the command line ---- */
+
+bool wr_kafka_is_address(const char *source) {
+  return strncmp(source, scheme, sizeof scheme - 1) == 0;
+}
+
+/* Takes an address apart. */
+static bool read_address(struct weir_job_builder *builder, const char *address, struct weir_kafka_options *options) {
+  const char *servers = address + sizeof scheme - 1;
+  bool has_slashes = strncmp(servers, "//", 2) == 0;
+  if (has_slashes) servers += 2;
+  const char *slash = strchr(servers, '/');
+  if (!has_slashes || slash == servers) {
+    wr_builder_invalid(builder, NULL, "--source %.128s: a Kafka source is %s", address, form);
+    return false;
+  }
+  if (slash == NULL || slash[1] == 0) {
+    wr_builder_invalid(builder, NULL, "--source %.128s names no topic: a Kafka source is %s", address, form);
+    return false;
+  }
+  size_t length = (size_t)(slash - servers);
+  char *copy = wr_builder_alloc(builder, length + 1);
+  if (copy == NULL) return false;
+  memcpy(copy, servers, length);
+  options->servers = copy;
+  options->topic = slash + 1;
+  return true;
+}
+
+/* The settings of --kafka. The values may be secrets: no message has them. */
+static bool read_settings(struct weir_job_builder *builder, const struct weir_options *options,
+                          struct weir_kafka_options *kafka) {
+  uint32_t count = weir_options_count(options, "kafka");
+  struct weir_kafka_setting *settings = wr_builder_alloc(builder, (count + 1) * sizeof *settings);
+  if (settings == NULL) return false;
+  for (uint32_t i = 0; i < count; i++) {
+    char *text = wr_builder_copy(builder, weir_options_item(options, "kafka", i));
+    if (text == NULL) return false;
+    char *equals = strchr(text, '=');
+    if (equals == NULL || equals == text) {
+      wr_builder_invalid(builder, NULL, "--kafka is KEY=VALUE, a setting of librdkafka, as security.protocol=ssl");
+      return false;
+    }
+    *equals = 0;
+    settings[i] = (struct weir_kafka_setting){.key = text, .value = equals + 1};
+  }
+  kafka->settings = settings;
+  kafka->setting_count = count;
+  return true;
+}
+
+struct weir_stream *wr_kafka_source_of_options(struct weir_job_builder *builder, const char *uid, const char *address,
+                                               const struct weir_record_options *records,
+                                               const struct weir_options *options) {
+  struct weir_kafka_options kafka = {.size = sizeof kafka,
+                                     .schema = records->schema,
+                                     .partition_field = records->partition_field,
+                                     .position_field = records->position_field,
+                                     .event_time_field = records->event_time_field,
+                                     .out_of_orderness_ms = records->out_of_orderness_ms,
+                                     .idle_timeout_ms = records->idle_timeout_ms,
+                                     .skip_bad_records = wr_source_skips(options),
+                                     .dead_letter = weir_options_text(options, "dead-letter")};
+  if (!read_address(builder, address, &kafka) || !read_settings(builder, options, &kafka)) return NULL;
+  return weir_kafka_source(builder, uid, &kafka);
 }

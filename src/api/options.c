@@ -7,6 +7,7 @@
 #include "base/option_values.h"
 #include "base/text.h"
 #include "connectors/directory/directory.h"
+#include "base/text_distance.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,9 +17,10 @@ static const struct weir_option common_options[] = {
      "the input: a folder (each *.ndjson file in it is a partition), or kafka://HOST:PORT[,HOST:PORT...]/TOPIC", 0},
     {"kafka", WEIR_OPTION_LIST, "KEY=VALUE", NULL, NULL,
      "a setting of librdkafka for a Kafka source, as security.protocol=ssl; may be given several times", 0},
-    {"sink", WEIR_OPTION_TEXT, "SINK", NULL, NULL, "the output: sqlite:FILE, dir:PATH, print or blackhole", 0},
+    {"sink", WEIR_OPTION_TEXT, "SINK", NULL, NULL,
+     "the output: sqlite:FILE, postgresql:// or mysql://USER@HOST:PORT/DB, dir:PATH, print or blackhole", 0},
     {"sink-option", WEIR_OPTION_LIST, "KEY=VALUE", NULL, NULL,
-     "an option of the folder sink, as format=csv; may be given several times (docs/connectors.md)", 0},
+     "an option of the sink, as format=csv; may be given several times (docs/connectors.md)", 0},
     {"mode", WEIR_OPTION_CHOICE, NULL, "exactly-once|at-least-once", "exactly-once", "whether checkpoints align", 0},
     {"parallelism", WEIR_OPTION_NUMBER, "N", NULL, NULL, "subtasks of each operator (default: the number of cores)",
      WR_PARALLELISM_MAX},
@@ -70,7 +72,7 @@ static enum weir_code fail_unknown(const struct weir_options *options, const cha
     best = distance;
     nearest = options->entries[i].option->name;
   }
-  if (wr_is_near(best, strlen(name)))
+  if (wr_text_is_near(name, best))
     return WR_FAIL(error, WEIR_INVALID, "there is no option --%.64s; did you mean --%s? (--help lists all)", name,
                    nearest);
   return WR_FAIL(error, WEIR_INVALID, "there is no option --%.64s; --help lists all", name);

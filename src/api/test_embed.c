@@ -254,12 +254,27 @@ TEST(folder_sink_of_options) {
 TEST(sinks_and_sources_of_options) {
   static const struct {
     const char *source, *sink, *says; /* NULL: not set; says NULL: good */
-  } cases[] = {
-      {"/tmp", "print", NULL},          {"/tmp", "blackhole", NULL},
-      {"/tmp", "sqlite:x.db", NULL},    {NULL, "print", "--source"},
-      {"/tmp", NULL, "--sink"},         {"/tmp", "sqlite:", "sqlite:FILE"},
-      {"/tmp", "kafka", "sqlite:FILE"}, {"/tmp", "dir:/tmp", NULL},
-      {"/tmp", "dir:", "dir:PATH"},     {"http://host/views", "print", "a folder of *.ndjson files, or kafka://"}};
+  } cases[] = {{"/tmp", "print", NULL},
+               {"/tmp", "blackhole", NULL},
+               {"/tmp", "sqlite:x.db", NULL},
+               {NULL, "print", "--source"},
+               {"/tmp", NULL, "--sink"},
+               {"/tmp", "sqlite:", "sqlite:FILE"},
+               {"/tmp", "kafka", "sqlite:FILE"},
+               {"/tmp", "dir:/tmp", NULL},
+               {"/tmp", "dir:", "dir:PATH"},
+               {"http://host/views", "print", "a folder of *.ndjson files, or kafka://"},
+               {"kafka:host:9092/views", "print", "a Kafka source is kafka://HOST:PORT[,HOST:PORT...]/TOPIC"},
+               {"kafka:///views", "print", "a Kafka source is kafka://HOST:PORT"},
+               {"kafka://host:9092", "print", "names no topic"},
+               {"kafka://host:9092/", "print", "names no topic"},
+               {"kafka://host/views", "print", "\"host\" is no HOST:PORT; Kafka's port is 9092"},
+               {"kafka://a:9092,,b:9092/views", "print", "\"\" is no HOST:PORT"},
+               {"kafka://a:9092,b:0/views", "print", "\"b:0\" is no HOST:PORT"},
+               {"kafka://a:70000/views", "print", "\"a:70000\" is no HOST:PORT"},
+               {"kafka://::1:9092/views", "print", "is no HOST:PORT"},
+               {"kafka://[::1]:9092/a/b", "print", "\"a/b\" is no name of a topic"},
+               {"kafka://host:9092/views?x", "print", "\"views?x\" is no name of a topic"}};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     struct weir_job_builder *builder = NULL;
     struct weir_options *options = make_options("on-error", "fail");

@@ -1,5 +1,4 @@
-/* base/option_values.h: texts of options: numbers, durations, sizes, words, and the nearest word to a wrong one. Pure;
- * any thread. */
+/* base/option_values.h: texts of options: numbers, durations, sizes, words. Pure; any thread. */
 #ifndef WR_BASE_OPTION_VALUES_H
 #define WR_BASE_OPTION_VALUES_H
 
@@ -15,12 +14,5 @@ bool wr_parse_duration(const char *text, int64_t *out_ms);
 bool wr_parse_bytes(const char *text, int64_t *out_bytes);
 /* The place of `word` in "a|b|c", from 0; -1: it is none of them. */
 int32_t wr_find_choice(const char *choices, const char *word);
-/* How many letters must be put in, taken out, changed, or swapped with the next, to make one text of the other. Texts
- * over 63 bytes are as far apart as they are long. */
-uint32_t wr_text_distance(const char *a, const char *b);
-/* Is something at this distance from `word` near enough to be what was meant? */
-static inline bool wr_is_near(uint32_t distance, size_t word_length) {
-  return distance * 2 <= word_length + 2;
-}
 
 #endif

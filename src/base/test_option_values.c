@@ -80,11 +80,4 @@ TEST(numbers_and_words) {
   CHECK_INT(wr_find_choice("fail|skip", "fail|skip"), -1);
 }
 
-TEST(distances) {
-  CHECK_INT(wr_text_distance("bounded", "bounded"), 0);
-  CHECK_INT(wr_text_distance("bonuded", "bounded"), 1);
-  CHECK_INT(wr_text_distance("kitten", "sitting"), 3);
-  CHECK_INT(wr_text_distance("", "abc"), 3);
-}
-
-TEST_MAIN(TEST_CASE(durations), TEST_CASE(sizes), TEST_CASE(numbers_and_words), TEST_CASE(distances))
+TEST_MAIN(TEST_CASE(durations), TEST_CASE(sizes), TEST_CASE(numbers_and_words))

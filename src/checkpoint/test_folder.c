@@ -439,8 +439,7 @@ TEST(moves_aside) {
 static const char *const golden_files[] = {"JOB", "chk-41", "d-7-82", "d-7-83"};
 
 static void golden_path(char out_path[512]) {
-  const char *slash = strrchr(__FILE__, '/');
-  snprintf(out_path, 512, "%.*s/../../tests/golden/v1", (int)(slash - __FILE__), __FILE__);
+  snprintf(out_path, 512, "%s/tests/golden/v1", WEIR_ROOT);
 }
 
 static void make_golden(struct test_files *test) {

@@ -1,5 +1,5 @@
 /* cli/main.c: the program `weir`: finds the command and hands over. */
-#include "base/option_values.h"
+#include "base/text_distance.h"
 #include "cli/cli.h"
 
 #include <stdio.h>

@@ -6,6 +6,7 @@
 #include "connectors/connector_options.h"
 
 #include "base/option_values.h"
+#include "base/text_distance.h"
 #include "base/text.h"
 
 #include <inttypes.h>
@@ -48,7 +49,7 @@ static enum weir_code fail_unknown(const struct wr_connector_option *table, uint
     best = distance;
     nearest = i;
   }
-  if (count > 0 && wr_is_near(best, strlen(key)))
+  if (count > 0 && wr_text_is_near(key, best))
     return WR_FAIL(error, WEIR_INVALID, "%s has no option \"%.64s\"; did you mean \"%s\"?", what, key,
                    table[nearest].key);
   char all[512];

@@ -11,6 +11,7 @@
 #include <inttypes.h>
 
 static const uint64_t DELAY_FIRST_NS = 100ull * 1000 * 1000, DELAY_MAX_NS = 10ull * 1000 * 1000 * 1000;
+static const uint64_t REFRESH_NS = 24ull * 60 * 60 * 1000 * 1000 * 1000;
 enum { LOG_EVERY = 10 }; /* failures in a row between two log lines */
 
 struct committer {
@@ -19,6 +20,8 @@ struct committer {
   struct wr_commit *commit; /* from restored() on */
   struct wr_call call;
   const struct wr_epoch *epoch; /* being committed; NULL: none */
+  bool is_refreshing;           /* the call writes the marker anew; never while an epoch is being committed */
+  uint64_t refresh_at_ns;       /* of a target that forgets; 0: not set yet */
   bool reconnect;               /* the call first opens a new connection */
   bool already;                 /* the call's answer */
   enum weir_code code;          /* the call's answer */
@@ -96,8 +99,10 @@ static void run_commit(struct wr_call *call) {
     committer->code = target->vtable->connect(target, &committer->call_error);
     committer->reconnect = committer->code != WEIR_OK;
   }
-  if (committer->code == WEIR_OK)
-    committer->code = target->vtable->commit(target, committer->epoch, &committer->already, &committer->call_error);
+  if (committer->code != WEIR_OK) return;
+  committer->code = committer->is_refreshing
+                        ? target->vtable->refresh(target, &committer->call_error)
+                        : target->vtable->commit(target, committer->epoch, &committer->already, &committer->call_error);
 }
 
 static void begin_next(struct committer *committer) {
@@ -151,9 +156,48 @@ static enum wr_result settle(struct committer *committer) {
   return result;
 }
 
+/* ---- the marker of a target that forgets ---- */
+
+/* What the refresh answered. That it failed matters only when it keeps failing for longer than the target remembers, so
+ * a transient failure is tried again with the next commit's connection, an hour later. */
+static enum wr_result settle_refresh(struct committer *committer) {
+  struct wr_operator_context *context = committer->op.context;
+  committer->is_refreshing = false;
+  committer->refresh_at_ns = context->now_ns + (committer->code == WEIR_OK ? REFRESH_NS : REFRESH_NS / 24);
+  if (committer->code == WEIR_OK) return WR_RESULT_OK;
+  committer->reconnect = true;
+  if (weir_code_is_transient(committer->code)) {
+    wr_log_write(context->seams->log, WR_LOG_WARN, "sink %s: its marker could not be written anew: %s", context->uid,
+                 committer->call_error.message);
+    return WR_RESULT_OK;
+  }
+  context->error = committer->call_error;
+  wr_error_prefix(&context->error, "sink %s: its marker cannot be written anew", context->uid);
+  return WR_RESULT_ERROR;
+}
+
+/* Begins one when it is time; sees to being woken for it. */
+static bool begin_refresh(struct committer *committer, uint64_t *wake_at_ns) {
+  const struct wr_operator_context *context = committer->op.context;
+  if (context->target->vtable->refresh == NULL) return false;
+  if (committer->refresh_at_ns == 0) committer->refresh_at_ns = context->now_ns + REFRESH_NS; /* it was just claimed */
+  if (context->now_ns < committer->refresh_at_ns) {
+    if (*wake_at_ns > committer->refresh_at_ns) *wake_at_ns = committer->refresh_at_ns;
+    return false;
+  }
+  committer->is_refreshing = true;
+  wr_call_submit(context->seams->calls, &committer->call);
+  return true;
+}
+
 static enum wr_result poll(struct wr_operator *op, uint64_t *wake_at_ns) {
   struct committer *committer = committer_of(op);
   enum wr_result result = WR_RESULT_WAIT;
+  if (committer->is_refreshing) {
+    if (!wr_call_take_done(&committer->call)) return WR_RESULT_WAIT;
+    result = settle_refresh(committer);
+    if (result == WR_RESULT_ERROR) return result;
+  }
   if (committer->epoch != NULL) {
     if (!wr_call_take_done(&committer->call)) return WR_RESULT_WAIT;
     result = settle(committer);
@@ -164,7 +208,8 @@ static enum wr_result poll(struct wr_operator *op, uint64_t *wake_at_ns) {
     return result;
   }
   begin_next(committer);
-  return committer->epoch != NULL ? WR_RESULT_OK : result;
+  if (committer->epoch != NULL || begin_refresh(committer, wake_at_ns)) return WR_RESULT_OK;
+  return result;
 }
 
 /* ---- checkpoints ---- */

@@ -1,9 +1,9 @@
 /* os/posix_files.c: see posix_files.h and the contract of `struct wr_files` in seams.h.
  *
- * Files are made with mode 0600 and folders with 0700: state holds users' records. Every descriptor is close-on-exec.
- * System calls that a signal interrupted are made again, except fsync and close: whether those may be repeated depends
- * on the file system (after a failed fsync Linux drops the dirty pages and reports the loss only once; after a failed
- * close the descriptor is gone), so there an interruption is an error like any other.
+ * Files are made with mode 0600 and folders with 0700, but for what is handed out: state holds users' records. Every
+ * descriptor is close-on-exec. System calls that a signal interrupted are made again, except fsync and close: whether
+ * those may be repeated depends on the file system (after a failed fsync Linux drops the dirty pages and reports the
+ * loss only once; after a failed close the descriptor is gone), so there an interruption is an error like any other.
  */
 #include "os/posix_files.h"
 
@@ -53,10 +53,10 @@ __attribute__((cold)) static enum weir_code fail(struct weir_error *error, const
 }
 
 /* O_NONBLOCK is for what is no file after all: opening a pipe would wait for its other end. */
-static int open_again(const char *path, int flags) {
+static int open_again(const char *path, int flags, mode_t rights) {
   int descriptor;
   do
-    descriptor = open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
+    descriptor = open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, rights);
   while (descriptor < 0 && errno == EINTR);
   return descriptor;
 }
@@ -74,6 +74,7 @@ static enum weir_code files_open(struct wr_files *files, const char *path, enum 
   static const int flags[] = {
       [WR_FILE_READ] = O_RDONLY,
       [WR_FILE_CREATE_NEW] = O_RDWR | O_CREAT | O_EXCL,
+      [WR_FILE_CREATE_OUT] = O_RDWR | O_CREAT | O_EXCL,
       [WR_FILE_WRITE] = O_RDWR | O_CREAT,
   };
   struct wr_memory *memory = ((struct wr_posix_files *)files)->memory;
@@ -81,12 +82,13 @@ static enum weir_code files_open(struct wr_files *files, const char *path, enum 
   struct wr_file *file = wr_alloc(memory, sizeof *file + path_bytes, WR_MEMORY_ENGINE);
   if (file == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory while opening %s", path);
   memcpy(file->path, path, path_bytes);
-  file->descriptor = open_again(path, flags[mode]);
+  file->descriptor = open_again(path, flags[mode], mode == WR_FILE_CREATE_OUT ? 0666 : 0600);
   if (file->descriptor < 0) {
     int number = errno;
     wr_free(memory, file);
-    if (mode == WR_FILE_CREATE_NEW && number == EEXIST) return fail_as(error, WEIR_IN_USE, "create", path, number);
-    return fail(error, mode == WR_FILE_CREATE_NEW ? "create" : "open", path, number);
+    bool creates = (flags[mode] & O_EXCL) != 0;
+    if (creates && number == EEXIST) return fail_as(error, WEIR_IN_USE, "create", path, number);
+    return fail(error, creates ? "create" : "open", path, number);
   }
   enum weir_code code = refuse_pipe(file->descriptor, path, error);
   if (code != WEIR_OK) {
@@ -216,7 +218,7 @@ static enum weir_code files_make_folder(struct wr_files *files, const char *path
 
 static enum weir_code files_sync_folder(struct wr_files *files, const char *path, struct weir_error *error) {
   (void)files;
-  int descriptor = open_again(path, O_RDONLY | O_DIRECTORY);
+  int descriptor = open_again(path, O_RDONLY | O_DIRECTORY, 0);
   if (descriptor < 0) return fail(error, "open the folder", path, errno);
   enum weir_code code = WEIR_OK;
   if (fsync(descriptor) != 0) code = fail(error, "sync the folder", path, errno);
@@ -256,7 +258,7 @@ static enum weir_code read_names(DIR *folder, const char *path, struct wr_memory
 static enum weir_code files_list(struct wr_files *files, const char *path, struct wr_memory *memory,
                                  struct wr_name_list *out_list, struct weir_error *error) {
   (void)files;
-  int descriptor = open_again(path, O_RDONLY | O_DIRECTORY);
+  int descriptor = open_again(path, O_RDONLY | O_DIRECTORY, 0);
   if (descriptor < 0) return fail(error, "open the folder", path, errno);
   DIR *folder = fdopendir(descriptor);
   if (folder == NULL) {

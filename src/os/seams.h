@@ -49,7 +49,8 @@ struct wr_file; /* an open file; the table's own */
 
 enum wr_file_mode {
   WR_FILE_READ,       /* must exist */
-  WR_FILE_CREATE_NEW, /* must not exist (O_EXCL); read and write */
+  WR_FILE_CREATE_NEW, /* must not exist (O_EXCL); read and write; nobody but its owner may read it */
+  WR_FILE_CREATE_OUT, /* the same, for what is handed out: others may read it as the process' umask says */
   WR_FILE_WRITE,      /* created where missing, kept otherwise; read and write */
 };
 

@@ -239,6 +239,17 @@ TEST(codes_and_messages) {
   CHECK_INT(files->close(files, file, &error), WEIR_OK);
   CHECK_INT(files->lock(files, second, &error), WEIR_OK);
   CHECK_INT(files->close(files, second, &error), WEIR_OK);
+  struct stat status;
+  char out[256];
+  snprintf(out, sizeof out, "%s.out", world.path);
+  mode_t before = umask(022);
+  CHECK_INT(files->open(files, out, WR_FILE_CREATE_OUT, &file, &error), WEIR_OK);
+  umask(before);
+  CHECK_INT(files->open(files, out, WR_FILE_CREATE_OUT, &second, &error), WEIR_IN_USE);
+  CHECK_INT(stat(out, &status), 0);
+  CHECK_INT(status.st_mode & 0777, 0644);
+  CHECK_INT(files->close(files, file, &error), WEIR_OK);
+  CHECK_INT(files->remove(files, out, &error), WEIR_OK);
   CHECK_INT(files->open(files, "/dev/full", WR_FILE_WRITE, &file, &error), WEIR_OK);
   size_t written = 99;
   CHECK_INT(wr_file_write_all(files, file, 0, "x", 1, &written, &error), WEIR_NO_SPACE);

@@ -327,7 +327,8 @@ static enum weir_code begin_publish(struct wr_job *job, uint64_t now_ns) {
 }
 
 enum weir_code wr_job_step_folder(struct wr_job *job, uint64_t now_ns, bool *out_progress) {
-  if (job->folder_job != WR_FOLDER_IDLE) {
+  bool finished = job->folder_job != WR_FOLDER_IDLE;
+  if (finished) {
     if (!wr_call_take_done(&job->folder_call)) return WEIR_OK;
     finish_folder_call(job, now_ns);
     *out_progress = true;
@@ -341,7 +342,9 @@ enum weir_code wr_job_step_folder(struct wr_job *job, uint64_t now_ns, bool *out
     begin_folder_call(job, WR_FOLDER_RESERVE);
     return WEIR_OK;
   }
-  if (job->clean_up_due) return begin_clean_up(job);
+  /* Not in the step that has ended a publish: the coordinator's answer is carried out in the next one, and until then
+   * the new checkpoint is not among those that are retained. */
+  if (job->clean_up_due && !finished) return begin_clean_up(job);
   return WEIR_OK;
 }
 

@@ -40,6 +40,10 @@ struct wr_target_vtable {
    */
   enum weir_code (*commit)(struct wr_target *target, const struct wr_epoch *epoch, bool *out_already,
                            struct weir_error *error);
+  /* Only a target that may forget its marker by itself after a while (a group's offsets expire) has it: writes the
+   * marker anew, as it is. Called once a day while the job runs. For such a target a missing marker is no refusal where
+   * the folder records that nothing is in doubt. */
+  enum weir_code (*refresh)(struct wr_target *target, struct weir_error *error);
   void (*close)(struct wr_target *target); /* the connection only; connect may follow */
   void (*free)(struct wr_target *target);
 };

@@ -71,7 +71,7 @@ enum { TIMER_KEY_OFFSET = 14 }; /* canonical bytes of (BIGINT, BYTES): 1, time, 
 struct saved_row {
   struct saved_row *next; /* of the same page */
   uint16_t slot;
-  uint16_t header;
+  uint16_t header; /* of a living one without the key group: it follows from the key, and the header was not read */
   uint32_t unused;
   uint8_t row[];
 };
@@ -263,7 +263,7 @@ uint32_t wr_table_take_slot(struct wr_table *table);
 uint32_t wr_table_take_slot_unmarked(struct wr_table *table);
 void wr_table_give_slot(struct wr_table *table, uint32_t row_id);
 /* Sets the mark of a row for the first time, after saving what a running snapshot needs; false without memory. */
-bool wr_table_mark_slow(struct wr_table *table, uint32_t row_id);
+bool wr_table_mark_slow(struct wr_table *table, uint32_t row_id, bool is_live);
 /* Adds the frozen marks of a page to those of the chain. */
 void wr_table_mark_chain(struct wr_table *table, uint32_t page_number);
 /* The row is not what the chain's base says (restore). Its page exists. */
@@ -319,13 +319,13 @@ static inline bool marks_has(const uint64_t *marks, uint32_t slot) {
 static inline bool page_has_marks(const struct wr_backend *backend, const struct page *page, uint32_t set) {
   return page->marks_tag[set] == backend->set_tag[set];
 }
-static inline bool wr_table_mark(struct wr_table *table, uint32_t row_id) {
+static inline bool wr_table_mark(struct wr_table *table, uint32_t row_id, bool is_live) {
   const struct wr_backend *backend = table->backend;
   uint32_t page_number = row_id >> table->state->page_shift, slot = row_id & (table->state->page_slots - 1);
   if (page_has_marks(backend, page_of(table, page_number), backend->set) &&
       marks_has(page_marks(table, page_number, backend->set), slot))
     return true;
-  return wr_table_mark_slow(table, row_id);
+  return wr_table_mark_slow(table, row_id, is_live);
 }
 /* A blob that a running snapshot may still read: made before the freeze, of a table not yet written. */
 static inline bool blob_is_held(const struct wr_table *table, const union bytes_reference *reference) {

@@ -90,12 +90,6 @@ static void fetch_page(const struct wr_table *table, uint32_t row_id) {
   __builtin_prefetch(page_marks(table, page_number, table->backend->set) + slot / 64, 1);
 }
 
-/* The row; and its header, which is copied with it while a snapshot is being written. */
-static void fetch_row(const struct wr_table *table, uint32_t row_id) {
-  __builtin_prefetch(row_of(table, row_id), 1);
-  if (table->snapshot_needs) __builtin_prefetch(header_of(table, row_id));
-}
-
 /* `mark`: marks the rows that are there; false without memory for what a snapshot still needs of them. */
 static bool find_block(struct wr_table *table, const struct key_list *list, uint32_t first, uint32_t end, bool mark) {
   const struct index *index = &table->index;
@@ -113,12 +107,12 @@ static bool find_block(struct wr_table *table, const struct key_list *list, uint
       __builtin_prefetch(row_of(table, ids[i]), 1);
   }
   for (uint32_t i = first; i < end && is_far; i++)
-    if (ids[i] != NO_ROW) fetch_row(table, ids[i]);
+    if (ids[i] != NO_ROW) __builtin_prefetch(row_of(table, ids[i]), 1);
   for (uint32_t i = first; i < end; i++)
     if (ids[i] != NO_ROW && !row_matches(table, ids[i], list, i)) ids[i] = find_one(table, tags[i], list, i);
   if (!mark) return true;
   for (uint32_t i = first; i < end; i++)
-    if (ids[i] != NO_ROW && !wr_table_mark(table, ids[i])) return false;
+    if (ids[i] != NO_ROW && !wr_table_mark(table, ids[i], true)) return false;
   return true;
 }
 
@@ -336,7 +330,7 @@ void wr_table_delete(struct wr_table *table, uint32_t i) {
 
 enum weir_code wr_table_delete_row(struct wr_table *table, uint32_t row_id, struct weir_error *error) {
   WR_ASSERT(*header_of(table, row_id) & ROW_LIVE);
-  if (!wr_table_mark(table, row_id)) return wr_state_no_memory(table->state, error);
+  if (!wr_table_mark(table, row_id, true)) return wr_state_no_memory(table->state, error);
   wr_table_remove_row(table, row_id);
   return WEIR_OK;
 }

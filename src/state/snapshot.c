@@ -202,9 +202,19 @@ struct page_part {
   uint32_t end_slot; /* the slots before it are done */
 };
 
-static uint16_t frozen_header(const struct page_part *part, uint32_t slot) {
+static bool frozen_is_live(const struct page_part *part, uint32_t slot) {
   const struct saved_row *saved = part->table->backend->snapshot.saved[slot];
-  return saved != NULL ? saved->header : page_headers(part->data)[slot];
+  return ((saved != NULL ? saved->header : page_headers(part->data)[slot]) & ROW_LIVE) != 0;
+}
+
+static uint16_t frozen_group(const struct page_part *part, uint32_t slot) {
+  const struct wr_backend *backend = part->table->backend;
+  const struct wr_state *state = part->table->state;
+  const struct saved_row *saved = backend->snapshot.saved[slot];
+  if (saved == NULL) return page_headers(part->data)[slot] & ROW_KEY_GROUP;
+  if (!(saved->header & ROW_LIVE)) return saved->header & ROW_KEY_GROUP;
+  struct wr_key key = wr_row_key(&state->layout, saved->row);
+  return (uint16_t)wr_row_key_group(state->group_rule, backend->options.max_parallelism, &key);
 }
 
 static const uint8_t *frozen_row(const struct page_part *part, uint32_t slot) {
@@ -246,7 +256,7 @@ static size_t gather(struct page_part *part, uint32_t slot, size_t budget) {
   for (; slot < table->state->page_slots && cost < budget; slot++) {
     if (marks != NULL) slot = next_marked(marks, slot, table->state->page_slots);
     if (slot == table->state->page_slots) break;
-    if (frozen_header(part, slot) & ROW_LIVE) {
+    if (frozen_is_live(part, slot)) {
       size_t blobs = blob_bytes_of(layout, frozen_row(part, slot));
       snapshot->row_slots[part->row_count++] = (uint16_t)slot;
       part->blob_bytes += blobs;
@@ -267,7 +277,7 @@ static uint8_t *fill_slots(const struct page_part *part, uint8_t *to, const uint
   memcpy(to, slots, count * sizeof *slots);
   to += count * sizeof *slots;
   for (uint32_t i = 0; i < count; i++) {
-    uint16_t group = frozen_header(part, slots[i]) & ROW_KEY_GROUP;
+    uint16_t group = frozen_group(part, slots[i]);
     memcpy(to, &group, 2);
     to += 2;
   }

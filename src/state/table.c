@@ -133,7 +133,7 @@ uint32_t wr_table_take_slot_unmarked(struct wr_table *table) {
 
 uint32_t wr_table_take_slot(struct wr_table *table) {
   uint32_t row_id = wr_table_take_slot_unmarked(table);
-  if (row_id == NO_ROW || wr_table_mark(table, row_id)) return row_id;
+  if (row_id == NO_ROW || wr_table_mark(table, row_id, false)) return row_id;
   wr_table_give_slot(table, row_id);
   return NO_ROW;
 }
@@ -189,16 +189,16 @@ static bool snapshot_needs_row(const struct wr_table *table, uint32_t row_id) {
   return backend->snapshot.is_cumulative && is_marked(table, row_id, MARKS_OF_CHAIN);
 }
 
-static bool save_row(struct wr_table *table, uint32_t row_id) {
+static bool save_row(struct wr_table *table, uint32_t row_id, bool is_live) {
   struct saved_row *saved = take_saved(table);
   if (saved == NULL) return false;
   struct page *page = page_of(table, row_id >> table->state->page_shift);
   uint32_t serial = table->backend->snapshot.serial;
   saved->next = page->saved_serial == serial ? page->saved : NULL;
   saved->slot = (uint16_t)(row_id & (table->state->page_slots - 1));
-  saved->header = *header_of(table, row_id);
+  saved->header = is_live ? ROW_LIVE : *header_of(table, row_id);
   saved->unused = 0;
-  if (saved->header & ROW_LIVE) memcpy(saved->row, row_of(table, row_id), table->state->layout.row_size);
+  if (is_live) memcpy(saved->row, row_of(table, row_id), table->state->layout.row_size);
   page->saved = saved;
   page->saved_serial = serial;
   return true;
@@ -225,8 +225,8 @@ static uint64_t *present_marks(struct wr_table *table, uint32_t page_number, uin
   return marks;
 }
 
-bool wr_table_mark_slow(struct wr_table *table, uint32_t row_id) {
-  if (snapshot_needs_row(table, row_id) && !save_row(table, row_id)) return false;
+bool wr_table_mark_slow(struct wr_table *table, uint32_t row_id, bool is_live) {
+  if (snapshot_needs_row(table, row_id) && !save_row(table, row_id, is_live)) return false;
   uint32_t slot = row_id & (table->state->page_slots - 1);
   uint64_t *marks = present_marks(table, row_id >> table->state->page_shift, table->backend->set);
   marks[slot / 64] |= (uint64_t)1 << (slot % 64);

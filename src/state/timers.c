@@ -244,7 +244,7 @@ enum weir_code wr_timers_delete(struct wr_timers *timers, int64_t time_ms, const
   uint32_t row_id = wr_table_row_ids(timers->table)[0];
   if (row_id == NO_ROW) return WEIR_OK;
   /* The mark is what can fail; after it the row goes for sure, and it must live while its entry is taken out. */
-  if (!wr_table_mark(timers->table, row_id)) return no_memory(timers, error);
+  if (!wr_table_mark(timers->table, row_id, true)) return no_memory(timers, error);
   remove_entry(timers, row_id);
   return wr_table_delete_row(timers->table, row_id, error);
 }
@@ -261,7 +261,7 @@ enum weir_code wr_timers_take_due(struct wr_timers *timers, int64_t now_ms, stru
     uint32_t row_id = timers->heap[0].row_id;
     struct wr_timer timer = timer_of_row(timers, row_id);
     wr_bytes_put(&timers->taken, timer.key.bytes, timer.key.length);
-    if (timers->taken.failed || !wr_table_mark(timers->table, row_id)) {
+    if (timers->taken.failed || !wr_table_mark(timers->table, row_id, true)) {
       timers->taken.failed = false;
       if (count != 0) break; /* the next call meets it again */
       return no_memory(timers, error);

@@ -55,10 +55,10 @@ static enum weir_code begin_file(struct wr_directory_stage *stage, const struct 
   WR_TRY(wr_directory_staged_path(manifest, stage->folder, manifest->part_count, path, error));
   stage->written_bytes = 0;
   wr_bytes_clear(&stage->lines);
-  enum weir_code code = files->open(files, path, WR_FILE_CREATE_NEW, &stage->file, error);
+  enum weir_code code = files->open(files, path, WR_FILE_CREATE_OUT, &stage->file, error);
   if (code == WEIR_IN_USE) {
     WR_TRY(files->remove(files, path, error));
-    code = files->open(files, path, WR_FILE_CREATE_NEW, &stage->file, error);
+    code = files->open(files, path, WR_FILE_CREATE_OUT, &stage->file, error);
   }
   if (code != WEIR_OK) {
     stage->file = NULL;

@@ -77,8 +77,13 @@ static enum weir_code rename_part(struct directory *self, const struct wr_direct
   WR_TRY(wr_directory_staged_path(manifest, self->folder, number, staged, error));
   WR_TRY(wr_directory_final_path(manifest, self->config->path, number, final, error));
   enum weir_code code = files->rename(files, staged, final, error);
-  if (code == WEIR_NOT_FOUND && files->stat(files, staged, &info, NULL) == WEIR_NOT_FOUND) return WEIR_OK;
-  return code;
+  if (code != WEIR_NOT_FOUND) return code;
+  struct weir_error reason;
+  enum weir_code stat_code = files->stat(files, staged, &info, &reason);
+  if (stat_code == WEIR_NOT_FOUND) return WEIR_OK;
+  if (stat_code == WEIR_OK) return code; /* it is the folder that is gone */
+  if (error != NULL) *error = reason;
+  return stat_code;
 }
 
 /* Steps 3 and 4 for what the marker's manifest names. */

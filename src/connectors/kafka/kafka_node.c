@@ -5,7 +5,6 @@
 #include "connectors/kafka/kafka_reader.h"
 
 #include <stdio.h>
-#include <strings.h>
 
 static enum weir_code new_reader(void *config, struct wr_operator_context *context, struct wr_operator **out_operator,
                                  struct weir_error *error) {
@@ -25,31 +24,23 @@ struct wr_record_fields wr_kafka_fields(const struct wr_kafka_config *config) {
                                    .event_time_field = config->event_time_field};
 }
 
-/* Settings that the source decides itself, and why. */
+/* Settings that mean nothing to this source, and why. Those that its client sets itself are refused by the driver. */
 static const struct {
   const char *key, *reason;
-} reserved[] = {
-    {"bootstrap.servers", "the servers are part of the source's address"},
-    {"metadata.broker.list", "the servers are part of the source's address"},
-    {"enable.auto.commit", "offsets are shown to the group when a checkpoint has completed"},
-    {"auto.commit.interval.ms", "offsets are shown to the group when a checkpoint has completed"},
-    {"auto.commit.enable", "offsets are shown to the group when a checkpoint has completed"},
-    {"enable.auto.offset.store", "offsets are shown to the group when a checkpoint has completed"},
-    {"auto.offset.reset", "a first start reads from the earliest record, and after that positions come from the "
-                          "checkpoint alone; a reset would skip or double records"},
-    {"enable.partition.eof", "the source needs to hear where a partition ends"},
+} refused[] = {
     {"partition.assignment.strategy", "partitions are dealt out to subtasks by the job"},
     {"group.instance.id", "the source is no member of its group; it only shows offsets there"},
     {"group.protocol", "the source is no member of its group; it only shows offsets there"},
+    {"auto.commit.interval.ms", "offsets are shown to the group when a checkpoint has completed"},
     {"topic.blacklist", "the source reads one topic, which it is given"},
 };
 
 static enum weir_code check_settings(const struct wr_kafka_connection *connection, struct weir_error *error) {
   for (uint32_t i = 0; i < connection->setting_count; i++)
-    for (size_t k = 0; k < sizeof reserved / sizeof reserved[0]; k++)
-      if (strcasecmp(connection->settings[i].key, reserved[k].key) == 0)
+    for (size_t k = 0; k < sizeof refused / sizeof refused[0]; k++)
+      if (strcmp(connection->settings[i].key, refused[k].key) == 0)
         return WR_FAIL(error, WEIR_INVALID, "source %s: the setting %s cannot be given: %s", connection->uid,
-                       reserved[k].key, reserved[k].reason);
+                       refused[k].key, refused[k].reason);
   for (uint32_t i = 0; i < connection->setting_count; i++)
     for (uint32_t k = 0; k < i; k++)
       if (strcmp(connection->settings[i].key, connection->settings[k].key) == 0)

@@ -123,6 +123,7 @@ static void publish(struct wr_kafka_reader *reader, struct wr_kafka_reading *rea
   struct wr_task_metrics *metrics = reader->op.context->metrics;
   reading->metrics.topic = reader->config->topic;
   reading->metrics.partition = reading->split.partition;
+  reading->sent_offset = -1;
   atomic_store_explicit(&reading->metrics.committed_offset, -1, memory_order_relaxed);
   atomic_store_explicit(&reading->metrics.lag, -1, memory_order_relaxed);
   wr_kafka_reading_publish(reading, -1);

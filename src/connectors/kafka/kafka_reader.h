@@ -34,7 +34,7 @@ struct wr_kafka_reading {
   uint64_t assign_delay_ns; /* grows while brokers say no to the client and yes to the inquiry */
   struct wr_kafka_doubt doubt;
   struct wr_split_time time;
-  int64_t sent_offset; /* of the newest commit */
+  int64_t sent_offset; /* of the newest commit; -1: in none yet */
   struct wr_split_metrics metrics;
 };
 
@@ -96,7 +96,6 @@ struct wr_kafka_reader {
 
   struct wr_kafka_commit commits[WR_KAFKA_COMMITS_MAX]; /* ascending */
   uint32_t commit_count;
-  uint32_t commits_in_flight;
 };
 
 /* ---- records ---- */

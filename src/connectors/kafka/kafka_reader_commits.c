@@ -50,7 +50,6 @@ void wr_kafka_reader_commit(struct wr_kafka_reader *reader, uint64_t checkpoint_
     /* Partitions are never given back, so those of the commit are the first of the present ones. */
     for (uint32_t k = 0; k < commit->count; k++)
       reader->readings[k]->sent_offset = commit->places[k].offset;
-    reader->commits_in_flight++;
     reader->consumer->vtable->commit(reader->consumer, commit->places, commit->count);
   }
   wr_kafka_reader_forget_offsets(reader, checkpoint_id, true);
@@ -60,11 +59,10 @@ void wr_kafka_reader_count_commits(struct wr_kafka_reader *reader) {
   struct wr_task_metrics *metrics = reader->op.context->metrics;
   struct wr_kafka_committed committed = {.succeeded = 0};
   if (!reader->consumer->vtable->committed(reader->consumer, &committed)) return;
-  uint32_t answered = committed.succeeded + committed.failed;
-  reader->commits_in_flight -= answered < reader->commits_in_flight ? answered : reader->commits_in_flight;
   atomic_fetch_add_explicit(&metrics->commits_succeeded, committed.succeeded, memory_order_relaxed);
   atomic_fetch_add_explicit(&metrics->commits_failed, committed.failed, memory_order_relaxed);
-  for (uint32_t i = 0; i < reader->count && reader->commits_in_flight == 0 && committed.failed == 0; i++)
+  /* A client may make one commit of several, so the newest that it was given counts. */
+  for (uint32_t i = 0; i < reader->count && committed.succeeded > 0 && committed.failed == 0; i++)
     atomic_store_explicit(&reader->readings[i]->metrics.committed_offset, reader->readings[i]->sent_offset,
                           memory_order_relaxed);
   if (wr_kafka_notice_is_due(&reader->commit_notice, committed.failed == 0 ? 0 : 1, reader->op.context->now_ns) &&

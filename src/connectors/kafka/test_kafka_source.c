@@ -514,9 +514,9 @@ TEST(a_record_that_is_too_long) {
 
 TEST(configurations) {
   static const struct wr_kafka_setting bad_settings[] = {
-      {"enable.auto.commit", "true"}, {"auto.offset.reset", "latest"}, {"no.such.setting", "1"}};
-  static const char *const says[] = {"the setting enable.auto.commit cannot be given: offsets are shown",
-                                     "positions come from the checkpoint alone", "there is no setting"};
+      {"group.protocol", "consumer"}, {"topic.blacklist", "x"}, {"no.such.setting", "1"}};
+  static const char *const says[] = {"the setting group.protocol cannot be given: the source is no member of its group",
+                                     "the setting topic.blacklist cannot be given", "there is no setting"};
   struct job job;
   struct wr_node node;
   struct weir_error error;
@@ -724,6 +724,7 @@ static void model_round(uint64_t seed) {
   struct wr_random random = wr_random_of(seed);
   struct job job;
   begin(&job, 2);
+  fake.is_early = wr_random_one_in(&random, 2);
   CHECK_INT(job_start(&job, 1, false), WEIR_OK);
   uint32_t rounds = 20 + (uint32_t)wr_random_below(&random, 30);
   for (uint32_t round = 0; round < rounds; round++) {

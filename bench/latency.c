@@ -1,0 +1,210 @@
+/* bench/latency.c: from the moment a row was meant to come until a sink sees it, at a million rows per second.
+ *
+ * generator at a fixed rate -> stamp -> key by -> count -> seen, 100,000 BIGINT keys, exactly-once, a checkpoint every
+ * second, two subtasks where there are two cores; everything in this process, the source too.
+ *
+ * Without coordinated omission: row i of a subtask is due at a moment that is fixed beforehand, start + (i + 1) *
+ * interval, whether or not the job keeps up; what comes late has been late since that moment. The generator wakes about
+ * every millisecond and makes what has come due meanwhile; that wait counts too. `stamp` numbers the rows and finds the
+ * start: the earliest that fits what it was given while the job warmed up (some microseconds late at most). It turns a
+ * key k into 2 k + subtask, so a key's rows come from one subtask and stay in order, and notes the numbers of the rows
+ * of each key. `seen` gets (key, n): the rows of this key up to its n-th have come. So each single row is measured,
+ * those that were folded into one change too, and none can be lost unnoticed. The two notes per row cost the job some
+ * CPU (a line of memory on each side), which is not taken off.
+ *
+ *   latency_load            rows per second while it was measured
+ *   latency_cpu             CPU that all threads took, share of the cores
+ *   latency_p50 ... _max    of the rows
+ *   latency_snapshot_stall  longest time that snapshot code kept a step from returning
+ *   latency_calm_...        the same without checkpoints, and latency_100k_... at a tenth of the rate
+ *   latency_bare_p...       how late a thread that does nothing else wakes up from sleeping to the next millisecond,
+ *                           before the job and after it: what this machine adds by itself
+ */
+#include "bench/engine.h"
+#include "bench/histogram.h"
+
+enum { KEYS = 100000, SUBTASKS_MAX = 2, PENDING_MAX = 64, KEYS_MADE = KEYS * SUBTASKS_MAX, WAKES = 4000 };
+static const double WARM_UP_S = 3;
+static const uint64_t SECOND_NS = 1000000000;
+
+/* The rows of a key that were made and not seen yet. Made and seen by one task each, in turns ordered by the channel.
+ */
+struct pending {
+  uint32_t made;
+  _Atomic uint32_t seen;
+  uint32_t rows[PENDING_MAX];
+};
+
+struct side { /* of one subtask; on lines of its own */
+  _Alignas(64) _Atomic uint64_t start_ns;
+  uint64_t rows;
+  struct bench_histogram histogram;
+};
+
+static struct {
+  uint64_t interval_ns; /* between two rows of a subtask */
+  _Atomic uint64_t measured_from_ns, measured_to_ns;
+  _Atomic bool is_warm;
+  struct side stamp[SUBTASKS_MAX], seen[SUBTASKS_MAX];
+  struct pending pending[KEYS_MADE];
+} run;
+
+static uint64_t now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
+}
+
+/* ---- the operators ---- */
+
+static const struct weir_field key_fields[] = {{"key", WEIR_TYPE_BIGINT, false}};
+static const struct weir_schema key_schema = {key_fields, 1};
+
+/* The start that this batch allows: its last row was due by now. */
+static void find_start(struct side *side, uint32_t count) {
+  uint64_t start_ns = now_ns() - (side->rows + count) * run.interval_ns;
+  if (side->start_ns == 0 || start_ns < side->start_ns) side->start_ns = start_ns;
+}
+
+static enum weir_code stamp_rows(struct weir_operator *op, const struct weir_batch *batch, struct weir_error *error) {
+  uint32_t subtask = weir_operator_subtask(op), count = weir_batch_row_count(batch);
+  struct side *side = &run.stamp[subtask];
+  if (!run.is_warm) find_start(side, count);
+  for (uint32_t row = 0; row < count; row++) {
+    int64_t key = weir_batch_bigint(batch, 0, row) * SUBTASKS_MAX + subtask;
+    struct pending *pending = &run.pending[key];
+    if (pending->made - pending->seen == PENDING_MAX)
+      return weir_fail(error, WEIR_OPERATOR, "the job is so late that %d rows of one key wait", PENDING_MAX);
+    pending->rows[pending->made++ % PENDING_MAX] = (uint32_t)side->rows++;
+    weir_set_bigint(op, 0, key);
+    enum weir_code code = weir_emit(op, WEIR_INSERT, error);
+    if (code != WEIR_OK) return code;
+  }
+  return WEIR_OK;
+}
+
+static enum weir_code see_rows(struct weir_operator *op, const struct weir_batch *batch, struct weir_error *error) {
+  struct side *side = &run.seen[weir_operator_subtask(op)];
+  uint64_t seen_ns = now_ns();
+  for (uint32_t row = 0; row < weir_batch_row_count(batch); row++) {
+    int64_t key = weir_batch_bigint(batch, 0, row), count = weir_batch_bigint(batch, 1, row);
+    struct pending *pending = &run.pending[key];
+    if (count <= pending->seen || count > pending->seen + PENDING_MAX)
+      return weir_fail(error, WEIR_OPERATOR, "key %" PRId64 " jumps to %" PRId64 " rows", key, count);
+    for (uint32_t n = pending->seen; n < count; n++, side->rows++) {
+      uint64_t number = pending->rows[n % PENDING_MAX];
+      uint64_t due_ns = run.stamp[key % SUBTASKS_MAX].start_ns + (number + 1) * run.interval_ns;
+      if (due_ns < run.measured_from_ns || due_ns >= run.measured_to_ns) continue;
+      bench_histogram_add(&side->histogram, seen_ns > due_ns ? seen_ns - due_ns : 0);
+    }
+    pending->seen = (uint32_t)count;
+  }
+  return WEIR_OK;
+}
+
+static const struct weir_operator_definition stamp = {
+    .size = sizeof stamp, .name = "stamp", .output = &key_schema, .process = stamp_rows};
+static const struct weir_operator_definition seen = {.size = sizeof seen, .name = "seen", .process = see_rows};
+
+/* ---- the runs ---- */
+
+static uint32_t core_count(void) {
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 1 ? SUBTASKS_MAX : 1;
+}
+
+struct load {
+  const char *name;
+  uint64_t rate; /* rows per second */
+  const char *interval;
+  double seconds;
+};
+static const struct load loads[] = {
+    {"latency", 1000000, "1s", 20}, {"latency_calm", 1000000, "1h", 8}, {"latency_100k", 100000, "1s", 8}};
+
+static void start(struct bench_job *job, const struct load *load) {
+  uint32_t subtasks = core_count();
+  const struct weir_generator_options generator = {.size = sizeof generator,
+                                                   .schema = &key_schema,
+                                                   .key_count = KEYS,
+                                                   .seed = 7,
+                                                   .split_count = subtasks,
+                                                   .rows_per_second = load->rate};
+  memset(&run, 0, sizeof run);
+  run.interval_ns = SECOND_NS * subtasks / load->rate;
+  run.measured_from_ns = run.measured_to_ns = UINT64_MAX;
+  bench_job_new(job, "latency");
+  bench_set(job, "parallelism", "%u", subtasks);
+  bench_set(job, "checkpoint-interval", "%s", load->interval);
+  struct weir_stream *rows = weir_process(weir_generator_source(job->builder, "rows", &generator), "stamp", &stamp);
+  weir_process(weir_count(weir_key_by(rows, "key"), "count", "n"), "seen", &seen);
+  bench_job_start(job);
+}
+
+/* Every row that was made must have been seen: a stop flushes everything before its checkpoint. */
+static void check_rows(void) {
+  uint64_t made = 0, counted = 0;
+  for (int i = 0; i < SUBTASKS_MAX; i++) {
+    made += run.stamp[i].rows;
+    counted += run.seen[i].rows;
+  }
+  if (made == 0 || made != counted) bench_fail("rows were lost");
+}
+
+static void print_load(const struct load *load, const char *what, double value, const char *unit) {
+  char name[64];
+  snprintf(name, sizeof name, "%s_%s", load->name, what);
+  bench_row(name, value, unit);
+}
+
+static void measure(const struct load *load) {
+  struct bench_job job;
+  static struct bench_histogram all;
+  start(&job, load);
+  bench_sleep_s(WARM_UP_S);
+  uint64_t from_ns = now_ns();
+  run.is_warm = true;
+  run.measured_to_ns = from_ns + (uint64_t)(load->seconds * 1e9);
+  run.measured_from_ns = from_ns;
+  struct bench_window window = bench_window(&job, load->seconds);
+  bench_sleep_s(0.5);
+  struct weir_job_status status = bench_status(&job);
+  bool is_calm = strcmp(load->interval, "1h") == 0;
+  if ((!is_calm && (double)status.checkpoints_completed < load->seconds / 2) || status.checkpoints_failed != 0)
+    bench_fail("checkpoints are missing");
+  double stall_ms = bench_metric_max(&job, "snapshotStallMaxUs") / 1e3;
+  bench_job_stop(&job);
+  check_rows();
+  memset(&all, 0, sizeof all);
+  for (int i = 0; i < SUBTASKS_MAX; i++)
+    bench_histogram_join(&all, &run.seen[i].histogram);
+  if ((double)all.count < 0.99 * load->seconds * (double)load->rate) bench_fail("rows were not measured");
+  print_load(load, "load", window.rows / window.wall_s / 1e6, "M_rows/s");
+  print_load(load, "cpu", 100 * window.cpu_s / window.wall_s / core_count(), "%");
+  bench_histogram_rows(load->name, &all);
+  if (!is_calm) print_load(load, "snapshot_stall", stall_ms, "ms");
+}
+
+/* Sleeps to one millisecond after the other; how late it wakes up. */
+static void measure_bare(struct bench_histogram *lateness) {
+  uint64_t due_ns = now_ns();
+  for (int i = 0; i < WAKES; i++) {
+    due_ns += 1000000;
+    struct timespec due = {.tv_sec = (time_t)(due_ns / SECOND_NS), .tv_nsec = (long)(due_ns % SECOND_NS)};
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL);
+    uint64_t woken_ns = now_ns();
+    bench_histogram_add(lateness, woken_ns > due_ns ? woken_ns - due_ns : 0);
+  }
+}
+
+int main(void) {
+  static struct bench_histogram bare;
+  bench_print_machine();
+  bench_histogram_check();
+  measure_bare(&bare);
+  for (size_t i = 0; i < sizeof loads / sizeof loads[0]; i++)
+    measure(&loads[i]);
+  measure_bare(&bare);
+  bench_histogram_rows("latency_bare", &bare);
+  return 0;
+}

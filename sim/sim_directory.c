@@ -1,0 +1,129 @@
+/* sim/sim_directory.c: see sim_directory.h. */
+#include "sim/sim_directory.h"
+
+#include "sim/sim_run_int.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAME_BYTES = 256 };
+
+void sim_directory_draw(struct sim_run *run) {
+  if (!run->directory) return;
+  run->report->events[SIM_EVENT_DIRECTORY]++;
+  run->take_one_in = wr_random_one_in(&run->random, 3) ? 0 : 1 + (uint32_t)wr_random_below(&run->random, 200);
+  run->marker_crash_one_in = wr_random_one_in(&run->random, 3) ? 0 : 3 + (uint32_t)wr_random_below(&run->random, 12);
+}
+
+static void take(struct sim_run *run) {
+  struct wr_name_list names = sim_disk_list(run->world, "/out");
+  for (size_t i = 0; i < names.count; i++) {
+    char from[NAME_BYTES + 16], to[NAME_BYTES + 16];
+    snprintf(from, sizeof from, "/out/%s", names.names[i]);
+    snprintf(to, sizeof to, "/out/taken/%s", names.names[i]);
+    if (strncmp(names.names[i], "part-", 5) != 0 || !sim_disk_is_durable(run->world, from)) continue;
+    if (sim_disk_exists(run->world, to))
+      sim_violation(run, "%s was taken away and came again: rows doubled", names.names[i]);
+    sim_disk_make_folders(run->world, "/out/taken");
+    sim_disk_rename(run->world, from, to);
+    run->report->events[SIM_EVENT_FILE_TAKEN]++;
+  }
+  sim_disk_list_free(&names);
+}
+
+void sim_directory_step(struct sim_run *run) {
+  if (run->directory && wr_random_one_in(&run->random, run->take_one_in)) take(run);
+}
+
+void sim_directory_seen(struct sim_run *run, const struct sim_disk_event *event) {
+  if (event->kind != SIM_OPERATION_RENAME || strncmp(event->path_to, "/out/.weir/", 11) != 0) return;
+  if (run->last_life || run->topic.must_end) return; /* those must see their end */
+  if (!wr_random_one_in(&run->random, run->marker_crash_one_in)) return;
+  sim_disk_crash_at(run->world, 1, SIM_CRASH_BEFORE);
+  run->power_goes = true;
+}
+
+/* ---- the oracle ---- */
+
+/* The text of a member's value in a line, without its quotes; the names of the log need no escapes. */
+static bool find_member(const char *line, const char *name, char *out, size_t size) {
+  const char *at = strstr(line, name);
+  if (at == NULL) return false;
+  at += strlen(name);
+  size_t length = *at == '"' ? strcspn(++at, "\"") : strcspn(at, ",}");
+  if (length >= size) return false;
+  memcpy(out, at, length);
+  out[length] = 0;
+  return true;
+}
+
+static void read_file(struct sim_run *run, const char *path, void (*line)(struct sim_run *run, const char *text)) {
+  size_t length = 0;
+  char *text = (char *)sim_disk_read(run->world, path, &length);
+  if (length == 0 || text[length - 1] != '\n') sim_violation(run, "%s is not whole", path);
+  for (char *at = text; length != 0 && *at != 0;) {
+    char *end = strchr(at, '\n');
+    if (end == NULL) break;
+    *end = 0;
+    line(run, at);
+    at = end + 1;
+  }
+  free(text);
+}
+
+static int compare_names(const void *a, const void *b) {
+  return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* All lines of all files, in the order of their names: as they were committed. */
+static void read_all(struct sim_run *run, void (*line)(struct sim_run *run, const char *text)) {
+  struct wr_name_list names = sim_disk_list(run->world, "/out"), taken = sim_disk_list(run->world, "/out/taken");
+  char **all = calloc(names.count + taken.count + 1, sizeof *all);
+  WR_ASSERT(all != NULL);
+  size_t count = 0;
+  for (size_t i = 0; i < names.count; i++)
+    if (strncmp(names.names[i], "part-", 5) == 0) all[count++] = names.names[i];
+  for (size_t i = 0; i < taken.count; i++)
+    all[count++] = taken.names[i];
+  qsort(all, count, sizeof *all, compare_names);
+  for (size_t i = 0; i < count; i++) {
+    char path[NAME_BYTES + 16];
+    if (i > 0 && strcmp(all[i - 1], all[i]) == 0)
+      sim_violation(run, "%s was taken away and came again: rows doubled", all[i]);
+    snprintf(path, sizeof path, "/out/taken/%s", all[i]);
+    if (!sim_disk_exists(run->world, path)) snprintf(path, sizeof path, "/out/%s", all[i]);
+    read_file(run, path, line);
+  }
+  free(all);
+  sim_disk_list_free(&names);
+  sim_disk_list_free(&taken);
+}
+
+static void pv_line(struct sim_run *run, const char *text) {
+  char app[SIM_LOG_APP_BYTES_MAX + 1], pv[32];
+  if (!find_member(text, "\"app_id\":", app, sizeof app) || !find_member(text, "\"pv\":", pv, sizeof pv)) {
+    sim_violation(run, "a line of a file is no row: %.80s", text);
+    return;
+  }
+  sim_oracle_saw_count(run, app, strtoull(pv, NULL, 10));
+}
+
+static void seen_line(struct sim_run *run, const char *text) {
+  char app[SIM_LOG_APP_BYTES_MAX + 1], partition[40], position[32];
+  if (!find_member(text, "\"app_id\":", app, sizeof app) ||
+      !find_member(text, "\"partition\":", partition, sizeof partition) ||
+      !find_member(text, "\"position\":", position, sizeof position)) {
+    sim_violation(run, "a line of a file is no row: %.80s", text);
+    return;
+  }
+  sim_oracle_saw_row(run, partition, strtoll(position, NULL, 10), app);
+}
+
+void sim_directory_judge_pv(struct sim_run *run) {
+  read_all(run, pv_line);
+}
+
+void sim_directory_judge_seen(struct sim_run *run) {
+  read_all(run, seen_line);
+}

@@ -1,0 +1,26 @@
+/* sim/sim_directory.h: the folder sink in the simulator: somebody who takes finished files away, and the oracle over
+ * what was taken and what is left.
+ *
+ * The files lie in /out, those that were taken in /out/taken, which goes where /out goes when the target is tampered
+ * with. Only a file that no power cut can take back is taken, as by somebody who syncs the folder first. A file that
+ * comes again, or is not whole, is a violation. Host memory. One thread.
+ */
+#ifndef WR_SIM_DIRECTORY_H
+#define WR_SIM_DIRECTORY_H
+
+#include "sim/sim_disk.h"
+
+struct sim_run;
+
+/* Draws how often files are taken in this run. */
+void sim_directory_draw(struct sim_run *run);
+/* At times takes what is there. Between two steps. */
+void sim_directory_step(struct sim_run *run);
+/* An operation of the engine was done: now and then the power goes between a marker's rename and the sync of its
+ * folder, where what was renamed and made before it may be kept or lost one by one. */
+void sim_directory_seen(struct sim_run *run, const struct sim_disk_event *event);
+/* After the last life: the files against the log, as the table would be. */
+void sim_directory_judge_pv(struct sim_run *run);
+void sim_directory_judge_seen(struct sim_run *run);
+
+#endif

@@ -1,0 +1,131 @@
+/* connectors/kafka/kafka_rdkafka_settings.c: settings into librdkafka's configuration (kafka_rdkafka_int.h).
+ *
+ * Three layers, later ones win: weir's defaults, the user's settings, and those that the source's promise rests on,
+ * which a user may not set. A value is never repeated in a message when its key looks like that of a secret.
+ *
+ * Memory that a consumer holds: each partition has a queue of its own, and is not fetched while its queue holds
+ * queued.max.messages.kbytes of records or queued.min.messages of them. One answer of a broker, at most
+ * fetch.message.max.bytes of a partition, can go over that. With the defaults below that is 8 MiB of records for each
+ * partition that is behind, and about as much again for librdkafka's own 400 bytes per record. */
+#include "base/text_distance.h"
+#include "connectors/kafka/kafka_rdkafka_int.h"
+
+#include <string.h>
+
+struct row {
+  const char *key, *value;
+};
+
+static const struct row defaults[] = {
+    {"client.id", "weir"},
+    {"socket.nagle.disable", "true"},
+    {"reconnect.backoff.max.ms", "2000"},
+};
+static const struct row consumer_defaults[] = {
+    {"isolation.level", "read_committed"},  {"check.crcs", "true"},
+    {"fetch.wait.max.ms", "100"},           {"queued.min.messages", "20000"},
+    {"queued.max.messages.kbytes", "4096"},
+};
+/* Weir's own, with the reason that a user is told. */
+static const struct {
+  const char *key, *value, *why;
+} own[] = {
+    {"bootstrap.servers", NULL, "the servers are given as such"},
+    {"metadata.broker.list", NULL, "the servers are given as such"},
+    {"allow.auto.create.topics", "false", "a source makes no topic"},
+    {"enable.auto.commit", "false", "offsets are shown to the group when a checkpoint has completed"},
+    {"enable.auto.offset.store", "false", "offsets are shown to the group when a checkpoint has completed"},
+    {"auto.offset.reset", "error", "positions come from the job's checkpoints, and a lost one must not be replaced"},
+    {"enable.partition.eof", "true", "the source has to know when it has read all there is"},
+};
+
+static const char *own_reason(const char *key) {
+  for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+    if (strcmp(own[i].key, key) == 0) return own[i].why;
+  return NULL;
+}
+
+static bool is_secret(const char *key) {
+  static const char *const parts[] = {"password", "secret", ".pem", "oauthbearer", "jaas", "token", "credential"};
+  for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+    if (strstr(key, parts[i]) != NULL) return true;
+  return false;
+}
+
+static enum weir_code fail_unknown(const struct wr_rdkafka *library, rd_kafka_conf_t *conf, const char *key,
+                                   struct weir_error *error) {
+  size_t count = 0;
+  const char **dump = library->conf_dump(conf, &count); /* key, value, key, value */
+  const char *nearest = NULL;
+  uint32_t best = UINT32_MAX;
+  for (size_t i = 0; dump != NULL && i + 1 < count; i += 2) {
+    if (strchr(dump[i], '_') != NULL) continue; /* pointers to functions, which no text can set */
+    uint32_t distance = wr_text_distance(key, dump[i]);
+    if (distance >= best) continue;
+    best = distance;
+    nearest = dump[i];
+  }
+  if (nearest != NULL && wr_text_is_near(key, best))
+    WR_FAIL(error, WEIR_INVALID, "librdkafka has no setting \"%.64s\"; did you mean \"%s\"?", key, nearest);
+  else
+    WR_FAIL(error, WEIR_INVALID,
+            "librdkafka has no setting \"%.64s\"; its settings are listed in CONFIGURATION.md of librdkafka", key);
+  if (dump != NULL) library->conf_dump_free(dump, count);
+  return WEIR_INVALID;
+}
+
+static enum weir_code set(const struct wr_rdkafka *library, rd_kafka_conf_t *conf, const char *key, const char *value,
+                          struct weir_error *error) {
+  char words[300] = "";
+  rd_kafka_conf_res_t result = library->conf_set(conf, key, value, words, sizeof words);
+  if (result == RD_KAFKA_CONF_OK) return WEIR_OK;
+  if (result == RD_KAFKA_CONF_UNKNOWN) return fail_unknown(library, conf, key, error);
+  if (is_secret(key))
+    return WR_FAIL(error, WEIR_INVALID, "setting %s: librdkafka does not accept its value, which is not shown here",
+                   key);
+  return WR_FAIL(error, WEIR_INVALID, "setting %s: %s", key, words);
+}
+
+static enum weir_code set_rows(const struct wr_rdkafka *library, rd_kafka_conf_t *conf, const struct row *rows,
+                               size_t count, struct weir_error *error) {
+  for (size_t i = 0; i < count; i++)
+    WR_TRY(set(library, conf, rows[i].key, rows[i].value, error));
+  return WEIR_OK;
+}
+
+static enum weir_code set_users(const struct wr_rdkafka *library, const struct wr_kafka_connection *connection,
+                                rd_kafka_conf_t *conf, struct weir_error *error) {
+  for (uint32_t i = 0; i < connection->setting_count; i++) {
+    const struct wr_kafka_setting *setting = &connection->settings[i];
+    if (strcmp(setting->key, "weir.librdkafka") == 0) continue;
+    const char *why = own_reason(setting->key);
+    if (why != NULL) return WR_FAIL(error, WEIR_INVALID, "setting %s is not a user's to set: %s", setting->key, why);
+    WR_TRY(set(library, conf, setting->key, setting->value, error));
+  }
+  return WEIR_OK;
+}
+
+static enum weir_code set_all(const struct wr_rdkafka *library, const struct wr_kafka_connection *connection,
+                              enum wr_rdkafka_kind kind, rd_kafka_conf_t *conf, struct weir_error *error) {
+  WR_TRY(set_rows(library, conf, defaults, sizeof defaults / sizeof defaults[0], error));
+  WR_TRY(set_rows(library, conf, consumer_defaults, sizeof consumer_defaults / sizeof consumer_defaults[0], error));
+  WR_TRY(set(library, conf, "group.id", connection->group, error));
+  WR_TRY(set_users(library, connection, conf, error));
+  for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+    if (own[i].value != NULL) WR_TRY(set(library, conf, own[i].key, own[i].value, error));
+  /* The end of a partition is its high watermark for an admin, also below open transactions. */
+  if (kind == WR_RDKAFKA_ADMIN) WR_TRY(set(library, conf, "isolation.level", "read_uncommitted", error));
+  return set(library, conf, "bootstrap.servers", connection->servers, error);
+}
+
+enum weir_code wr_rdkafka_configure(const struct wr_rdkafka *library, const struct wr_kafka_connection *connection,
+                                    enum wr_rdkafka_kind kind, rd_kafka_conf_t **out_conf, struct weir_error *error) {
+  rd_kafka_conf_t *conf = library->conf_new();
+  if (conf == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "no memory for the settings of librdkafka");
+  enum weir_code code = set_all(library, connection, kind, conf, error);
+  if (code != WEIR_OK)
+    library->conf_destroy(conf);
+  else
+    *out_conf = conf;
+  return code;
+}
