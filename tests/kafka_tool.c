@@ -18,8 +18,8 @@
  *   --rate R               records a second
  *   --keys, --headers      with a key (the app, or the record's number), with two headers
  *   --tombstone-every N    every N-th record has no value (and a key); --empty-every N: an empty one
- *   --transaction N        in transactions of N records (--transactional-id ID), of which --abort-every M aborts each
- * M-th
+ *   --transaction N        in transactions of N records (--transactional-id ID, else the topic), of which --abort-every
+ * M aborts each M-th
  *   --leave-open           one more transaction of N records is sent and left open; it says "open" and waits to be
  * killed It is idempotent: a broker that is killed meanwhile loses and doubles nothing. Last it prints what it did, in
  * one line.
@@ -101,7 +101,7 @@ static const char *split_pair(const char *pair, char key[TEXT_BYTES]) {
 }
 
 static struct arguments read_arguments(int argc, char **argv) {
-  struct arguments a = {.transactional_id = "kafka-tool", .partition = -1, .partitions = 1, .offset = -1, .apps = 100};
+  struct arguments a = {.partition = -1, .partitions = 1, .offset = -1, .apps = 100};
   struct {
     const char *name;
     int64_t *number;
@@ -145,6 +145,7 @@ static struct arguments read_arguments(int argc, char **argv) {
   a.command = argv[optind];
   a.brokers = argv[optind + 1];
   a.topic = argc - optind > 2 ? argv[optind + 2] : NULL;
+  if (a.transactional_id == NULL) a.transactional_id = a.topic;
   return a;
 }
 
