@@ -289,5 +289,33 @@ TEST(records) {
   wr_posix_seams_deinit(&fixture.posix);
 }
 
+/* Partition 1 of a topic with one. */
+TEST(no_such_partition) {
+  struct fixture fixture;
+  set_up(&fixture);
+  struct wr_seams *seams = &fixture.posix.seams;
+  struct cluster cluster;
+  struct wr_kafka_connection connection = cluster_start(&cluster, 1);
+  const struct wr_kafka_driver *driver = wr_kafka_rdkafka();
+  struct weir_error error;
+  struct wr_kafka_consumer *consumer = NULL;
+  CHECK_INT(driver->open_consumer(driver, &connection, "views", seams, seams->memory, &fixture.parker.waker, &consumer,
+                                  &error),
+            WEIR_OK);
+  CHECK_INT(consumer->vtable->assign(consumer, 1, 0, &error), WEIR_OK);
+  struct wr_kafka_fetch fetch;
+  while (!consumer->vtable->take(consumer, 1, 10, &fetch))
+    CHECK(wr_parker_wait(&fixture.parker, 30ull * SECOND_NS));
+  CHECK_INT(fetch.answer, WR_KAFKA_NO_PARTITION);
+  CHECK_INT(fetch.count, 0);
+  CHECK(fetch.reason[0] != 0);
+  consumer->vtable->release(consumer);
+  CHECK(!consumer->vtable->take(consumer, 1, 10, &fetch)); /* until it is assigned again */
+  consumer->vtable->close(consumer);
+  cluster_stop(&cluster);
+  wr_posix_seams_deinit(&fixture.posix);
+}
+
 TEST_MAIN(TEST_CASE(settings), TEST_CASE(secrets), TEST_CASE(library_missing), TEST_CASE(troubles),
-          TEST_CASE(admin_alone), TEST_CASE(consumer_alone), TEST_CASE(ranges), TEST_CASE(records))
+          TEST_CASE(admin_alone), TEST_CASE(consumer_alone), TEST_CASE(ranges), TEST_CASE(records),
+          TEST_CASE(no_such_partition))
