@@ -1,5 +1,8 @@
 /* connectors/kafka/test_kafka_rdkafka.c: tests of the driver over librdkafka, without a broker: settings, nobody there,
- * and the way of records with librdkafka's own simulated cluster, which lives inside the client that names it. */
+ * and the way of records with librdkafka's own simulated cluster, which lives inside the client that names it.
+ *
+ * librdkafka starts its threads by C11's thrd_create, which thread sanitizer does not see: a thread that it does not
+ * know crashes in its allocator. Under it only the tests without a client run. */
 #include "base/test.h"
 #include "connectors/kafka/kafka_rdkafka.h"
 #include "connectors/kafka/kafka_rdkafka_int.h"
@@ -9,6 +12,11 @@
 #include <dlfcn.h>
 #include <librdkafka/rdkafka_mock.h>
 
+#ifdef __SANITIZE_THREAD__
+enum { CLIENTS_RUN = 0 };
+#else
+enum { CLIENTS_RUN = 1 };
+#endif
 enum { SECOND_NS = 1000000000 };
 
 static const struct wr_kafka_connection no_settings = {.servers = "127.0.0.1:1", .group = "g", .uid = "views"};
@@ -95,6 +103,7 @@ static void set_up(struct fixture *fixture) {
 }
 
 TEST(admin_alone) {
+  if (!CLIENTS_RUN) return;
   struct fixture fixture;
   set_up(&fixture);
   struct wr_seams *seams = &fixture.posix.seams;
@@ -112,6 +121,7 @@ TEST(admin_alone) {
 }
 
 TEST(consumer_alone) {
+  if (!CLIENTS_RUN) return;
   struct fixture fixture;
   set_up(&fixture);
   struct wr_seams *seams = &fixture.posix.seams;
@@ -221,6 +231,7 @@ static void cluster_stop(struct cluster *cluster) {
 }
 
 TEST(ranges) {
+  if (!CLIENTS_RUN) return;
   struct fixture fixture;
   set_up(&fixture);
   struct wr_seams *seams = &fixture.posix.seams;
@@ -249,6 +260,7 @@ TEST(ranges) {
 }
 
 TEST(records) {
+  if (!CLIENTS_RUN) return;
   struct fixture fixture;
   set_up(&fixture);
   struct wr_seams *seams = &fixture.posix.seams;
@@ -291,6 +303,7 @@ TEST(records) {
 
 /* Partition 1 of a topic with one. */
 TEST(no_such_partition) {
+  if (!CLIENTS_RUN) return;
   struct fixture fixture;
   set_up(&fixture);
   struct wr_seams *seams = &fixture.posix.seams;
