@@ -348,6 +348,9 @@ static void release(void *handle) {
     struct slot *slot = consumer->slots[i];
     if (slot == NULL || slot->queue == NULL) continue;
     library->queue_cb_event_enable(slot->queue, NULL, NULL);
+    /* What is left in a queue holds the partition, which holds the queue: of a topic that is no more librdkafka does
+     * not undo that, and waits for it forever. */
+    drain(consumer, slot);
     library->queue_destroy(slot->queue);
   }
   library->queue_cb_event_enable(consumer->main_queue, NULL, NULL);
