@@ -10,7 +10,7 @@
 static void on_error(rd_kafka_t *handle, int code, const char *reason, void *opaque) {
   (void)handle;
   struct wr_rdkafka_client *client = opaque;
-  wr_rdkafka_trouble_note(&client->trouble, (rd_kafka_resp_err_t)code, reason);
+  wr_rdkafka_trouble_note(client->listener, (rd_kafka_resp_err_t)code, reason);
 }
 
 enum weir_code wr_rdkafka_client_open(struct wr_rdkafka_client *client, const struct wr_kafka_connection *connection,
@@ -19,6 +19,7 @@ enum weir_code wr_rdkafka_client_open(struct wr_rdkafka_client *client, const st
   client->seams = seams;
   client->memory = memory;
   client->trouble.told = true;
+  client->listener = &client->trouble;
   WR_TRY(wr_rdkafka_load(connection, &client->library, error));
   rd_kafka_conf_t *conf = NULL;
   WR_TRY(wr_rdkafka_configure(&client->library, connection, kind, &conf, error));

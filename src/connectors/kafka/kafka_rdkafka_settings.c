@@ -113,6 +113,9 @@ static enum weir_code set_all(const struct wr_rdkafka *library, const struct wr_
   WR_TRY(set_users(library, connection, conf, error));
   for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
     if (own[i].value != NULL) WR_TRY(set(library, conf, own[i].key, own[i].value, error));
+  /* There is no membership; of this time is only left how long a commit waits for a group that does not answer, and
+   * that closing waits for the commit. */
+  WR_TRY(set(library, conf, "session.timeout.ms", "2000", error));
   /* The end of a partition is its high watermark for an admin, also below open transactions. */
   if (kind == WR_RDKAFKA_ADMIN) WR_TRY(set(library, conf, "isolation.level", "read_uncommitted", error));
   return set(library, conf, "bootstrap.servers", connection->servers, error);
