@@ -146,10 +146,10 @@ class History(kills.History):
 
     again = "tests/kafka.py --only histories"
 
-    def __init__(self, seed, index, cycles):
+    def __init__(self, seed, index, cycles, sink=None):
         self.broker = Broker(os.environ["WEIR_KAFKA_DIR"])
         self.partitions = [1, 2, 5][index // 2 % 3]
-        super().__init__(seed, index, cycles)
+        super().__init__(seed, index, cycles, sink)
         self.command += ["--kafka", "topic.metadata.refresh.interval.ms=300", "--kafka", f"group.id=history-{index}"]
 
     def make_log(self):
