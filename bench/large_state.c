@@ -25,7 +25,7 @@
 #include "bench/engine.h"
 #include "bench/floors.h"
 
-enum { ROWS = 10000000, CHANGED = ROWS / 20, TURNS = 3, CURVE_ROWS = 2000000 };
+enum { ROWS = 10000000, CHANGED = ROWS / 20, TURNS = 3, CURVE_ROWS = 2000000, CURVE_TURNS = 2 };
 static const double WINDOW_S = 4;
 
 struct value {
@@ -192,7 +192,7 @@ static void measure_curve(const char *folder) {
   static const int percents[] = {1, 2, 5, 10, 20, 50, 100};
   for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++) {
     char name[64];
-    struct turns turns = run_turns(folder, (uint64_t)CURVE_ROWS * (uint64_t)percents[i] / 100, 1);
+    struct turns turns = run_turns(folder, (uint64_t)CURVE_ROWS * (uint64_t)percents[i] / 100, CURVE_TURNS);
     snprintf(name, sizeof name, "curve_cost_%d", percents[i]);
     bench_row(name, cost_percent(&turns), "%");
     snprintf(name, sizeof name, "curve_bytes_%d", percents[i]);

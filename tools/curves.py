@@ -41,6 +41,7 @@ class Chart:
         self.ticks_across = ticks_across  # (value, text)
         self.is_log_up = is_log_up
         self.series = []  # (name, [(x, y)])
+        self.columns = []  # the same, only for the table
 
     def draw(self):
         values = [y for _, points in self.series for _, y in points]
@@ -131,17 +132,19 @@ def chart_of_keys(values, machine):
 def chart_of_checkpoints(values, machine):
     percents = [1, 2, 5, 10, 20, 50, 100]
     chart = Chart("What a checkpoint every second costs, 2 M rows of 100 B", machine,
-                  "rows that change between two checkpoints, %", "% of throughput; MB written",
+                  "rows that change between two checkpoints, %", "% of throughput",
                   [(p, str(p)) for p in percents], False)
-    for name, pattern in (("cost, %", "curve_cost_{}"), ("written for one, MB", "curve_bytes_{}")):
-        chart.series.append((name, points_of(values, [(p, pattern.format(p)) for p in percents])))
+    for where, name, pattern in ((chart.series, "cost, % of throughput", "curve_cost_{}"),
+                                 (chart.columns, "written for one checkpoint, MB", "curve_bytes_{}")):
+        where.append((name, points_of(values, [(p, pattern.format(p)) for p in percents])))
     return chart
 
 
 def table_of(chart):
-    lines = ["\t".join([chart.across] + [name for name, _ in chart.series])]
-    for i, (x, _) in enumerate(chart.series[0][1]):
-        lines.append("\t".join([f"{x:g}"] + [f"{points[i][1]:g}" for _, points in chart.series]))
+    columns = chart.series + chart.columns
+    lines = ["\t".join([chart.across] + [name for name, _ in columns])]
+    for i, (x, _) in enumerate(columns[0][1]):
+        lines.append("\t".join([f"{x:g}"] + [f"{points[i][1]:g}" for _, points in columns]))
     return "\n".join(lines + [f"# {chart.note}", ""])
 
 
@@ -163,7 +166,7 @@ def main():
     values, machine = read_values(text)
     for name, chart in (("curve-keys", chart_of_keys(values, machine)),
                         ("curve-checkpoints", chart_of_checkpoints(values, machine))):
-        lengths = {len(points) for _, points in chart.series}
+        lengths = {len(points) for _, points in chart.series + chart.columns}
         if len(lengths) != 1 or lengths == {0}:
             sys.exit(f"figures for {name} are missing")
         for suffix, content in (("svg", chart.draw()), ("tsv", table_of(chart))):
