@@ -5,7 +5,7 @@
  *
  * Memory that a consumer holds: each partition has a queue of its own, and is not fetched while its queue holds
  * queued.max.messages.kbytes of records or queued.min.messages of them. One answer of a broker, at most
- * fetch.message.max.bytes of a partition, can go over that. With the defaults below that is 8 MiB of records for each
+ * fetch.message.max.bytes of a partition, can go over that. With the defaults below that is 17 MiB of records for each
  * partition that is behind, and about as much again for librdkafka's own 400 bytes per record. */
 #include "base/text_distance.h"
 #include "connectors/kafka/kafka_rdkafka_int.h"
@@ -22,10 +22,16 @@ static const struct row defaults[] = {
     {"reconnect.backoff.max.ms", "2000"},
 };
 static const struct row consumer_defaults[] = {
-    {"isolation.level", "read_committed"},  {"check.crcs", "true"},
-    {"fetch.wait.max.ms", "100"},           {"queued.min.messages", "20000"},
-    {"queued.max.messages.kbytes", "4096"},
+    {"isolation.level", "read_committed"},
+    {"check.crcs", "true"},
+    {"fetch.wait.max.ms", "100"},
+    {"queued.min.messages", "100000"},
+    {"queued.max.messages.kbytes", "16384"},
+    {"fetch.error.backoff.ms", "20"},
 };
+/* Of newer versions of the library only: how long a partition whose queue is full is left alone. In older ones that is
+ * fetch.error.backoff.ms, and half a second by default, in which such a queue runs empty many times over. */
+static const struct row newer_consumer_defaults[] = {{"fetch.queue.backoff.ms", "20"}};
 /* Weir's own, with the reason that a user is told. */
 static const struct {
   const char *key, *value, *why;
@@ -109,6 +115,8 @@ static enum weir_code set_all(const struct wr_rdkafka *library, const struct wr_
                               enum wr_rdkafka_kind kind, rd_kafka_conf_t *conf, struct weir_error *error) {
   WR_TRY(set_rows(library, conf, defaults, sizeof defaults / sizeof defaults[0], error));
   WR_TRY(set_rows(library, conf, consumer_defaults, sizeof consumer_defaults / sizeof consumer_defaults[0], error));
+  for (size_t i = 0; i < sizeof newer_consumer_defaults / sizeof newer_consumer_defaults[0]; i++)
+    (void)library->conf_set(conf, newer_consumer_defaults[i].key, newer_consumer_defaults[i].value, NULL, 0);
   WR_TRY(set(library, conf, "group.id", connection->group, error));
   WR_TRY(set_users(library, connection, conf, error));
   for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
