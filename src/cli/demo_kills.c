@@ -15,7 +15,9 @@ enum {
   PATIENCE_SECONDS_PER_KILL = 10,
   RECORDS_PER_SECOND_MIN = 50 * 1000,
   LIFE_MS_MIN = 250,
-  LIFE_MS_MAX = 1750
+  LIFE_MS_MAX = 1750,
+  BROKER_KILLS_MAX = 2, /* for each job */
+  LIVES_PER_BROKER_KILL = 3
 };
 static const uint64_t second_ns = 1000 * 1000 * 1000, ms_ns = 1000 * 1000;
 
@@ -91,7 +93,7 @@ static void show(struct chase *chase, const char *what) {
                 chase->demo->kills);
 }
 
-/* In every other life the broker is killed too, a while after the job has begun. False: something is wrong. */
+/* In a few lives the broker is killed too, a while after the job has begun. False: something is wrong. */
 static bool kill_broker_too(struct chase *chase, uint64_t life_ns) {
   struct demo *demo = chase->demo;
   struct weir_error error;
@@ -101,7 +103,8 @@ static bool kill_broker_too(struct chase *chase, uint64_t life_ns) {
   if (away_s != 0)
     demo_say(demo, "        the broker was killed, too; it answered again after %.1f s, and the job read on", away_s);
   bool is_time = chase->child.began && demo_now_ns(demo) > chase->child.started_ns + life_ns / 2;
-  if (chase->broker_is_away || !is_time || chase->broker_kills > chase->kills / 2) return true;
+  bool is_turn = chase->broker_kills < BROKER_KILLS_MAX && chase->kills > chase->broker_kills * LIVES_PER_BROKER_KILL;
+  if (chase->broker_is_away || !is_time || !is_turn) return true;
   if (demo_broker_kill(demo->broker, &error) != WEIR_OK) return fail(demo, &error);
   chase->broker_is_away = true;
   chase->broker_kills++;

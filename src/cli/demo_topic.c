@@ -120,7 +120,9 @@ static enum weir_code start_producer(struct demo_topic *topic, const char *name,
   int ends[2];
   demo_path(number, sizeof number, "%d", partition);
   if (pipe2(ends, O_CLOEXEC) != 0) return WR_FAIL(error, WEIR_IO, "no pipe: %s", strerror(errno));
-  const char *words[] = {broker->tool, "produce", broker->servers, name, "--partition", number, NULL};
+  const char *words[] = {
+      broker->tool, "produce", broker->servers, name, "--partition", number, "-X", "reconnect.backoff.max.ms=500",
+      NULL};
   enum weir_code code = demo_spawn(words, ends[0], broker->log, &feed->producer, error);
   close(ends[0]); /* tidy: call: a pipe to a child is no file of the seams */
   feed->pipe = ends[1];
