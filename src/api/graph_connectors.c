@@ -251,9 +251,12 @@ static struct weir_stream *files_of_options(struct weir_job_builder *builder, co
                                            .idle_timeout_ms = records->idle_timeout_ms,
                                            .skip_bad_records = wr_source_skips(options),
                                            .dead_letter = weir_options_text(options, "dead-letter")};
-  if (weir_options_count(options, "kafka") == 0) return weir_files_source(builder, uid, &files);
+  const char *sink = weir_options_text(options, "sink");
+  if (weir_options_count(options, "kafka") == 0 || (sink != NULL && wr_kafka_is_address(sink)))
+    return weir_files_source(builder, uid, &files);
   wr_builder_invalid(builder, NULL,
-                     "--kafka goes with a Kafka source, --source kafka://HOST:PORT/TOPIC, not with \"%.64s\"", folder);
+                     "--kafka goes with a Kafka topic, --source or --sink kafka://HOST:PORT/TOPIC, not with \"%.64s\"",
+                     folder);
   return NULL;
 }
 
@@ -280,14 +283,21 @@ struct weir_stream *weir_source_of_options(struct weir_job_builder *builder, con
   return NULL;
 }
 
+/* A sink that has options of its own. */
+static bool takes_options(const char *sink) {
+  return sink != NULL && (strncmp(sink, "dir:", 4) == 0 || strstr(sink, "://") != NULL);
+}
+
 void weir_sink_of_options(struct weir_stream *stream, const char *uid, const char *table, const char *const *key_fields,
                           uint32_t key_field_count, const struct weir_options *options) {
   if (stream == NULL) return;
   const char *sink = weir_options_text(options, "sink");
-  if (weir_options_count(options, "sink-option") != 0 && (sink == NULL || strncmp(sink, "dir:", 4) != 0)) {
-    wr_builder_invalid(stream->builder, NULL, "--sink-option goes with a folder sink, --sink dir:PATH");
+  static const char sinks[] = "sqlite:FILE, kafka://HOST:PORT[,HOST:PORT...]/TOPIC, dir:PATH, print or blackhole";
+  if (weir_options_count(options, "sink-option") != 0 && !takes_options(sink)) {
+    wr_builder_invalid(stream->builder, NULL,
+                       "--sink-option goes with a folder sink, --sink dir:PATH, or a topic, --sink kafka://...");
   } else if (sink == NULL) {
-    wr_builder_invalid(stream->builder, NULL, "--sink is missing: sqlite:FILE, dir:PATH, print or blackhole");
+    wr_builder_invalid(stream->builder, NULL, "--sink is missing: %s", sinks);
   } else if (strcmp(sink, "print") == 0) {
     weir_print_sink(stream, uid);
   } else if (strcmp(sink, "blackhole") == 0) {
@@ -301,8 +311,9 @@ void weir_sink_of_options(struct weir_stream *stream, const char *uid, const cha
     weir_sqlite_sink(stream, uid, &sqlite);
   } else if (strncmp(sink, "dir:", 4) == 0 && sink[4] != 0) {
     wr_directory_sink_of_options(stream, uid, sink + 4, options);
+  } else if (wr_kafka_is_address(sink)) {
+    wr_kafka_sink_of_options(stream, uid, sink, key_fields, key_field_count, options);
   } else {
-    wr_builder_invalid(stream->builder, NULL, "--sink is sqlite:FILE, dir:PATH, print or blackhole, not \"%.64s\"",
-                       sink);
+    wr_builder_invalid(stream->builder, NULL, "--sink is %s, not \"%.64s\"", sinks, sink);
   }
 }

@@ -48,8 +48,7 @@ void weir_directory_sink(struct weir_stream *stream, const char *uid, const stru
   wr_stream_connect(stream, writer);
 }
 
-/* "key=value" in two. False: the builder's error is set. */
-static bool read_setting(struct weir_job_builder *builder, const char *text, struct weir_setting *out_setting) {
+bool wr_read_setting(struct weir_job_builder *builder, const char *text, struct weir_setting *out_setting) {
   char *key = wr_builder_copy(builder, text);
   if (key == NULL) return false;
   char *equals = strchr(key, '=');
@@ -69,7 +68,7 @@ void wr_directory_sink_of_options(struct weir_stream *stream, const char *uid, c
   struct weir_setting *settings = wr_builder_alloc(builder, (count + 1) * sizeof *settings);
   if (settings == NULL) return;
   for (uint32_t i = 0; i < count; i++)
-    if (!read_setting(builder, weir_options_item(options, "sink-option", i), &settings[i])) return;
+    if (!wr_read_setting(builder, weir_options_item(options, "sink-option", i), &settings[i])) return;
   const struct weir_directory_options directory = {
       .size = sizeof directory, .path = path, .settings = settings, .setting_count = count};
   weir_directory_sink(stream, uid, &directory);

@@ -190,6 +190,13 @@ static enum wr_compare compare(struct wr_recovery *recovery, const struct wr_rec
   return wr_commit_compare(&sink->seen, incarnation, identity->start_number, r, stored);
 }
 
+/* A target that may forget its marker has forgotten it, and the folder says that all that was acknowledged is recorded:
+ * nothing is lost, and nothing can come twice. */
+static bool has_only_forgotten(const struct wr_recovery *recovery, const struct wr_recovery_sink *sink) {
+  return sink->verdict == WR_COMPARE_LOST && !sink->seen.present && sink->target->vtable->refresh != NULL &&
+         recovery->has_identity && !recovery->identity.in_doubt;
+}
+
 static enum weir_code refuse(struct wr_recovery *recovery, const struct wr_recovery_sink *sink,
                              struct weir_error *error) {
   const char *uid = recovery->graph->nodes[sink->node].uid;
@@ -203,6 +210,14 @@ static enum weir_code refuse(struct wr_recovery *recovery, const struct wr_recov
                    "), but %s is a new folder; give that run's --state, or write on top of it with --fresh",
                    uid, recovery->job_name, sink->seen.checkpoint_id, recovery->folder_path);
   case WR_COMPARE_LOST:
+    if (!sink->seen.present && sink->target->vtable->refresh != NULL)
+      return WR_FAIL(
+          error, WEIR_REFUSED,
+          "the target of sink '%s' knows nothing of this job, which has made checkpoint %" PRIu64
+          ": it was replaced, or the brokers forgot the sink's marker while the job was not running (they keep it for "
+          "offsets.retention.minutes, seven days by default); put the target back, or go on as it is with "
+          "--accept-duplicates (write what is in doubt) or --accept-loss (leave it out)",
+          uid, r);
     if (!sink->seen.present)
       return WR_FAIL(
           error, WEIR_REFUSED,
@@ -262,6 +277,15 @@ static enum weir_code ask_target(struct wr_recovery *recovery, struct wr_recover
   WR_TRY(sink->target->vtable->read_marker(sink->target, &sink->seen, error));
   sink->verdict = compare(recovery, sink);
   sink->marker_checkpoint_id = sink->seen.present && !recovery->fresh ? sink->seen.checkpoint_id : 0;
+  if (has_only_forgotten(recovery, sink)) {
+    const struct wr_commit_snapshot *stored = stored_commit(recovery, node->uid);
+    sink->verdict = WR_COMPARE_OK;
+    sink->marker_checkpoint_id = recovery->restored.checkpoint_id;
+    wr_log_write(recovery->seams->log, WR_LOG_INFO,
+                 "sink '%s': its target has forgotten the job's marker; the job was stopped when all up to checkpoint "
+                 "%" PRIu64 " was committed, and goes on from there",
+                 node->uid, stored->last_committed);
+  }
   if (sink->verdict == WR_COMPARE_OK) return WEIR_OK;
   bool accepted = (recovery->accept_duplicates || recovery->accept_loss) && sink->verdict != WR_COMPARE_FENCED;
   if (!accepted) return refuse(recovery, sink, error);

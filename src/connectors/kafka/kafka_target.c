@@ -139,28 +139,32 @@ static enum weir_code connect(struct wr_target *target, struct weir_error *error
   return look_at_topic(kafka, error);
 }
 
-/* Shuts older producers out, and reads what they left. */
-static enum weir_code take_over(struct kafka_target *kafka, struct weir_error *error) {
+static enum weir_code fence_and_read(struct kafka_target *kafka, struct weir_error *error) {
   struct wr_kafka_group_marker group;
-  if (kafka->is_fenced) return WEIR_OK;
-  if (kafka->producer == NULL) WR_TRY(open_producer(kafka, error));
   struct wr_kafka_producer *producer = kafka->producer;
   WR_TRY(producer->vtable->fence(producer, WR_KAFKA_ANSWER_TIMEOUT_MS, error));
   WR_TRY(producer->vtable->read_marker(producer, WR_KAFKA_ANSWER_TIMEOUT_MS, &group, error));
   kafka->marker = (struct wr_marker){.present = false};
-  if (group.present && !read_text(&group, &kafka->marker))
-    return WR_FAIL(error, WEIR_CONSTRAINT,
-                   "sink \"%s\": the committed offset of group %s (offset %" PRId64
-                   ", \"%s\") was not written by weir; "
-                   "the group belongs to weir and must not be used by others",
-                   kafka->context.uid, kafka->group, group.offset, group.metadata);
-  kafka->is_fenced = true;
-  return WEIR_OK;
+  if (!group.present || read_text(&group, &kafka->marker)) return WEIR_OK;
+  return WR_FAIL(error, WEIR_CONSTRAINT,
+                 "sink \"%s\": the committed offset of group %s (offset %" PRId64
+                 ", \"%.100s\") was not written by weir; the group belongs to weir and must not be used by others",
+                 kafka->context.uid, kafka->group, group.offset, group.metadata);
+}
+
+/* Shuts older producers out, and reads what they left. A producer is fenced in once in its life. */
+static enum weir_code take_over(struct kafka_target *kafka, struct weir_error *error) {
+  if (kafka->is_fenced) return WEIR_OK;
+  if (kafka->producer == NULL) WR_TRY(open_producer(kafka, error));
+  enum weir_code code = fence_and_read(kafka, error);
+  kafka->is_fenced = code == WEIR_OK;
+  if (code != WEIR_OK) close_target(&kafka->target);
+  return code;
 }
 
 static enum weir_code read_marker(struct wr_target *target, struct wr_marker *out_marker, struct weir_error *error) {
   struct kafka_target *kafka = target_of(target);
-  kafka->is_fenced = false; /* it is asked anew */
+  if (kafka->is_fenced) close_target(target); /* it is asked anew */
   *out_marker = (struct wr_marker){.present = false};
   WR_TRY(take_over(kafka, error));
   *out_marker = kafka->marker;
