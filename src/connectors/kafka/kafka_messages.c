@@ -76,10 +76,10 @@ static enum weir_code prepare(struct wr_kafka_messages *messages, struct weir_er
 /* Says which message it was that nobody takes. */
 static enum weir_code refuse(const struct wr_kafka_messages *messages, uint32_t bad, struct weir_error *error) {
   char key[WR_EXCERPT_BYTES] = "none";
-  if (bad >= messages->count) return wr_error_prefix(error, "sink \"%s\"", messages->context->uid);
+  if (bad >= messages->count) return error == NULL ? WEIR_CONSTRAINT : error->code;
   const struct wr_kafka_message *message = &messages->messages[bad];
   if (message->key != NULL) wr_excerpt((const char *)message->key, message->key_length, KEY_EXCERPT_BYTES, key);
-  return wr_error_prefix(error, "sink \"%s\": the message with key %s", messages->context->uid, key);
+  return wr_error_prefix(error, "the message with key %s", key);
 }
 
 static enum weir_code hand_on(struct wr_kafka_messages *messages, struct weir_error *error) {
