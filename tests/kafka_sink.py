@@ -55,9 +55,9 @@ class Broker:
         self.tool("create-topic", topic, "--partitions", str(partitions), *words)
 
     def messages(self, topic):
-        """All that readers of committed records see, as (partition, key, value)."""
+        """All that readers of committed records see, as (partition, key, value), partition after partition."""
         found = []
-        for record in self.tool("consume", topic):
+        for record in sorted(self.tool("consume", topic), key=lambda record: (record["partition"], record["offset"])):
             value = record["value"]
             found.append((record["partition"], record["key"], None if value is None else json.loads(value)))
         return found

@@ -15,7 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH_BYTES_MAX = 1000000, LIMIT_BYTES_MIN = 1000, LIMIT_BYTES_MAX = 1000000000, MAKE_MS = 5000 };
+enum {
+  BATCH_BYTES_MAX = 1000000,
+  LIMIT_BYTES_MIN = 1000,
+  LIMIT_BYTES_MAX = 1000000000,
+  MAKE_MS = 5000,
+  FLUSH_MS = 100
+};
 
 static struct wr_rdkafka_producer *producer_of(struct wr_kafka_producer *producer) {
   return (struct wr_rdkafka_producer *)producer;
@@ -232,10 +238,16 @@ static enum weir_code begin(struct wr_kafka_producer *base, struct weir_error *e
   return why == NULL ? WEIR_OK : fail(producer, why, "a transaction cannot be begun", error);
 }
 
-static enum weir_code deliver(struct wr_rdkafka_producer *producer, int timeout_ms, struct weir_error *error) {
+/* Waits for all messages, until one of them could not be delivered: then the others of its transaction may never be. */
+static enum weir_code deliver(struct wr_rdkafka_producer *producer, uint64_t deadline_ms, struct weir_error *error) {
   const struct wr_rdkafka *library = &producer->client.library;
-  rd_kafka_resp_err_t result = library->flush(producer->client.handle, timeout_ms);
-  WR_TRY(wr_rdkafka_producer_check(producer, NULL, error));
+  rd_kafka_resp_err_t result;
+  int left;
+  do {
+    left = left_ms(producer, deadline_ms);
+    result = library->flush(producer->client.handle, left < FLUSH_MS ? left : FLUSH_MS);
+    WR_TRY(wr_rdkafka_producer_check(producer, NULL, error));
+  } while (result == RD_KAFKA_RESP_ERR__TIMED_OUT && left > 0);
   if (result == RD_KAFKA_RESP_ERR_NO_ERROR) return WEIR_OK;
   return wr_rdkafka_producer_fail(producer, result, "not all messages could be delivered", library->err2str(result),
                                   error);
@@ -247,7 +259,7 @@ static enum weir_code commit(struct wr_kafka_producer *base, const struct wr_kaf
   const struct wr_rdkafka *library = &producer->client.library;
   uint64_t deadline_ms = now_ms(producer) + timeout_ms;
   *out_outcome = WR_KAFKA_ABORTED;
-  WR_TRY(deliver(producer, (int)timeout_ms, error));
+  WR_TRY(deliver(producer, deadline_ms, error));
   rd_kafka_error_t *why = send_marker(producer, marker, left_ms(producer, deadline_ms));
   if (why != NULL) return fail(producer, why, "the marker cannot be added to the transaction", error);
   *out_outcome = WR_KAFKA_OPEN;
@@ -269,7 +281,7 @@ static void abort_transaction(struct wr_kafka_producer *base, uint32_t timeout_m
 
 static enum weir_code flush(struct wr_kafka_producer *base, uint32_t timeout_ms, struct weir_error *error) {
   struct wr_rdkafka_producer *producer = producer_of(base);
-  return producer->client.handle == NULL ? WEIR_OK : deliver(producer, (int)timeout_ms, error);
+  return producer->client.handle == NULL ? WEIR_OK : deliver(producer, now_ms(producer) + timeout_ms, error);
 }
 
 static void wait(struct wr_kafka_producer *base, uint32_t wait_ms) {
