@@ -47,6 +47,7 @@ test=(
   "planted bugs     | 4 | tests/planted/run.sh"
   "kills            | 5 | python3 tests/kills.py --cycles 60"
   "bad input        | 2 | python3 tests/bad_input.py"
+  "kafka sink       | 2 | tools/install.sh kafka && python3 tests/kafka_sink.py"
 )
 deep_minutes=600
 deep=(
