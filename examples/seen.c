@@ -15,7 +15,7 @@ static void build(struct weir_job_builder *job, const struct weir_options *optio
   const struct weir_record_options records = {
       .size = sizeof records, .schema = &schema, .partition_field = "partition", .position_field = "position"};
   struct weir_stream *views = weir_source_of_options(job, "views", &records, options);
-  weir_sink_of_options(views, "seen", "seen", NULL, 0, options);
+  weir_sink_of_options(weir_message_key(views, "app_id"), "seen", "seen", NULL, 0, options);
 }
 
 int main(int argc, char **argv) {

@@ -50,6 +50,7 @@ test=(
   "install kafka    | 2 | tools/install.sh kafka"
   "kafka            | 4 | python3 tests/kafka.py"
   "demo kafka       | 2 | build/release/weir demo kafka --records 1000000 --kills 2"
+  "kafka sink       | 2 | python3 tests/kafka_sink.py"
 )
 deep_minutes=600
 deep=(

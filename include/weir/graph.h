@@ -129,6 +129,9 @@ struct weir_stream *weir_generator_source(struct weir_job_builder *builder, cons
 /* The same rows, led to the subtask that owns their key: one field, or several. What follows is a keyed operator. */
 struct weir_stream *weir_key_by(struct weir_stream *stream, const char *field);
 struct weir_stream *weir_key_by_fields(struct weir_stream *stream, const char *const *fields, uint32_t field_count);
+/* The same rows, led on as before; where they go into a topic as they are, without a key of their own, this field is
+ * the key of their messages. Other sinks do not look at it. */
+struct weir_stream *weir_message_key(struct weir_stream *stream, const char *field);
 /* The same rows, dealt out evenly among the subtasks of what follows. */
 struct weir_stream *weir_rebalance(struct weir_stream *stream);
 
@@ -189,6 +192,34 @@ struct weir_directory_options {
  * ```
  */
 void weir_directory_sink(struct weir_stream *stream, const char *uid, const struct weir_directory_options *options);
+/* A Kafka topic. Zero what is not needed. */
+struct weir_kafka_sink_options {
+  size_t size;                                      /* sizeof(struct weir_kafka_sink_options) */
+  const char *servers, *topic;                      /* as in struct weir_kafka_options; the topic must be there */
+  const struct weir_kafka_setting *client_settings; /* of librdkafka, but for those that the sink sets itself */
+  uint32_t client_setting_count;
+  const struct weir_setting *settings; /* "sink.transactional-id-prefix" and the like */
+  uint32_t setting_count;
+  const char *const *key_fields; /* of a message's key: one STRING or BYTES as it is, else a JSON object */
+  uint32_t key_field_count;
+  bool is_upsert; /* +I and +U write the key's row, -D a tombstone, the last change of each checkpoint; false: each row
+                     is a message, and a row that takes one back fails the job */
+};
+/* Exactly-once, for readers of committed records: the rows of a checkpoint are one transaction, and within a key they
+ * keep their order. A row is a JSON object.
+ *
+ * ```c
+ * static const char *const key[] = {"app_id"};
+ * const struct weir_kafka_sink_options topic = {.size = sizeof topic,
+ *                                               .servers = "localhost:9092",
+ *                                               .topic = "counts",
+ *                                               .key_fields = key,
+ *                                               .key_field_count = 1,
+ *                                               .is_upsert = true};
+ * weir_kafka_sink(stream, "counts", &topic);
+ * ```
+ */
+void weir_kafka_sink(struct weir_stream *stream, const char *uid, const struct weir_kafka_sink_options *options);
 /* A line "+I[a, b]" for each row on standard output. At-least-once: after a restart rows can come again. */
 void weir_print_sink(struct weir_stream *stream, const char *uid);
 /* Takes rows, and keeps nothing. */
@@ -212,7 +243,8 @@ struct weir_stream *weir_source_of_options(struct weir_job_builder *builder, con
                                            const struct weir_record_options *records,
                                            const struct weir_options *options);
 /* The sink of --sink: sqlite:FILE with this table, postgresql:// or mysql://USER@HOST:PORT/DATABASE with this table,
- * dir:PATH, print, or blackhole, with what --sink-option says. Key fields as in struct weir_sqlite_options. */
+ * kafka://HOST:PORT/TOPIC, dir:PATH, print, or blackhole, with what --kafka and --sink-option say. Key fields as in
+ * struct weir_sqlite_options. */
 void weir_sink_of_options(struct weir_stream *stream, const char *uid, const char *table, const char *const *key_fields,
                           uint32_t key_field_count, const struct weir_options *options);
 

@@ -44,6 +44,8 @@ struct weir_stream {
   const struct weir_schema *schema; /* NULL: nothing goes out */
   enum wr_exchange exchange;
   struct wr_key_fields key; /* HASH */
+  bool has_message_key;
+  uint32_t message_key; /* a field; for sinks that send messages */
 };
 
 /* A builder in memory of somebody else: released by wr_builder_deinit. INVALID: the name. */
@@ -82,6 +84,13 @@ struct wr_kafka_driver;
 struct weir_stream *wr_kafka_source_with(struct weir_job_builder *builder, const char *uid,
                                          const struct weir_kafka_options *options,
                                          const struct wr_kafka_driver *driver);
+
+/* ---- sinks ---- */
+
+struct wr_kafka_producer_driver;
+/* weir_kafka_sink over another client than librdkafka; the driver outlives the jobs. */
+void wr_kafka_sink_with(struct weir_stream *stream, const char *uid, const struct weir_kafka_sink_options *options,
+                        const struct wr_kafka_producer_driver *driver);
 
 /* ---- jobs ---- */
 

@@ -197,6 +197,17 @@ struct weir_stream *weir_key_by(struct weir_stream *stream, const char *field) {
   return weir_key_by_fields(stream, &field, 1);
 }
 
+struct weir_stream *weir_message_key(struct weir_stream *stream, const char *field) {
+  if (stream == NULL || stream->schema == NULL) return stream; /* what follows says what is wrong */
+  struct weir_stream *keyed = wr_builder_alloc(stream->builder, sizeof *keyed);
+  uint32_t number = 0;
+  if (keyed == NULL || !wr_find_field(stream->builder, NULL, stream->schema, field, &number)) return NULL;
+  *keyed = *stream;
+  keyed->has_message_key = true;
+  keyed->message_key = number;
+  return keyed;
+}
+
 struct weir_stream *weir_rebalance(struct weir_stream *stream) {
   return stream == NULL ? NULL : redirect(stream, WR_EXCHANGE_REBALANCE);
 }

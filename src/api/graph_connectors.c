@@ -251,9 +251,12 @@ static struct weir_stream *files_of_options(struct weir_job_builder *builder, co
                                            .idle_timeout_ms = records->idle_timeout_ms,
                                            .skip_bad_records = wr_source_skips(options),
                                            .dead_letter = weir_options_text(options, "dead-letter")};
-  if (weir_options_count(options, "kafka") == 0) return weir_files_source(builder, uid, &files);
+  const char *sink = weir_options_text(options, "sink");
+  if (weir_options_count(options, "kafka") == 0 || (sink != NULL && wr_kafka_is_address(sink)))
+    return weir_files_source(builder, uid, &files);
   wr_builder_invalid(builder, NULL,
-                     "--kafka goes with a Kafka source, --source kafka://HOST:PORT/TOPIC, not with \"%.64s\"", folder);
+                     "--kafka goes with a Kafka topic, --source or --sink kafka://HOST:PORT/TOPIC, not with \"%.64s\"",
+                     folder);
   return NULL;
 }
 
@@ -289,11 +292,13 @@ void weir_sink_of_options(struct weir_stream *stream, const char *uid, const cha
                           uint32_t key_field_count, const struct weir_options *options) {
   if (stream == NULL) return;
   const char *sink = weir_options_text(options, "sink");
-  static const char sinks[] =
-      "sqlite:FILE, postgresql:// or mysql://USER@HOST:PORT/DATABASE, dir:PATH, print or blackhole";
+  static const char sinks[] = "sqlite:FILE, postgresql:// or mysql://USER@HOST:PORT/DATABASE, "
+                              "kafka://HOST:PORT[,HOST:PORT...]/TOPIC, dir:PATH, print or blackhole";
   if (weir_options_count(options, "sink-option") != 0 && !takes_options(sink)) {
-    wr_builder_invalid(stream->builder, NULL,
-                       "--sink-option goes with a folder sink, --sink dir:PATH, or one on a database server");
+    wr_builder_invalid(
+        stream->builder, NULL,
+        "--sink-option goes with a folder sink, --sink dir:PATH, a topic, --sink kafka://..., or one on a "
+        "database server");
   } else if (sink == NULL) {
     wr_builder_invalid(stream->builder, NULL, "--sink is missing: %s", sinks);
   } else if (strcmp(sink, "print") == 0) {
@@ -309,6 +314,8 @@ void weir_sink_of_options(struct weir_stream *stream, const char *uid, const cha
     weir_sqlite_sink(stream, uid, &sqlite);
   } else if (strncmp(sink, "dir:", 4) == 0 && sink[4] != 0) {
     wr_directory_sink_of_options(stream, uid, sink + 4, options);
+  } else if (wr_kafka_is_address(sink)) {
+    wr_kafka_sink_of_options(stream, uid, sink, key_fields, key_field_count, options);
   } else if (!wr_database_sink_of_options(stream, uid, table, key_fields, key_field_count, options)) {
     wr_builder_invalid(stream->builder, NULL, "--sink is %s, not \"%.64s\"", sinks, sink);
   }

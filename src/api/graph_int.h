@@ -1,5 +1,5 @@
-/* api/graph_int.h: what the files of sources and sinks share: graph_connectors.c, graph_kafka.c, graph_directory.c,
- * graph_databases.c. One thread. */
+/* api/graph_int.h: what the files of sources and sinks share: graph_connectors.c, graph_kafka.c, graph_kafka_sink.c,
+ * graph_directory.c, graph_databases.c. One thread. */
 #ifndef WR_API_GRAPH_INT_H
 #define WR_API_GRAPH_INT_H
 
@@ -29,6 +29,16 @@ bool wr_kafka_is_address(const char *source);
 struct weir_stream *wr_kafka_source_of_options(struct weir_job_builder *builder, const char *uid, const char *address,
                                                const struct weir_record_options *records,
                                                const struct weir_options *options);
+/* Takes the address apart that --`option` gives. False, and the builder's error is set: it is none. */
+bool wr_kafka_read_address(struct weir_job_builder *builder, const char *option, const char *address,
+                           const char **out_servers, const char **out_topic);
+/* The settings of --kafka. */
+bool wr_kafka_read_settings(struct weir_job_builder *builder, const struct weir_options *options,
+                            const struct weir_kafka_setting **out_settings, uint32_t *out_count);
+/* The sink of --sink `address`, --kafka and --sink-option. Key fields as in weir_sink_of_options. */
+void wr_kafka_sink_of_options(struct weir_stream *stream, const char *uid, const char *address,
+                              const char *const *key_fields, uint32_t key_field_count,
+                              const struct weir_options *options);
 
 /* A stream that a sink can take: it has rows. False, and the builder's error is set: it has none, or the uid is bad. */
 bool wr_check_sink_stream(struct weir_stream *stream, const char *uid);

@@ -113,32 +113,32 @@ bool wr_kafka_is_address(const char *source) {
   return strncmp(source, scheme, sizeof scheme - 1) == 0;
 }
 
-/* Takes an address apart. */
-static bool read_address(struct weir_job_builder *builder, const char *address, struct weir_kafka_options *options) {
+bool wr_kafka_read_address(struct weir_job_builder *builder, const char *option, const char *address,
+                           const char **out_servers, const char **out_topic) {
   const char *servers = address + sizeof scheme - 1;
   bool has_slashes = strncmp(servers, "//", 2) == 0;
   if (has_slashes) servers += 2;
   const char *slash = strchr(servers, '/');
   if (!has_slashes || slash == servers) {
-    wr_builder_invalid(builder, NULL, "--source %.128s: a Kafka source is %s", address, form);
+    wr_builder_invalid(builder, NULL, "--%s %.128s: a Kafka topic is %s", option, address, form);
     return false;
   }
   if (slash == NULL || slash[1] == 0) {
-    wr_builder_invalid(builder, NULL, "--source %.128s names no topic: a Kafka source is %s", address, form);
+    wr_builder_invalid(builder, NULL, "--%s %.128s names no topic: it is %s", option, address, form);
     return false;
   }
   size_t length = (size_t)(slash - servers);
   char *copy = wr_builder_alloc(builder, length + 1);
   if (copy == NULL) return false;
   memcpy(copy, servers, length);
-  options->servers = copy;
-  options->topic = slash + 1;
+  *out_servers = copy;
+  *out_topic = slash + 1;
   return true;
 }
 
-/* The settings of --kafka. The values may be secrets: no message has them. */
-static bool read_settings(struct weir_job_builder *builder, const struct weir_options *options,
-                          struct weir_kafka_options *kafka) {
+/* The values may be secrets: no message has them. */
+bool wr_kafka_read_settings(struct weir_job_builder *builder, const struct weir_options *options,
+                            const struct weir_kafka_setting **out_settings, uint32_t *out_count) {
   uint32_t count = weir_options_count(options, "kafka");
   struct weir_kafka_setting *settings = wr_builder_alloc(builder, (count + 1) * sizeof *settings);
   if (settings == NULL) return false;
@@ -153,8 +153,8 @@ static bool read_settings(struct weir_job_builder *builder, const struct weir_op
     *equals = 0;
     settings[i] = (struct weir_kafka_setting){.key = text, .value = equals + 1};
   }
-  kafka->settings = settings;
-  kafka->setting_count = count;
+  *out_settings = settings;
+  *out_count = count;
   return true;
 }
 
@@ -170,6 +170,8 @@ struct weir_stream *wr_kafka_source_of_options(struct weir_job_builder *builder,
                                      .idle_timeout_ms = records->idle_timeout_ms,
                                      .skip_bad_records = wr_source_skips(options),
                                      .dead_letter = weir_options_text(options, "dead-letter")};
-  if (!read_address(builder, address, &kafka) || !read_settings(builder, options, &kafka)) return NULL;
+  if (!wr_kafka_read_address(builder, "source", address, &kafka.servers, &kafka.topic) ||
+      !wr_kafka_read_settings(builder, options, &kafka.settings, &kafka.setting_count))
+    return NULL;
   return weir_kafka_source(builder, uid, &kafka);
 }

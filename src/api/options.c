@@ -7,6 +7,7 @@
 #include "base/option_values.h"
 #include "base/text.h"
 #include "connectors/directory/directory.h"
+#include "connectors/kafka/kafka_target.h"
 #include "base/text_distance.h"
 
 #include <stdio.h>
@@ -16,9 +17,11 @@ static const struct weir_option common_options[] = {
     {"source", WEIR_OPTION_TEXT, "SOURCE", NULL, NULL,
      "the input: a folder (each *.ndjson file in it is a partition), or kafka://HOST:PORT[,HOST:PORT...]/TOPIC", 0},
     {"kafka", WEIR_OPTION_LIST, "KEY=VALUE", NULL, NULL,
-     "a setting of librdkafka for a Kafka source, as security.protocol=ssl; may be given several times", 0},
+     "a setting of librdkafka for Kafka topics, as security.protocol=ssl; may be given several times", 0},
     {"sink", WEIR_OPTION_TEXT, "SINK", NULL, NULL,
-     "the output: sqlite:FILE, postgresql:// or mysql://USER@HOST:PORT/DB, dir:PATH, print or blackhole", 0},
+     "the output: sqlite:FILE, postgresql:// or mysql://USER@HOST:PORT/DB, kafka://HOST:PORT[,HOST:PORT...]/TOPIC, "
+     "dir:PATH, print or blackhole",
+     0},
     {"sink-option", WEIR_OPTION_LIST, "KEY=VALUE", NULL, NULL,
      "an option of the sink, as format=csv; may be given several times (docs/connectors.md)", 0},
     {"mode", WEIR_OPTION_CHOICE, NULL, "exactly-once|at-least-once", "exactly-once", "whether checkpoints align", 0},
@@ -265,6 +268,10 @@ size_t weir_options_help(const struct weir_options *options, const char *program
   wr_text_append(&text, "\nby --sink-option KEY=VALUE, with --sink dir:PATH:\n");
   bool has_room = text.length < size;
   text.length += wr_connector_options_help(wr_directory_options, WR_DIRECTORY_OPTION_COUNT, false,
+                                           has_room ? buffer + text.length : NULL, has_room ? size - text.length : 0);
+  wr_text_append(&text, "\nby --sink-option KEY=VALUE, with --sink kafka://HOST:PORT/TOPIC:\n");
+  has_room = text.length < size;
+  text.length += wr_connector_options_help(wr_kafka_sink_options, WR_KAFKA_SINK_OPTION_COUNT, false,
                                            has_room ? buffer + text.length : NULL, has_room ? size - text.length : 0);
   return text.length;
 }

@@ -71,7 +71,7 @@ TEST(mistakes_of_a_kafka_source) {
 TEST(kafka_settings_of_the_command_line) {
   static const struct {
     const char *source, *setting, *says;
-  } cases[] = {{"/tmp", "a=b", "--kafka goes with a Kafka source"},
+  } cases[] = {{"/tmp", "a=b", "--kafka goes with a Kafka topic"},
                {"kafka://a:9092/views", "secret", "--kafka is KEY=VALUE"},
                {"kafka://a:9092/views", "=secret", "--kafka is KEY=VALUE"},
                {"kafka://a:9092/views", "group.instance.id=secret", "the setting group.instance.id cannot be given"}};

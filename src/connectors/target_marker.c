@@ -70,7 +70,7 @@ enum weir_code wr_marker_explain(const struct wr_target_context *context, const 
                    "start the job again: it then compares both",
                    where, context->job_name, context->uid, marker->checkpoint_id, known_id);
   return WR_FAIL(error, WEIR_REFUSED,
-                 "the marker of job \"%s\", sink \"%s\" in %s is %s: the database was replaced by another or an older "
+                 "the marker of job \"%s\", sink \"%s\" in %s is %s: the target was replaced by another or an older "
                  "one while the job runs; start the job again, it then compares both",
                  context->job_name, context->uid, where, marker->present ? "older than this run" : "gone");
 }

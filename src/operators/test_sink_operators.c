@@ -49,6 +49,8 @@ struct target {
   enum weir_code fail_code; /* the next commits */
   unsigned fail_count;
   unsigned connects;
+  unsigned refreshes;
+  enum weir_code refresh_code; /* the next refreshes */
 };
 static enum weir_code target_connect(struct wr_target *base, struct weir_error *error) {
   (void)error;
@@ -84,8 +86,15 @@ static enum weir_code target_commit(struct wr_target *base, const struct wr_epoc
   target->checkpoint_id = epoch->checkpoint_id;
   return WEIR_OK;
 }
+static enum weir_code target_refresh(struct wr_target *base, struct weir_error *error) {
+  struct target *target = (struct target *)base;
+  target->refreshes++;
+  return target->refresh_code == WEIR_OK ? WEIR_OK : WR_FAIL(error, target->refresh_code, "made to fail");
+}
 static const struct wr_target_vtable target_vtable = {
     .connect = target_connect, .commit = target_commit, .close = target_close};
+static const struct wr_target_vtable forgetful_vtable = {
+    .connect = target_connect, .refresh = target_refresh, .commit = target_commit, .close = target_close};
 
 /* ---- both operators ---- */
 
@@ -374,6 +383,43 @@ TEST(permanent_errors) {
   }
 }
 
+/* The marker of a target that forgets is written anew once a day, between commits; a failure is tried again an hour
+ * later over a new connection, and does not keep epochs from being committed. */
+TEST(refreshes) {
+  static const uint64_t HOUR_NS = 60ull * 60 * 1000000000;
+  struct fixture f;
+  fixture_init(&f);
+  f.target.base.vtable = &forgetful_vtable;
+  CHECK_INT(fixture_start(&f, NULL), WEIR_OK);
+  CHECK_INT(work(&f, NULL), WEIR_OK);
+  CHECK_INT(f.wake_ns, f.files.now_ns + 24 * HOUR_NS);
+  f.files.now_ns = f.wake_ns - 1;
+  CHECK_INT(work(&f, NULL), WEIR_OK);
+  CHECK_INT(f.target.refreshes, 0);
+  f.files.now_ns++;
+  f.target.refresh_code = WEIR_TIMEOUT;
+  CHECK_INT(work(&f, NULL), WEIR_OK);
+  CHECK(f.target.refreshes == 1 && f.target.connects == 0 && f.log_lines == 1);
+  CHECK(strstr(f.last_line, "sink sink: its marker could not be written anew: made to fail") != NULL);
+  CHECK_INT(write_rows(&f, 10, 5), WR_RESULT_OK);
+  CHECK_INT(barrier(&f, 1), WEIR_OK);
+  CHECK_INT(work(&f, NULL), WEIR_OK);
+  complete(&f, 1);
+  CHECK_INT(work(&f, NULL), WEIR_OK);
+  CHECK_STRING(f.target.committed, "1:10;");
+  CHECK_INT(f.target.connects, 1);
+  CHECK_INT(f.wake_ns, f.files.now_ns + HOUR_NS);
+  f.files.now_ns = f.wake_ns;
+  f.target.refresh_code = WEIR_OK;
+  CHECK_INT(work(&f, NULL), WEIR_OK);
+  CHECK(f.target.refreshes == 2 && f.target.connects == 1);
+  f.files.now_ns += 24 * HOUR_NS;
+  f.target.refresh_code = WEIR_FENCED;
+  CHECK_INT(work(&f, NULL), WEIR_FENCED);
+  CHECK_STRING(f.committer_context.error.message, "sink sink: its marker cannot be written anew: made to fail");
+  fixture_deinit(&f);
+}
+
 /* Over the limit the writer takes nothing, but never while a barrier is on its way. */
 TEST(limits) {
   struct fixture f;
@@ -499,5 +545,5 @@ TEST(nodes) {
 }
 
 TEST_MAIN(TEST_CASE(epochs_in_order), TEST_CASE(an_aborted_checkpoint_loses_nothing), TEST_CASE(restores_and_settles),
-          TEST_CASE(retries), TEST_CASE(permanent_errors), TEST_CASE(limits), TEST_CASE(disks), TEST_CASE(no_memory),
-          TEST_CASE(nodes))
+          TEST_CASE(retries), TEST_CASE(permanent_errors), TEST_CASE(refreshes), TEST_CASE(limits), TEST_CASE(disks),
+          TEST_CASE(no_memory), TEST_CASE(nodes))

@@ -32,6 +32,7 @@ static enum weir_code read_identity(struct wr_recovery *recovery, struct weir_er
   }
   if (code != WEIR_OK) return code;
   if (!recovery->has_identity || begins_anew(recovery)) return WEIR_OK;
+  if (!recovery->identity.in_doubt) recovery->was_settled = true;
   if (strcmp(recovery->identity.job_name, recovery->job_name) != 0)
     return WR_FAIL(error, WEIR_FOREIGN,
                    "the folder %s belongs to job '%s', not to '%s'; give another --state, or begin anew with --fresh",
@@ -190,6 +191,13 @@ static enum wr_compare compare(struct wr_recovery *recovery, const struct wr_rec
   return wr_commit_compare(&sink->seen, incarnation, identity->start_number, r, stored);
 }
 
+/* A target that may forget its marker has forgotten it, and the folder says that the job was stopped when all up to its
+ * last checkpoint was committed: that is R, unless a newer one cannot be read. Nothing is lost, or can come twice. */
+static bool has_only_forgotten(const struct wr_recovery *recovery, const struct wr_recovery_sink *sink) {
+  return sink->verdict == WR_COMPARE_LOST && !sink->seen.present && sink->target->vtable->refresh != NULL &&
+         recovery->was_settled && recovery->damaged_count == 0;
+}
+
 static enum weir_code refuse(struct wr_recovery *recovery, const struct wr_recovery_sink *sink,
                              struct weir_error *error) {
   const char *uid = recovery->graph->nodes[sink->node].uid;
@@ -203,6 +211,14 @@ static enum weir_code refuse(struct wr_recovery *recovery, const struct wr_recov
                    "), but %s is a new folder; give that run's --state, or write on top of it with --fresh",
                    uid, recovery->job_name, sink->seen.checkpoint_id, recovery->folder_path);
   case WR_COMPARE_LOST:
+    if (!sink->seen.present && sink->target->vtable->refresh != NULL)
+      return WR_FAIL(
+          error, WEIR_REFUSED,
+          "the target of sink '%s' knows nothing of this job, which has made checkpoint %" PRIu64
+          ": it was replaced, or the brokers forgot the sink's marker while the job was not running (they keep it for "
+          "offsets.retention.minutes, seven days by default); put the target back, or go on as it is with "
+          "--accept-duplicates (write what is in doubt) or --accept-loss (leave it out)",
+          uid, r);
     if (!sink->seen.present)
       return WR_FAIL(
           error, WEIR_REFUSED,
@@ -262,6 +278,14 @@ static enum weir_code ask_target(struct wr_recovery *recovery, struct wr_recover
   WR_TRY(sink->target->vtable->read_marker(sink->target, &sink->seen, error));
   sink->verdict = compare(recovery, sink);
   sink->marker_checkpoint_id = sink->seen.present && !recovery->fresh ? sink->seen.checkpoint_id : 0;
+  if (has_only_forgotten(recovery, sink)) {
+    sink->verdict = WR_COMPARE_OK;
+    sink->marker_checkpoint_id = recovery->restored.checkpoint_id;
+    wr_log_write(recovery->seams->log, WR_LOG_INFO,
+                 "sink '%s': its target has forgotten the job's marker; the job was stopped when all up to checkpoint "
+                 "%" PRIu64 " was committed, and goes on from there",
+                 node->uid, sink->marker_checkpoint_id);
+  }
   if (sink->verdict == WR_COMPARE_OK) return WEIR_OK;
   bool accepted = (recovery->accept_duplicates || recovery->accept_loss) && sink->verdict != WR_COMPARE_FENCED;
   if (!accepted) return refuse(recovery, sink, error);
@@ -397,6 +421,7 @@ enum weir_code wr_recovery_claim(struct wr_recovery *recovery, struct weir_error
   }
   /* Only now: a claim that failed is made again, and its target still holds what was asked to be passed over. */
   recovery->fresh = recovery->fresh_begun = recovery->accept_duplicates = recovery->accept_loss = false;
+  recovery->was_settled = false;
   return WEIR_OK;
 }
 

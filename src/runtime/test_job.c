@@ -77,6 +77,40 @@ TEST(a_stop_leaves_nothing_in_doubt) {
   small_deinit(&small);
 }
 
+/* The target forgot the marker while the job was stopped: it goes on, and commits nothing again; also when the first
+ * claim fails. */
+TEST(a_marker_that_was_forgotten_after_a_stop) {
+  for (int fails = 0; fails < 2; fails++) {
+    struct small_job small;
+    struct weir_error error;
+    small_init(&small, test_seed(), FOREVER);
+    small.forgets = true;
+    small_start(&small, 1);
+    CHECK(small_reach(&small, WR_JOB_RUN));
+    small_run_ms(&small, 200);
+    wr_job_stop(small.job);
+    CHECK_INT(small_end(&small, NULL, &error), WEIR_OK);
+    uint64_t rows = small.rows, checkpoint = small.marker.checkpoint_id;
+    CHECK(rows > 0);
+    small.marker = (struct wr_marker){.present = false};
+    small.claim = (struct small_fault){.code = WEIR_IO, .times = fails};
+    small_start(&small, 2);
+    CHECK(small_reach(&small, WR_JOB_RUN));
+    CHECK_INT(small.rows, rows);
+    CHECK(small.marker.present && small.marker.checkpoint_id >= checkpoint);
+    small_run_ms(&small, 200);
+    small_kill(&small);
+    small_start(&small, 3); /* and from now on it must be there */
+    CHECK(small_reach(&small, WR_JOB_RUN));
+    small_kill(&small);
+    small.marker = (struct wr_marker){.present = false};
+    small_start(&small, 4);
+    CHECK_INT(small_end(&small, NULL, &error), WEIR_REFUSED);
+    CHECK(strstr(error.message, "offsets.retention.minutes") != NULL);
+    small_deinit(&small);
+  }
+}
+
 /* ---- a stop or a cancel at any moment ---- */
 
 static void interrupted(uint64_t seed, bool stop) {
@@ -419,12 +453,13 @@ TEST(accepted_loss_outlasts_a_claim_that_fails) {
 }
 
 TEST_MAIN(TEST_CASE(a_bounded_job_finishes_once), TEST_CASE(a_stop_leaves_nothing_in_doubt),
-          TEST_CASE(a_stop_at_any_step), TEST_CASE(a_cancel_at_any_step),
-          TEST_CASE(a_stop_while_the_sources_are_not_ready), TEST_CASE(a_stop_while_the_job_cannot_start),
-          TEST_CASE(a_stop_while_the_restored_cannot_be_committed), TEST_CASE(a_stop_while_nothing_can_be_committed),
-          TEST_CASE(a_stop_while_no_checkpoint_can_be_made), TEST_CASE(a_stop_of_a_job_that_cannot_finish),
-          TEST_CASE(delays_grow_and_are_capped), TEST_CASE(a_permanent_error_ends_the_job),
-          TEST_CASE(a_stop_ends_a_restart_loop), TEST_CASE(failed_checkpoints_leave_the_job_running),
+          TEST_CASE(a_marker_that_was_forgotten_after_a_stop), TEST_CASE(a_stop_at_any_step),
+          TEST_CASE(a_cancel_at_any_step), TEST_CASE(a_stop_while_the_sources_are_not_ready),
+          TEST_CASE(a_stop_while_the_job_cannot_start), TEST_CASE(a_stop_while_the_restored_cannot_be_committed),
+          TEST_CASE(a_stop_while_nothing_can_be_committed), TEST_CASE(a_stop_while_no_checkpoint_can_be_made),
+          TEST_CASE(a_stop_of_a_job_that_cannot_finish), TEST_CASE(delays_grow_and_are_capped),
+          TEST_CASE(a_permanent_error_ends_the_job), TEST_CASE(a_stop_ends_a_restart_loop),
+          TEST_CASE(failed_checkpoints_leave_the_job_running),
           TEST_CASE(the_first_checkpoint_is_tried_again_after_the_interval), TEST_CASE(ids_are_never_used_twice),
           TEST_CASE(a_clean_up_during_a_publish_leaves_the_newest_checkpoint),
           TEST_CASE(fresh_outlasts_a_claim_that_fails), TEST_CASE(accepted_loss_outlasts_a_claim_that_fails))

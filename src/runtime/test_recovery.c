@@ -89,6 +89,9 @@ TEST(a_target_that_is_ahead_or_has_lost_data) {
   is_refused(&small, WEIR_REFUSED);
   small.marker = (struct wr_marker){.present = false};
   is_refused(&small, WEIR_REFUSED);
+  small.forgets = true; /* killed, so what was acknowledged may not be recorded */
+  is_refused(&small, WEIR_REFUSED);
+  small.forgets = false;
   small.marker = marker;
   small.marker.checkpoint_id = 0;
   is_refused(&small, WEIR_REFUSED);
@@ -213,6 +216,25 @@ TEST(an_older_identity_than_the_checkpoints) {
   small_deinit(&small);
 }
 
+/* A target without a marker after a clean stop: only one that may forget it by itself is believed, and only when the
+ * checkpoint is the one that the job was stopped with. */
+TEST(a_marker_that_is_gone_after_a_stop) {
+  struct small_job small;
+  small_init(&small, test_seed(), UINT64_MAX);
+  small_start(&small, 1);
+  CHECK(small_reach(&small, WR_JOB_RUN));
+  small_run_ms(&small, 200);
+  wr_job_stop(small.job);
+  CHECK_INT(small_end(&small, NULL, NULL), WEIR_OK);
+  small.marker = (struct wr_marker){.present = false};
+  is_refused(&small, WEIR_REFUSED);
+  small.forgets = true;
+  damage(&small, 1);
+  is_refused(&small, WEIR_REFUSED);
+  CHECK_PASSED();
+  small_deinit(&small);
+}
+
 TEST_MAIN(TEST_CASE(a_target_that_is_ahead_or_has_lost_data), TEST_CASE(another_job_and_other_options),
           TEST_CASE(damaged_checkpoints), TEST_CASE(damaged_data_files),
-          TEST_CASE(an_older_identity_than_the_checkpoints))
+          TEST_CASE(an_older_identity_than_the_checkpoints), TEST_CASE(a_marker_that_is_gone_after_a_stop))

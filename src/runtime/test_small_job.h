@@ -20,6 +20,7 @@ struct small_fault {
 struct small_job {
   uint64_t records;        /* that the source has; UINT64_MAX: it never ends */
   bool never_ready;        /* its enumerator */
+  bool forgets;            /* the target may forget its marker by itself */
   struct wr_marker marker; /* the target */
   uint64_t rows, commits;
   struct small_fault connect, claim, commit;
@@ -88,11 +89,24 @@ static const struct wr_target_vtable small_target_vtable = {.connect = small_con
                                                             .commit = small_commit,
                                                             .close = small_close,
                                                             .free = small_free};
+static enum weir_code small_refresh(struct wr_target *target, struct weir_error *error) {
+  (void)target;
+  (void)error;
+  return WEIR_OK;
+}
+static const struct wr_target_vtable small_forgetful_vtable = {.connect = small_connect,
+                                                               .read_marker = small_read_marker,
+                                                               .claim = small_claim,
+                                                               .refresh = small_refresh,
+                                                               .commit = small_commit,
+                                                               .close = small_close,
+                                                               .free = small_free};
 static enum weir_code small_new_target(void *config, const struct wr_target_context *context, struct wr_target **out,
                                        struct weir_error *error) {
   struct small_target *self = wr_alloc_zeroed(context->memory, 1, sizeof *self, WR_MEMORY_SINK);
   if (self == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "no memory");
   *self = (struct small_target){.base = {&small_target_vtable}, .context = context, .small = config};
+  if (self->small->forgets) self->base.vtable = &small_forgetful_vtable;
   *out = &self->base;
   return WEIR_OK;
 }

@@ -76,23 +76,23 @@ static enum weir_code prepare(struct wr_kafka_messages *messages, struct weir_er
 /* Says which message it was that nobody takes. */
 static enum weir_code refuse(const struct wr_kafka_messages *messages, uint32_t bad, struct weir_error *error) {
   char key[WR_EXCERPT_BYTES] = "none";
-  if (bad < messages->count && messages->messages[bad].key != NULL)
-    wr_excerpt((const char *)messages->messages[bad].key, messages->messages[bad].key_length, KEY_EXCERPT_BYTES, key);
-  size_t length = bad < messages->count ? messages->messages[bad].value_length : 0;
-  return wr_error_prefix(error, "topic %s does not take a message of %zu bytes (key %s)", messages->config->topic,
-                         length, key);
+  if (bad >= messages->count) return error == NULL ? WEIR_CONSTRAINT : error->code;
+  const struct wr_kafka_message *message = &messages->messages[bad];
+  if (message->key != NULL) wr_excerpt((const char *)message->key, message->key_length, KEY_EXCERPT_BYTES, key);
+  return wr_error_prefix(error, "the message with key %s", key);
 }
 
 static enum weir_code hand_on(struct wr_kafka_messages *messages, struct weir_error *error) {
   uint32_t bad = UINT32_MAX;
   WR_TRY(wr_bytes_check(&messages->text, error));
   if (messages->count == 0) return WEIR_OK;
+  const uint8_t *text = messages->text.data != NULL ? messages->text.data : (const uint8_t *)""; /* all are empty */
   for (uint32_t i = 0; i < messages->count; i++) {
     const struct wr_kafka_message_place *place = &messages->places[i];
     messages->messages[i] = (struct wr_kafka_message){
-        .key = messages->config->key_count == 0 || place->is_keyless ? NULL : messages->text.data + place->key_at,
+        .key = messages->config->key_count == 0 || place->is_keyless ? NULL : text + place->key_at,
         .key_length = place->key_length,
-        .value = place->is_tombstone ? NULL : messages->text.data + place->value_at,
+        .value = place->is_tombstone ? NULL : text + place->value_at,
         .value_length = place->value_length};
   }
   enum weir_code code = messages->write(messages->argument, messages->messages, messages->count, &bad, error);

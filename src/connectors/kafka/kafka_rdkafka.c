@@ -13,37 +13,42 @@ static void on_error(rd_kafka_t *handle, int code, const char *reason, void *opa
   wr_rdkafka_trouble_note(client->listener, (rd_kafka_resp_err_t)code, reason);
 }
 
-enum weir_code wr_rdkafka_client_open(struct wr_rdkafka_client *client, const struct wr_kafka_connection *connection,
-                                      enum wr_rdkafka_kind kind, struct wr_seams *seams, struct wr_memory *memory,
-                                      struct weir_error *error) {
-  client->seams = seams;
-  client->memory = memory;
+enum weir_code wr_rdkafka_client_start(struct wr_rdkafka_client *client, rd_kafka_type_t type, rd_kafka_conf_t *conf,
+                                       const char *servers, struct weir_error *error) {
   client->trouble.told = true;
   client->listener = &client->trouble;
-  WR_TRY(wr_rdkafka_load(connection, &client->library, error));
-  rd_kafka_conf_t *conf = NULL;
-  WR_TRY(wr_rdkafka_configure(&client->library, connection, kind, &conf, error));
-  client->servers = wr_copy_string(memory, connection->servers, WR_MEMORY_SOURCE);
+  client->servers = wr_copy_string(client->memory, servers, WR_MEMORY_SOURCE);
   if (client->servers == NULL) {
     client->library.conf_destroy(conf);
-    return WR_FAIL(error, WEIR_NO_MEMORY, "no memory for a client of kafka %s", connection->servers);
+    return WR_FAIL(error, WEIR_NO_MEMORY, "no memory for a client of kafka %s", servers);
   }
   client->library.conf_set_opaque(conf, client);
   client->library.conf_set_error_cb(conf, on_error);
   client->library.conf_set_log_cb(conf, NULL); /* what matters of it comes to on_error, too */
   char words[400] = "";
-  client->handle = client->library.new(RD_KAFKA_CONSUMER, conf, words, sizeof words);
+  client->handle = client->library.new(type, conf, words, sizeof words);
   if (client->handle != NULL) return WEIR_OK; /* and conf is its own now */
   rd_kafka_resp_err_t why = client->library.last_error();
   client->library.conf_destroy(conf);
-  wr_free(memory, client->servers);
+  wr_free(client->memory, client->servers);
   client->servers = NULL;
   char clean[sizeof words];
   wr_rdkafka_copy_words(clean, sizeof clean, words);
   /* All else is about the system: threads, files that are open, memory. */
   bool setting = why == RD_KAFKA_RESP_ERR__INVALID_ARG || why == RD_KAFKA_RESP_ERR__SSL;
-  return WR_FAIL(error, setting ? WEIR_INVALID : WEIR_IO, "kafka %s: librdkafka refuses its settings: %s",
-                 connection->servers, clean);
+  return WR_FAIL(error, setting ? WEIR_INVALID : WEIR_IO, "kafka %s: librdkafka refuses its settings: %s", servers,
+                 clean);
+}
+
+enum weir_code wr_rdkafka_client_open(struct wr_rdkafka_client *client, const struct wr_kafka_connection *connection,
+                                      enum wr_rdkafka_kind kind, struct wr_seams *seams, struct wr_memory *memory,
+                                      struct weir_error *error) {
+  client->seams = seams;
+  client->memory = memory;
+  WR_TRY(wr_rdkafka_load(connection, &client->library, error));
+  rd_kafka_conf_t *conf = NULL;
+  WR_TRY(wr_rdkafka_configure(&client->library, connection, kind, &conf, error));
+  return wr_rdkafka_client_start(client, RD_KAFKA_CONSUMER, conf, connection->servers, error);
 }
 
 void wr_rdkafka_client_close(struct wr_rdkafka_client *client) {
@@ -67,4 +72,11 @@ static const struct wr_kafka_driver driver = {
 
 const struct wr_kafka_driver *wr_kafka_rdkafka(void) {
   return &driver;
+}
+
+static const struct wr_kafka_producer_driver producer_driver = {.check = wr_rdkafka_check_producer,
+                                                                .open = wr_rdkafka_open_producer};
+
+const struct wr_kafka_producer_driver *wr_kafka_rdkafka_producer(void) {
+  return &producer_driver;
 }

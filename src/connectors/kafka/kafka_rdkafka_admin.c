@@ -21,22 +21,21 @@ enum { FIRST_WAIT_MS = 500, ASK_MS_MIN = 50 };
 /* As offsets to be looked up, in place of a time (ListOffsets of the protocol). */
 enum { EARLIEST = -2, LATEST = -1 };
 
-static uint64_t now_ms(const struct rdkafka_admin *admin) {
-  struct wr_clock *clock = admin->client.seams->clock;
+static uint64_t now_ms(const struct wr_rdkafka_client *client) {
+  struct wr_clock *clock = client->seams->clock;
   return clock->monotonic_ns(clock) / 1000000;
 }
 
-static int left_ms(const struct rdkafka_admin *admin, uint64_t deadline_ms) {
-  uint64_t now = now_ms(admin);
+static int left_ms(const struct wr_rdkafka_client *client, uint64_t deadline_ms) {
+  uint64_t now = now_ms(client);
   return now + ASK_MS_MIN < deadline_ms ? (int)(deadline_ms - now) : ASK_MS_MIN;
 }
 
 /* ---- metadata ---- */
 
 /* Nobody gave the metadata. */
-static enum weir_code fail_unanswered(struct rdkafka_admin *admin, rd_kafka_resp_err_t result,
-                                      struct wr_kafka_topic *topic, struct weir_error *error) {
-  struct wr_rdkafka_client *client = &admin->client;
+static enum weir_code fail_unanswered(struct wr_rdkafka_client *client, rd_kafka_resp_err_t result,
+                                      struct wr_rdkafka_topic *topic, struct weir_error *error) {
   if (client->trouble.answer == WR_KAFKA_NOT_ALLOWED) {
     topic->answer = WR_KAFKA_NOT_ALLOWED;
     wr_rdkafka_copy_words(topic->reason, sizeof topic->reason, client->trouble.reason);
@@ -47,17 +46,58 @@ static enum weir_code fail_unanswered(struct rdkafka_admin *admin, rd_kafka_resp
                  client->trouble.reason[0] != 0 ? client->trouble.reason : client->library.err2str(result));
 }
 
-static rd_kafka_resp_err_t ask_metadata(struct rdkafka_admin *admin, rd_kafka_topic_t *topic, uint64_t deadline_ms,
+static rd_kafka_resp_err_t ask_metadata(struct wr_rdkafka_client *client, rd_kafka_topic_t *topic, uint64_t deadline_ms,
                                         const struct rd_kafka_metadata **out_metadata) {
-  struct wr_rdkafka_client *client = &admin->client;
-  int all = left_ms(admin, deadline_ms);
+  int all = left_ms(client, deadline_ms);
   rd_kafka_resp_err_t result =
       client->library.metadata(client->handle, 0, topic, out_metadata, all < FIRST_WAIT_MS ? all : FIRST_WAIT_MS);
   client->library.poll(client->handle, 0);
   if (result == RD_KAFKA_RESP_ERR_NO_ERROR || client->trouble.answer == WR_KAFKA_NOT_ALLOWED) return result;
-  result = client->library.metadata(client->handle, 0, topic, out_metadata, left_ms(admin, deadline_ms));
+  result = client->library.metadata(client->handle, 0, topic, out_metadata, left_ms(client, deadline_ms));
   client->library.poll(client->handle, 0);
   return result;
+}
+
+static enum weir_code read_answer(struct wr_rdkafka_client *client, struct wr_rdkafka_topic *topic,
+                                  struct weir_error *error) {
+  if (topic->metadata->topic_cnt != 1)
+    return WR_FAIL(error, WEIR_IO, "kafka %s: a broker was asked for one topic and answered for %d", client->servers,
+                   topic->metadata->topic_cnt);
+  const struct rd_kafka_metadata_topic *found = &topic->metadata->topics[0];
+  topic->answer = wr_rdkafka_answer_of(found->err);
+  if (topic->answer == WR_KAFKA_NOT_ALLOWED)
+    snprintf(topic->reason, sizeof topic->reason, "%s", client->library.err2str(found->err));
+  if (topic->answer != WR_KAFKA_FINE) return WEIR_OK;
+  if (found->err == RD_KAFKA_RESP_ERR_NO_ERROR && found->partition_cnt > 0) return WEIR_OK;
+  return WR_FAIL(error, WEIR_IO, "kafka %s: topic %s: %s", client->servers, found->topic,
+                 found->err != RD_KAFKA_RESP_ERR_NO_ERROR ? client->library.err2str(found->err)
+                                                          : "it has no partitions yet");
+}
+
+enum weir_code wr_rdkafka_ask_topic(struct wr_rdkafka_client *client, const char *name, uint32_t timeout_ms,
+                                    struct wr_rdkafka_topic *out_topic, struct weir_error *error) {
+  *out_topic = (struct wr_rdkafka_topic){.answer = WR_KAFKA_FINE};
+  rd_kafka_topic_t *topic = client->library.topic_new(client->handle, name, NULL);
+  if (topic == NULL)
+    return WR_FAIL(error, WEIR_INVALID, "topic \"%s\": %s", name,
+                   client->library.err2str(client->library.last_error()));
+  rd_kafka_resp_err_t result = ask_metadata(client, topic, now_ms(client) + timeout_ms, &out_topic->metadata);
+  client->library.topic_destroy(topic);
+  if (result != RD_KAFKA_RESP_ERR_NO_ERROR) return fail_unanswered(client, result, out_topic, error);
+  client->trouble = (struct wr_rdkafka_trouble){.told = true};
+  enum weir_code code = read_answer(client, out_topic, error);
+  if (code != WEIR_OK || out_topic->answer != WR_KAFKA_FINE) {
+    client->library.metadata_destroy(out_topic->metadata);
+    out_topic->metadata = NULL;
+  }
+  return code;
+}
+
+void wr_rdkafka_copy_cluster(struct wr_rdkafka_client *client, uint32_t timeout_ms, char *out, size_t size) {
+  char *cluster = client->library.clusterid(client->handle, (int)timeout_ms);
+  if (cluster == NULL) return;
+  snprintf(out, size, "%s", cluster);
+  client->library.mem_free(client->handle, cluster);
 }
 
 static enum weir_code copy_partitions(struct rdkafka_admin *admin, const struct rd_kafka_metadata_topic *found,
@@ -77,24 +117,6 @@ static enum weir_code copy_partitions(struct rdkafka_admin *admin, const struct 
     topic->partitions[partition->id].has_leader = partition->leader >= 0;
   }
   return WEIR_OK;
-}
-
-static enum weir_code read_metadata(struct rdkafka_admin *admin, const struct rd_kafka_metadata *metadata,
-                                    struct wr_memory *memory, struct wr_kafka_topic *topic, struct weir_error *error) {
-  struct wr_rdkafka_client *client = &admin->client;
-  if (metadata->topic_cnt != 1)
-    return WR_FAIL(error, WEIR_IO, "kafka %s: a broker was asked for one topic and answered for %d", client->servers,
-                   metadata->topic_cnt);
-  const struct rd_kafka_metadata_topic *found = &metadata->topics[0];
-  topic->answer = wr_rdkafka_answer_of(found->err);
-  if (topic->answer == WR_KAFKA_NOT_ALLOWED)
-    snprintf(topic->reason, sizeof topic->reason, "%s", client->library.err2str(found->err));
-  if (topic->answer != WR_KAFKA_FINE) return WEIR_OK;
-  if (found->err != RD_KAFKA_RESP_ERR_NO_ERROR || found->partition_cnt <= 0)
-    return WR_FAIL(error, WEIR_IO, "kafka %s: topic %s: %s", client->servers, found->topic,
-                   found->err != RD_KAFKA_RESP_ERR_NO_ERROR ? client->library.err2str(found->err)
-                                                            : "it has no partitions yet");
-  return copy_partitions(admin, found, memory, topic, error);
 }
 
 /* ---- ranges ---- */
@@ -122,7 +144,7 @@ static void ask_each(struct rdkafka_admin *admin, const char *name, uint64_t dea
   for (uint32_t i = 0; i < topic->partition_count; i++) {
     struct wr_kafka_partition *partition = &topic->partitions[i];
     if (!partition->has_leader) continue;
-    int timeout_ms = left_ms(admin, deadline_ms) / (int)(topic->partition_count - i);
+    int timeout_ms = left_ms(&admin->client, deadline_ms) / (int)(topic->partition_count - i);
     rd_kafka_resp_err_t result = admin->client.library.query_watermark_offsets(
         admin->client.handle, name, (int32_t)i, &partition->low, &partition->high,
         timeout_ms > ASK_MS_MIN ? timeout_ms : ASK_MS_MIN);
@@ -137,31 +159,23 @@ static enum weir_code look(struct wr_kafka_admin *base, const char *name, uint32
                            struct wr_kafka_topic *out_topic, struct weir_error *error) {
   struct rdkafka_admin *admin = (struct rdkafka_admin *)base;
   struct wr_rdkafka_client *client = &admin->client;
+  struct wr_rdkafka_topic topic;
+  uint64_t deadline_ms = now_ms(client) + timeout_ms;
   *out_topic = (struct wr_kafka_topic){.answer = WR_KAFKA_FINE};
-  uint64_t deadline_ms = now_ms(admin) + timeout_ms;
-  rd_kafka_topic_t *topic = client->library.topic_new(client->handle, name, NULL);
-  if (topic == NULL)
-    return WR_FAIL(error, WEIR_INVALID, "topic \"%s\": %s", name,
-                   client->library.err2str(client->library.last_error()));
-  const struct rd_kafka_metadata *metadata = NULL;
-  rd_kafka_resp_err_t result = ask_metadata(admin, topic, deadline_ms, &metadata);
-  client->library.topic_destroy(topic);
-  if (result != RD_KAFKA_RESP_ERR_NO_ERROR) return fail_unanswered(admin, result, out_topic, error);
-  client->trouble = (struct wr_rdkafka_trouble){.told = true};
-  enum weir_code code = read_metadata(admin, metadata, memory, out_topic, error);
-  client->library.metadata_destroy(metadata);
+  WR_TRY(wr_rdkafka_ask_topic(client, name, timeout_ms, &topic, error));
+  out_topic->answer = topic.answer;
+  memcpy(out_topic->reason, topic.reason, sizeof topic.reason);
+  if (topic.answer != WR_KAFKA_FINE) return WEIR_OK;
+  enum weir_code code = copy_partitions(admin, &topic.metadata->topics[0], memory, out_topic, error);
+  client->library.metadata_destroy(topic.metadata);
   if (code != WEIR_OK) {
     wr_kafka_topic_deinit(out_topic, memory);
     return code;
   }
-  if (out_topic->answer != WR_KAFKA_FINE) return WEIR_OK;
-  char *cluster = client->library.clusterid(client->handle, left_ms(admin, deadline_ms) / 4);
-  if (cluster != NULL) {
-    snprintf(out_topic->cluster, sizeof out_topic->cluster, "%s", cluster);
-    client->library.mem_free(client->handle, cluster);
-  }
-  if (!ask_offsets(admin, name, EARLIEST, left_ms(admin, deadline_ms) / 4, out_topic) ||
-      !ask_offsets(admin, name, LATEST, left_ms(admin, deadline_ms) / 3, out_topic))
+  wr_rdkafka_copy_cluster(client, (uint32_t)left_ms(client, deadline_ms) / 4, out_topic->cluster,
+                          sizeof out_topic->cluster);
+  if (!ask_offsets(admin, name, EARLIEST, left_ms(client, deadline_ms) / 4, out_topic) ||
+      !ask_offsets(admin, name, LATEST, left_ms(client, deadline_ms) / 3, out_topic))
     ask_each(admin, name, deadline_ms, out_topic);
   client->library.poll(client->handle, 0);
   return WEIR_OK;

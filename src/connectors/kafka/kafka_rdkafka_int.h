@@ -6,11 +6,13 @@
  *   kafka_rdkafka_trouble.c   what librdkafka says of brokers: what is a "no", what passes by itself
  *   kafka_rdkafka_admin.c     a topic's partitions and their ranges
  *   kafka_rdkafka_consumer.c  records
+ *   kafka_rdkafka_producer.c  the sink's driver: transactions, and the marker
+ *   kafka_rdkafka_write.c     its messages, and what became of them
  */
 #ifndef WR_CONNECTORS_KAFKA_RDKAFKA_INT_H
 #define WR_CONNECTORS_KAFKA_RDKAFKA_INT_H
 
-#include "connectors/kafka/kafka_client.h"
+#include "connectors/kafka/kafka_producer.h"
 
 #include <librdkafka/rdkafka.h>
 
@@ -63,7 +65,31 @@
   X(event_type)                                                                                                        \
   X(event_error)                                                                                                       \
   X(event_topic_partition_list)                                                                                        \
-  X(event_destroy)
+  X(event_destroy)                                                                                                     \
+  X(event_DescribeConfigs_result)                                                                                      \
+  X(DescribeConfigs)                                                                                                   \
+  X(DescribeConfigs_result_resources)                                                                                  \
+  X(ConfigResource_new)                                                                                                \
+  X(ConfigResource_destroy)                                                                                            \
+  X(ConfigResource_error)                                                                                              \
+  X(ConfigResource_configs)                                                                                            \
+  X(ConfigEntry_name)                                                                                                  \
+  X(ConfigEntry_value)                                                                                                 \
+  X(conf_set_dr_msg_cb)                                                                                                \
+  X(produce)                                                                                                           \
+  X(flush)                                                                                                             \
+  X(purge)                                                                                                             \
+  X(init_transactions)                                                                                                 \
+  X(begin_transaction)                                                                                                 \
+  X(send_offsets_to_transaction)                                                                                       \
+  X(commit_transaction)                                                                                                \
+  X(abort_transaction)                                                                                                 \
+  X(consumer_group_metadata_new)                                                                                       \
+  X(consumer_group_metadata_destroy)                                                                                   \
+  X(committed)                                                                                                         \
+  X(fatal_error)                                                                                                       \
+  X(error_is_fatal)                                                                                                    \
+  X(error_txn_requires_abort)
 
 struct wr_rdkafka {
 #define WR_RDKAFKA_FIELD(name) __typeof__(&rd_kafka_##name) name;
@@ -78,11 +104,15 @@ enum weir_code wr_rdkafka_load(const struct wr_kafka_connection *connection, str
 
 /* ---- settings ---- */
 
-enum wr_rdkafka_kind { WR_RDKAFKA_ADMIN, WR_RDKAFKA_CONSUMER };
+/* MARKER: reads topics and the marker of a sink, whose group is `group` whatever the settings say. */
+enum wr_rdkafka_kind { WR_RDKAFKA_ADMIN, WR_RDKAFKA_CONSUMER, WR_RDKAFKA_MARKER, WR_RDKAFKA_PRODUCER };
 
 /* A configuration of all settings. INVALID: see the driver's `check`. */
 enum weir_code wr_rdkafka_configure(const struct wr_rdkafka *library, const struct wr_kafka_connection *connection,
                                     enum wr_rdkafka_kind kind, rd_kafka_conf_t **out_conf, struct weir_error *error);
+/* One more of weir's own, into a configuration. */
+enum weir_code wr_rdkafka_set(const struct wr_rdkafka *library, rd_kafka_conf_t *conf, const char *key,
+                              const char *value, struct weir_error *error);
 
 /* ---- what librdkafka says of brokers ---- */
 
@@ -119,8 +149,25 @@ struct wr_rdkafka_client {
 enum weir_code wr_rdkafka_client_open(struct wr_rdkafka_client *client, const struct wr_kafka_connection *connection,
                                       enum wr_rdkafka_kind kind, struct wr_seams *seams, struct wr_memory *memory,
                                       struct weir_error *error);
+/* The same with a configuration that is ready, which it takes over; `library`, `seams` and `memory` are set. */
+enum weir_code wr_rdkafka_client_start(struct wr_rdkafka_client *client, rd_kafka_type_t type, rd_kafka_conf_t *conf,
+                                       const char *servers, struct weir_error *error);
 /* Every queue and message of the handle has been given back before. Does not free the memory of `servers`. */
 void wr_rdkafka_client_close(struct wr_rdkafka_client *client);
+
+/* ---- a topic ---- */
+
+struct wr_rdkafka_topic {
+  enum wr_kafka_answer answer;              /* FINE, NO_TOPIC or NOT_ALLOWED */
+  char reason[256];                         /* NOT_ALLOWED: the broker's words */
+  const struct rd_kafka_metadata *metadata; /* FINE: of the one topic, with at least one partition; the caller's */
+};
+
+/* Transient when nobody answers within timeout_ms. */
+enum weir_code wr_rdkafka_ask_topic(struct wr_rdkafka_client *client, const char *name, uint32_t timeout_ms,
+                                    struct wr_rdkafka_topic *out_topic, struct weir_error *error);
+/* The cluster's id; nothing where none is told. */
+void wr_rdkafka_copy_cluster(struct wr_rdkafka_client *client, uint32_t timeout_ms, char *out, size_t size);
 
 enum weir_code wr_rdkafka_open_admin(const struct wr_kafka_driver *driver, const struct wr_kafka_connection *connection,
                                      struct wr_seams *seams, struct wr_memory *memory,
@@ -129,5 +176,48 @@ enum weir_code wr_rdkafka_open_consumer(const struct wr_kafka_driver *driver,
                                         const struct wr_kafka_connection *connection, const char *topic,
                                         struct wr_seams *seams, struct wr_memory *memory, struct wr_waker *waker,
                                         struct wr_kafka_consumer **out_consumer, struct weir_error *error);
+
+/* ---- the sink's producer ---- */
+
+/* A message that was not delivered. */
+struct wr_rdkafka_undelivered {
+  rd_kafka_resp_err_t code; /* NO_ERROR: there is none */
+  size_t length;            /* of its value */
+  uint64_t serial;
+};
+
+/* One thread, as all functions of a producer; librdkafka calls back from within its poll. */
+struct wr_rdkafka_producer {
+  struct wr_kafka_producer producer; /* first */
+  struct wr_rdkafka_client looker;   /* a consumer in the marker's group: the topic, and the marker */
+  struct wr_rdkafka_client client;   /* writes; its handle is NULL until it is made */
+  rd_kafka_conf_t *conf;             /* of `client`; NULL from the time it is made */
+  rd_kafka_topic_t *messages_to;
+  char *topic, *group;
+  bool has_looked;
+  int64_t limit_bytes;                             /* the topic's max.message.bytes; -1: not known */
+  bool has_own_message_bytes, has_own_batch_bytes; /* the user has set message.max.bytes, batch.size */
+  uint64_t next_serial, batch_serial;              /* of the next message; of the first that `write` has at hand */
+  struct wr_rdkafka_undelivered undelivered;
+};
+
+/* Makes the handle that writes, if there is none yet. */
+enum weir_code wr_rdkafka_producer_make(struct wr_rdkafka_producer *producer, struct weir_error *error);
+enum weir_code wr_rdkafka_producer_write(struct wr_kafka_producer *base, const struct wr_kafka_message *messages,
+                                         uint32_t count, uint32_t *out_bad, struct weir_error *error);
+void wr_rdkafka_producer_delivered(rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque);
+/* An error when a message was not delivered; *out_bad (may be NULL) as in `write`. */
+enum weir_code wr_rdkafka_producer_check(struct wr_rdkafka_producer *producer, uint32_t *out_bad,
+                                         struct weir_error *error);
+/* The error that librdkafka's code stands for, or the one that made the client unusable. */
+enum weir_code wr_rdkafka_producer_fail(struct wr_rdkafka_producer *producer, rd_kafka_resp_err_t code,
+                                        const char *what, const char *words, struct weir_error *error);
+
+enum weir_code wr_rdkafka_check_producer(const struct wr_kafka_producer_driver *driver,
+                                         const struct wr_kafka_producer_options *options, struct weir_error *error);
+enum weir_code wr_rdkafka_open_producer(const struct wr_kafka_producer_driver *driver,
+                                        const struct wr_kafka_producer_options *options, struct wr_seams *seams,
+                                        struct wr_memory *memory, struct wr_kafka_producer **out_producer,
+                                        struct weir_error *error);
 
 #endif

@@ -3,7 +3,8 @@
 
 static enum weir_code refuse(struct weir_error *error) {
   return WR_FAIL(error, WEIR_INVALID,
-                 "this weir was built without librdkafka and reads no Kafka topic; install its header and build again: "
+                 "this weir was built without librdkafka and neither reads nor writes Kafka topics; install its header "
+                 "and build again: "
                  "apt-get install librdkafka-dev");
 }
 
@@ -39,4 +40,27 @@ static const struct wr_kafka_driver driver = {.check = check, .open_admin = open
 
 const struct wr_kafka_driver *wr_kafka_rdkafka(void) {
   return &driver;
+}
+
+static enum weir_code check_producer(const struct wr_kafka_producer_driver *driver,
+                                     const struct wr_kafka_producer_options *options, struct weir_error *error) {
+  (void)driver;
+  (void)options;
+  return refuse(error);
+}
+
+static enum weir_code open_producer(const struct wr_kafka_producer_driver *driver,
+                                    const struct wr_kafka_producer_options *options, struct wr_seams *seams,
+                                    struct wr_memory *memory, struct wr_kafka_producer **out_producer,
+                                    struct weir_error *error) {
+  (void)seams;
+  (void)memory;
+  *out_producer = NULL;
+  return check_producer(driver, options, error);
+}
+
+static const struct wr_kafka_producer_driver producer_driver = {.check = check_producer, .open = open_producer};
+
+const struct wr_kafka_producer_driver *wr_kafka_rdkafka_producer(void) {
+  return &producer_driver;
 }

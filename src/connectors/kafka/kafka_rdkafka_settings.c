@@ -1,7 +1,7 @@
 /* connectors/kafka/kafka_rdkafka_settings.c: settings into librdkafka's configuration (kafka_rdkafka_int.h).
  *
- * Three layers, later ones win: weir's defaults, the user's settings, and those that the source's promise rests on,
- * which a user may not set. A value is never repeated in a message when its key looks like that of a secret.
+ * Three layers, later ones win: weir's defaults, the user's settings, and those that the promise of a source or sink
+ * rests on, which a user may not set. A value is never repeated in a message when its key looks like that of a secret.
  *
  * Memory that a consumer holds: each partition has a queue of its own, and is not fetched while its queue holds
  * queued.max.messages.kbytes of records or queued.min.messages of them. One answer of a broker, at most
@@ -32,10 +32,18 @@ static const struct row consumer_defaults[] = {
 /* Of newer versions of the library only: how long a partition whose queue is full is left alone. In older ones that is
  * fetch.error.backoff.ms, and half a second by default, in which such a queue runs empty many times over. */
 static const struct row newer_consumer_defaults[] = {{"fetch.queue.backoff.ms", "20"}};
-/* Weir's own, with the reason that a user is told. */
-static const struct {
+/* Batches are filled by size while an epoch is written; its end does not wait for them. The partitioner is that of
+ * Java's clients, so that a key is found where they would put it. */
+static const struct row producer_defaults[] = {
+    {"partitioner", "murmur2_random"},       {"linger.ms", "50"},
+    {"batch.num.messages", "10000"},         {"queue.buffering.max.messages", "200000"},
+    {"queue.buffering.max.kbytes", "65536"},
+};
+struct own_row {
   const char *key, *value, *why;
-} own[] = {
+};
+/* Weir's own, with the reason that a user is told. */
+static const struct own_row own[] = {
     {"bootstrap.servers", NULL, "the servers are given as such"},
     {"metadata.broker.list", NULL, "the servers are given as such"},
     {"allow.auto.create.topics", "false", "a source makes no topic"},
@@ -45,10 +53,27 @@ static const struct {
     {"enable.partition.eof", "true", "the source has to know when it has read all there is"},
 };
 
-static const char *own_reason(const char *key) {
-  for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
-    if (strcmp(own[i].key, key) == 0) return own[i].why;
+static const struct own_row producer_own[] = {
+    {"allow.auto.create.topics", "false", "a sink makes no topic"},
+    {"enable.idempotence", "true", "without it a message could be written twice"},
+    {"acks", NULL, "a message counts when all replicas that are in sync have it"},
+    {"request.required.acks", NULL, "a message counts when all replicas that are in sync have it"},
+    {"transactional.id", NULL, "the sink has its own; sink.transactional-id-prefix is its beginning"},
+    {"transaction.timeout.ms", NULL, "give the sink's option properties.transaction.timeout.ms"},
+    {"delivery.report.only.error", "true", "the sink counts on it"},
+};
+enum { OWN_COUNT = sizeof own / sizeof own[0], PRODUCER_OWN_COUNT = sizeof producer_own / sizeof producer_own[0] };
+
+static const char *reason_in(const struct own_row *rows, size_t count, const char *key) {
+  for (size_t i = 0; i < count; i++)
+    if (strcmp(rows[i].key, key) == 0) return rows[i].why;
   return NULL;
+}
+
+/* The same settings serve a source and a sink, so what is weir's in one of them is refused in both. */
+static const char *own_reason(const char *key) {
+  const char *why = reason_in(own, OWN_COUNT, key);
+  return why != NULL ? why : reason_in(producer_own, PRODUCER_OWN_COUNT, key);
 }
 
 static bool is_secret(const char *key) {
@@ -111,22 +136,51 @@ static enum weir_code set_users(const struct wr_rdkafka *library, const struct w
   return WEIR_OK;
 }
 
-static enum weir_code set_all(const struct wr_rdkafka *library, const struct wr_kafka_connection *connection,
-                              enum wr_rdkafka_kind kind, rd_kafka_conf_t *conf, struct weir_error *error) {
-  WR_TRY(set_rows(library, conf, defaults, sizeof defaults / sizeof defaults[0], error));
+static enum weir_code set_own(const struct wr_rdkafka *library, const struct own_row *rows, size_t count,
+                              rd_kafka_conf_t *conf, struct weir_error *error) {
+  for (size_t i = 0; i < count; i++)
+    if (rows[i].value != NULL) WR_TRY(set(library, conf, rows[i].key, rows[i].value, error));
+  return WEIR_OK;
+}
+
+static enum weir_code set_producer(const struct wr_rdkafka *library, const struct wr_kafka_connection *connection,
+                                   rd_kafka_conf_t *conf, struct weir_error *error) {
+  WR_TRY(set_rows(library, conf, producer_defaults, sizeof producer_defaults / sizeof producer_defaults[0], error));
+  WR_TRY(set_users(library, connection, conf, error));
+  return set_own(library, producer_own, PRODUCER_OWN_COUNT, conf, error);
+}
+
+static enum weir_code set_consumer(const struct wr_rdkafka *library, const struct wr_kafka_connection *connection,
+                                   enum wr_rdkafka_kind kind, rd_kafka_conf_t *conf, struct weir_error *error) {
   WR_TRY(set_rows(library, conf, consumer_defaults, sizeof consumer_defaults / sizeof consumer_defaults[0], error));
   for (size_t i = 0; i < sizeof newer_consumer_defaults / sizeof newer_consumer_defaults[0]; i++)
     (void)library->conf_set(conf, newer_consumer_defaults[i].key, newer_consumer_defaults[i].value, NULL, 0);
   WR_TRY(set(library, conf, "group.id", connection->group, error));
   WR_TRY(set_users(library, connection, conf, error));
-  for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
-    if (own[i].value != NULL) WR_TRY(set(library, conf, own[i].key, own[i].value, error));
+  WR_TRY(set_own(library, own, OWN_COUNT, conf, error));
   /* There is no membership; of this time is only left how long a commit waits for a group that does not answer, and
    * that closing waits for the commit. */
   WR_TRY(set(library, conf, "session.timeout.ms", "2000", error));
+  if (kind == WR_RDKAFKA_MARKER) {
+    WR_TRY(set(library, conf, "group.id", connection->group, error));
+    WR_TRY(set(library, conf, "isolation.level", "read_committed", error));
+  }
   /* The end of a partition is its high watermark for an admin, also below open transactions. */
   if (kind == WR_RDKAFKA_ADMIN) WR_TRY(set(library, conf, "isolation.level", "read_uncommitted", error));
+  return WEIR_OK;
+}
+
+static enum weir_code set_all(const struct wr_rdkafka *library, const struct wr_kafka_connection *connection,
+                              enum wr_rdkafka_kind kind, rd_kafka_conf_t *conf, struct weir_error *error) {
+  WR_TRY(set_rows(library, conf, defaults, sizeof defaults / sizeof defaults[0], error));
+  WR_TRY(kind == WR_RDKAFKA_PRODUCER ? set_producer(library, connection, conf, error)
+                                     : set_consumer(library, connection, kind, conf, error));
   return set(library, conf, "bootstrap.servers", connection->servers, error);
+}
+
+enum weir_code wr_rdkafka_set(const struct wr_rdkafka *library, rd_kafka_conf_t *conf, const char *key,
+                              const char *value, struct weir_error *error) {
+  return set(library, conf, key, value, error);
 }
 
 enum weir_code wr_rdkafka_configure(const struct wr_rdkafka *library, const struct wr_kafka_connection *connection,

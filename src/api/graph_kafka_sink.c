@@ -1,0 +1,161 @@
+/* api/graph_kafka_sink.c: a Kafka topic as a sink in a job graph, by a struct of options or by its address on the
+ * command line. One thread. */
+#include "api/graph_int.h"
+#include "base/limits.h"
+#include "connectors/kafka/kafka_rdkafka.h"
+#include "connectors/kafka/kafka_target.h"
+
+#include <string.h>
+
+/* ---- settings and options, copied; NULL, and the builder's error is set: there is something wrong ---- */
+
+static struct wr_kafka_setting *copy_client_settings(struct weir_job_builder *builder, const char *uid,
+                                                     const struct weir_kafka_sink_options *options) {
+  uint32_t count = options->client_setting_count;
+  struct wr_kafka_setting *settings = wr_builder_alloc(builder, (count + 1) * sizeof *settings);
+  for (uint32_t i = 0; settings != NULL && i < count; i++) {
+    const struct weir_kafka_setting *given = &options->client_settings[i];
+    if (given->key == NULL || given->key[0] == 0 || given->value == NULL) {
+      wr_builder_invalid(builder, uid, "a client's setting of a Kafka sink has a key and a value");
+      return NULL;
+    }
+    settings[i] = (struct wr_kafka_setting){.key = wr_builder_copy(builder, given->key),
+                                            .value = wr_builder_copy(builder, given->value)};
+    if (settings[i].key == NULL || settings[i].value == NULL) return NULL;
+  }
+  return settings;
+}
+
+static struct wr_connector_setting *copy_settings(struct weir_job_builder *builder, const char *uid,
+                                                  const struct weir_kafka_sink_options *options) {
+  struct wr_connector_setting *settings = wr_builder_alloc(builder, (options->setting_count + 1) * sizeof *settings);
+  for (uint32_t i = 0; settings != NULL && i < options->setting_count; i++) {
+    const struct weir_setting *given = &options->settings[i];
+    if (given->key == NULL || given->value == NULL) {
+      wr_builder_invalid(builder, uid, "a setting of a Kafka sink has a key and a value");
+      return NULL;
+    }
+    settings[i] = (struct wr_connector_setting){.key = wr_builder_copy(builder, given->key),
+                                                .text = wr_builder_copy(builder, given->value)};
+    if (settings[i].key == NULL || settings[i].text == NULL) return NULL;
+  }
+  return settings;
+}
+
+/* ---- the key ---- */
+
+static bool add_key_field(struct weir_stream *stream, const char *uid, const char *name, uint32_t *fields,
+                          struct wr_kafka_sink_config *config) {
+  if (config->key_count == WR_FIELDS_MAX) {
+    wr_builder_invalid(stream->builder, uid, "a key has at most %d fields", WR_FIELDS_MAX);
+    return false;
+  }
+  return wr_find_field(stream->builder, uid, stream->schema, name, &fields[config->key_count++]);
+}
+
+/* key.fields: "a;b". */
+static bool read_key_fields(struct weir_stream *stream, const char *uid, const char *text, uint32_t *fields,
+                            struct wr_kafka_sink_config *config) {
+  char *rest = wr_builder_copy(stream->builder, text);
+  if (rest == NULL) return false;
+  for (bool is_last = false; !is_last;) {
+    size_t length = strcspn(rest, ";");
+    is_last = rest[length] == 0;
+    rest[length] = 0;
+    if (!add_key_field(stream, uid, rest, fields, config)) return false;
+    rest += length + 1;
+  }
+  return true;
+}
+
+/* What the rows are keyed by; else what the option says; else what the program has named. */
+static bool find_key(struct weir_stream *stream, const char *uid, const struct weir_kafka_sink_options *options,
+                     const char *key_fields, struct wr_kafka_sink_config *config) {
+  uint32_t *fields = wr_builder_alloc(stream->builder, WR_FIELDS_MAX * sizeof *fields);
+  if (fields == NULL) return false;
+  config->key_fields = fields;
+  if (key_fields != NULL && options->is_upsert) {
+    wr_builder_invalid(stream->builder, uid,
+                       "the rows have a key, which is that of the messages; leave key.fields out");
+    return false;
+  }
+  if (key_fields != NULL) return read_key_fields(stream, uid, key_fields, fields, config);
+  for (uint32_t i = 0; i < options->key_field_count; i++)
+    if (!add_key_field(stream, uid, options->key_fields[i], fields, config)) return false;
+  if (options->key_field_count == 0 && stream->has_message_key) fields[config->key_count++] = stream->message_key;
+  return true;
+}
+
+/* ---- the sink ---- */
+
+static struct wr_kafka_sink_config *make_config(struct weir_stream *stream, const char *uid,
+                                                const struct weir_kafka_sink_options *options,
+                                                const struct wr_kafka_producer_driver *driver) {
+  struct weir_job_builder *builder = stream->builder;
+  if (options->servers == NULL || options->topic == NULL) {
+    wr_builder_invalid(builder, uid, "a Kafka sink needs servers and a topic");
+    return NULL;
+  }
+  struct wr_kafka_sink_config *config = wr_builder_alloc(builder, sizeof *config);
+  if (config == NULL) return NULL;
+  *config = (struct wr_kafka_sink_config){.driver = driver, .is_upsert = options->is_upsert};
+  config->topic = wr_builder_copy(builder, options->topic);
+  config->connection.servers = wr_builder_copy(builder, options->servers);
+  config->connection.settings = copy_client_settings(builder, uid, options);
+  config->connection.setting_count = options->client_setting_count;
+  const struct wr_connector_setting *settings = copy_settings(builder, uid, options);
+  if (config->topic == NULL || config->connection.servers == NULL || config->connection.settings == NULL ||
+      settings == NULL)
+    return NULL;
+  struct weir_error error;
+  const char *key_fields = NULL;
+  if (wr_kafka_sink_config_read(uid, settings, options->setting_count, config, &key_fields, &error) != WEIR_OK) {
+    wr_builder_fail(builder, &error);
+    return NULL;
+  }
+  return find_key(stream, uid, options, key_fields, config) ? config : NULL;
+}
+
+void wr_kafka_sink_with(struct weir_stream *stream, const char *uid, const struct weir_kafka_sink_options *options,
+                        const struct wr_kafka_producer_driver *driver) {
+  if (!wr_check_sink_stream(stream, uid) ||
+      !wr_source_check_size(stream->builder, uid, options->size, sizeof *options, "weir_kafka_sink_options"))
+    return;
+  struct weir_job_builder *builder = stream->builder;
+  const struct wr_kafka_sink_config *config = make_config(stream, uid, options, driver);
+  struct wr_sink_config *sink = wr_builder_alloc(builder, sizeof *sink);
+  if (config == NULL || sink == NULL) return;
+  struct weir_error error;
+  uint32_t writer = 0;
+  if (wr_kafka_sink_add(&builder->graph, uid, stream->schema, 0, config, sink, &writer, &error) != WEIR_OK) {
+    wr_builder_fail(builder, &error);
+    return;
+  }
+  builder->needs_folder = true;
+  wr_stream_connect(stream, writer);
+}
+
+void weir_kafka_sink(struct weir_stream *stream, const char *uid, const struct weir_kafka_sink_options *options) {
+  wr_kafka_sink_with(stream, uid, options, wr_kafka_rdkafka_producer());
+}
+
+/* ---- by the options of the command line ---- */
+
+void wr_kafka_sink_of_options(struct weir_stream *stream, const char *uid, const char *address,
+                              const char *const *key_fields, uint32_t key_field_count,
+                              const struct weir_options *options) {
+  struct weir_job_builder *builder = stream->builder;
+  struct weir_kafka_sink_options kafka = {.size = sizeof kafka,
+                                          .key_fields = key_fields,
+                                          .key_field_count = key_field_count,
+                                          .is_upsert = key_field_count != 0,
+                                          .setting_count = weir_options_count(options, "sink-option")};
+  struct weir_setting *settings = wr_builder_alloc(builder, (kafka.setting_count + 1) * sizeof *settings);
+  if (settings == NULL || !wr_kafka_read_address(builder, "sink", address, &kafka.servers, &kafka.topic) ||
+      !wr_kafka_read_settings(builder, options, &kafka.client_settings, &kafka.client_setting_count))
+    return;
+  for (uint32_t i = 0; i < kafka.setting_count; i++)
+    if (!wr_read_setting(builder, weir_options_item(options, "sink-option", i), &settings[i])) return;
+  kafka.settings = settings;
+  weir_kafka_sink(stream, uid, &kafka);
+}
