@@ -51,8 +51,9 @@ struct wr_kafka_producer_vtable {
   /* Asks the brokers for the topic. Changes nothing. Transient when nobody answers within timeout_ms. */
   enum weir_code (*look)(struct wr_kafka_producer *producer, uint32_t timeout_ms,
                          struct wr_kafka_target_topic *out_topic, struct weir_error *error);
-  /* init_transactions: ends what a dead producer of this id has left open, and shuts every older one out. DENIED: no
-   * right to the transactional id; transient else. */
+  /* init_transactions: ends what a dead producer of this id has left open, and shuts every older one out. Once in a
+   * producer's life, before the first transaction. DENIED: no right to the transactional id; INVALID: the brokers do
+   * not allow its time-out; transient else. */
   enum weir_code (*fence)(struct wr_kafka_producer *producer, uint32_t timeout_ms, struct weir_error *error);
   /* The marker, as of all transactions that are decided; an undecided one that touches it is waited for (transient when
    * it stays so for timeout_ms). */

@@ -39,6 +39,7 @@ struct kafka_target {
   struct wr_kafka_producer *producer; /* NULL: closed */
   bool is_fenced;                     /* this producer was fenced in, and `marker` read, after it was opened */
   struct wr_marker marker;
+  uint64_t known_id;                 /* of the checkpoint that this start knows to be out */
   struct wr_kafka_messages messages; /* of the epoch that is being written */
 };
 
@@ -79,10 +80,6 @@ static bool read_text(const struct wr_kafka_group_marker *group, struct wr_marke
     out_marker->start_number = out_marker->start_number * 10 + (uint64_t)(*at - '0');
   }
   return *at == 0;
-}
-
-static enum weir_code fenced(const struct kafka_target *kafka, struct weir_error *error) {
-  return wr_marker_fenced(&kafka->context, &kafka->marker, kafka->where, error);
 }
 
 /* ---- connection ---- */
@@ -139,38 +136,8 @@ static enum weir_code connect(struct wr_target *target, struct weir_error *error
   return look_at_topic(kafka, error);
 }
 
-/* Shuts older producers out, and reads what they left. */
-static enum weir_code take_over(struct kafka_target *kafka, struct weir_error *error) {
-  struct wr_kafka_group_marker group;
-  if (kafka->is_fenced) return WEIR_OK;
-  if (kafka->producer == NULL) WR_TRY(open_producer(kafka, error));
-  struct wr_kafka_producer *producer = kafka->producer;
-  WR_TRY(producer->vtable->fence(producer, WR_KAFKA_ANSWER_TIMEOUT_MS, error));
-  WR_TRY(producer->vtable->read_marker(producer, WR_KAFKA_ANSWER_TIMEOUT_MS, &group, error));
-  kafka->marker = (struct wr_marker){.present = false};
-  if (group.present && !read_text(&group, &kafka->marker))
-    return WR_FAIL(error, WEIR_CONSTRAINT,
-                   "sink \"%s\": the committed offset of group %s (offset %" PRId64
-                   ", \"%s\") was not written by weir; "
-                   "the group belongs to weir and must not be used by others",
-                   kafka->context.uid, kafka->group, group.offset, group.metadata);
-  kafka->is_fenced = true;
-  return WEIR_OK;
-}
-
-static enum weir_code read_marker(struct wr_target *target, struct wr_marker *out_marker, struct weir_error *error) {
-  struct kafka_target *kafka = target_of(target);
-  kafka->is_fenced = false; /* it is asked anew */
-  *out_marker = (struct wr_marker){.present = false};
-  WR_TRY(take_over(kafka, error));
-  *out_marker = kafka->marker;
-  return WEIR_OK;
-}
-
-/* ---- transactions ---- */
-
-/* Ends a transaction that failed. That we were fenced out is for the marker to say: whoever did it may hold the target,
- * or have been about to find that it does not; so it is asked at the next try. */
+/* Ends what failed: a transaction, or the way to one. That we were fenced out is for the marker to say: whoever did it
+ * may hold the target, or have been about to find that it does not; so it is asked at the next try. */
 static enum weir_code give_up(struct kafka_target *kafka, enum weir_code code, enum wr_kafka_outcome outcome,
                               struct weir_error *error) {
   if (outcome == WR_KAFKA_ABORTED && code != WEIR_FENCED)
@@ -181,6 +148,39 @@ static enum weir_code give_up(struct kafka_target *kafka, enum weir_code code, e
   return WR_FAIL(error, WEIR_IO, "sink \"%s\": another producer has taken the transactional id %s", kafka->context.uid,
                  kafka->transactional_id);
 }
+
+static enum weir_code fence_and_read(struct kafka_target *kafka, struct weir_error *error) {
+  struct wr_kafka_group_marker group;
+  struct wr_kafka_producer *producer = kafka->producer;
+  WR_TRY(producer->vtable->fence(producer, WR_KAFKA_ANSWER_TIMEOUT_MS, error));
+  WR_TRY(producer->vtable->read_marker(producer, WR_KAFKA_ANSWER_TIMEOUT_MS, &group, error));
+  kafka->marker = (struct wr_marker){.present = false};
+  if (!group.present || read_text(&group, &kafka->marker)) return WEIR_OK;
+  return WR_FAIL(error, WEIR_CONSTRAINT,
+                 "sink \"%s\": the committed offset of group %s (offset %" PRId64
+                 ", \"%.100s\") was not written by weir; the group belongs to weir and must not be used by others",
+                 kafka->context.uid, kafka->group, group.offset, group.metadata);
+}
+
+/* Shuts older producers out, and reads what they left. A producer is fenced in once in its life. */
+static enum weir_code take_over(struct kafka_target *kafka, struct weir_error *error) {
+  if (kafka->is_fenced) return WEIR_OK;
+  if (kafka->producer == NULL) WR_TRY(open_producer(kafka, error));
+  enum weir_code code = fence_and_read(kafka, error);
+  kafka->is_fenced = code == WEIR_OK;
+  return code == WEIR_OK ? WEIR_OK : give_up(kafka, code, WR_KAFKA_OPEN, error);
+}
+
+static enum weir_code read_marker(struct wr_target *target, struct wr_marker *out_marker, struct weir_error *error) {
+  struct kafka_target *kafka = target_of(target);
+  if (kafka->is_fenced) close_target(target); /* it is asked anew */
+  *out_marker = (struct wr_marker){.present = false};
+  WR_TRY(take_over(kafka, error));
+  *out_marker = kafka->marker;
+  return WEIR_OK;
+}
+
+/* ---- transactions ---- */
 
 static enum weir_code commit_with(struct kafka_target *kafka, const struct wr_marker *marker,
                                   struct weir_error *error) {
@@ -194,6 +194,7 @@ static enum weir_code commit_with(struct kafka_target *kafka, const struct wr_ma
                                                         &outcome, error);
   if (code != WEIR_OK) return give_up(kafka, code, outcome, error);
   kafka->marker = *marker;
+  kafka->known_id = marker->checkpoint_id;
   return WEIR_OK;
 }
 
@@ -212,10 +213,21 @@ static enum weir_code claim(struct wr_target *target, const struct wr_marker *se
   return write_marker(kafka, checkpoint, error);
 }
 
+/* May what comes after `known_id` be written, up to `checkpoint_id`? *out_already: it is out. */
+static enum weir_code check_marker(struct kafka_target *kafka, uint64_t checkpoint_id, bool *out_already,
+                                   struct weir_error *error) {
+  const struct wr_marker *marker = &kafka->marker;
+  bool is_mine = wr_marker_is_mine(&kafka->context, marker);
+  *out_already = false;
+  if (is_mine && marker->checkpoint_id >= kafka->known_id && marker->checkpoint_id < checkpoint_id) return WEIR_OK;
+  return wr_marker_explain(&kafka->context, marker, checkpoint_id, kafka->known_id, kafka->where, out_already, error);
+}
+
 static enum weir_code refresh(struct wr_target *target, struct weir_error *error) {
   struct kafka_target *kafka = target_of(target);
+  bool already = false;
   WR_TRY(take_over(kafka, error));
-  if (!wr_marker_is_mine(&kafka->context, &kafka->marker)) return fenced(kafka, error);
+  WR_TRY(check_marker(kafka, UINT64_MAX, &already, error));
   return write_marker(kafka, kafka->marker.checkpoint_id, error);
 }
 
@@ -250,11 +262,9 @@ static enum weir_code commit(struct wr_target *target, const struct wr_epoch *ep
   struct kafka_target *kafka = target_of(target);
   *out_already = false;
   WR_TRY(take_over(kafka, error));
-  if (!wr_marker_is_mine(&kafka->context, &kafka->marker)) return fenced(kafka, error);
-  if (kafka->marker.checkpoint_id >= epoch->checkpoint_id) {
-    *out_already = true;
-    return WEIR_OK;
-  }
+  WR_TRY(check_marker(kafka, epoch->checkpoint_id, out_already, error));
+  if (*out_already) kafka->known_id = kafka->marker.checkpoint_id;
+  if (*out_already) return WEIR_OK;
   enum weir_code code = kafka->producer->vtable->begin(kafka->producer, error);
   if (code == WEIR_OK) code = write_epoch(kafka, epoch, error);
   if (code != WEIR_OK) return give_up(kafka, code, WR_KAFKA_ABORTED, error);
