@@ -385,11 +385,12 @@ void sim_kafka_limit_messages(struct sim_kafka *kafka, size_t bytes_max) {
 
 bool sim_kafka_has_open(struct sim_kafka *kafka) {
   settle(kafka);
-  return kafka->coordinator.is_open;
+  return kafka->coordinator.is_open && !kafka->coordinator.is_decided;
 }
 
 void sim_kafka_read_all(struct sim_kafka *kafka, sim_kafka_reader *reader, void *context) {
   settle(kafka);
+  if (kafka->coordinator.is_open && kafka->coordinator.is_decided) end_open(kafka, true);
   for (uint32_t p = 0; p < kafka->partition_count; p++) {
     const struct sim_kafka_partition *partition = &kafka->partitions[p];
     int64_t stable = sim_kafka_stable(kafka, p);

@@ -26,10 +26,10 @@ typedef void sim_kafka_committed(void *context, const struct wr_kafka_group_mark
 void sim_kafka_on_commit(struct sim_kafka *kafka, sim_kafka_committed *committed, void *context);
 /* Longer messages are refused for good; 0: all are taken. */
 void sim_kafka_limit_messages(struct sim_kafka *kafka, size_t bytes_max);
-/* Is a transaction open now? */
+/* Is a transaction open now, and not decided? */
 bool sim_kafka_has_open(struct sim_kafka *kafka);
 
-/* All records that a reader of committed records gets, partition by partition, in order. */
+/* All records that a reader of committed records gets in the end, partition by partition, in order. */
 typedef void sim_kafka_reader(void *context, uint32_t partition, const struct sim_kafka_message *message);
 void sim_kafka_read_all(struct sim_kafka *kafka, sim_kafka_reader *reader, void *context);
 

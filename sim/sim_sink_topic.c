@@ -45,7 +45,7 @@ void sim_sink_topic_make(struct sim_run *run, uint64_t seed, uint32_t partitions
 
 void sim_sink_topic_draw(struct sim_run *run) {
   sim_sink_topic_make(run, wr_random_next(&run->random), 1 + (uint32_t)below(run, SIM_KAFKA_PARTITIONS_MAX));
-  if (one_in(run, 2)) run->sink_topic.timeout_ms = 5 + (uint32_t)below(run, one_in(run, 2) ? 60 : 3000);
+  if (one_in(run, 2)) run->sink_topic.timeout_ms = 1 + (uint32_t)below(run, one_in(run, 2) ? 8 : 3000);
   run->report->events[SIM_EVENT_SINK_TOPIC]++;
 }
 
@@ -64,7 +64,7 @@ void sim_sink_topic_draw_faults(struct sim_run *run) {
     if (one_in(run, 3)) rule->one_in[kinds[i]] = rate * 3;
   for (int fault = SIM_FAULT_KAFKA_WRITE_LOST; fault <= SIM_FAULT_KAFKA_UNDECIDED; fault++)
     if (one_in(run, 2)) rule->one_in[fault] = rate;
-  if (one_in(run, 2)) rule->one_in[SIM_FAULT_KAFKA_COMMIT_OF_KILLED] = 1;
+  rule->one_in[SIM_FAULT_KAFKA_COMMIT_OF_KILLED] = 1;
 }
 
 /* ---- a life ---- */
@@ -76,6 +76,11 @@ void sim_sink_topic_new_life(struct sim_run *run) {
   own->is_limited = !run->last_life && !run->topic.must_end && one_in(run, 12);
   sim_kafka_limit_messages(own->kafka, own->is_limited ? 8 : 0);
   run->graph.zombie_commits = !run->job_options.fresh && run->tamper.kind == SIM_TAMPER_NONE && one_in(run, 3);
+}
+
+void sim_sink_topic_commits(struct sim_run *run) {
+  if (run->sink_topic.kafka == NULL || run->last_life || run->topic.must_end || !one_in(run, 12)) return;
+  sim_disk_crash_at(run->world, 1 + below(run, 6), one_in(run, 2) ? SIM_CRASH_BEFORE : SIM_CRASH_AFTER);
 }
 
 bool sim_sink_topic_excuses(struct sim_run *run, enum weir_code code) {

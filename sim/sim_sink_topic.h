@@ -28,6 +28,8 @@ void sim_sink_topic_draw(struct sim_run *run);
 void sim_sink_topic_draw_faults(struct sim_run *run);
 /* Before a life, after files were tampered with. */
 void sim_sink_topic_new_life(struct sim_run *run);
+/* An epoch is about to be committed: now and then it is killed on the way. */
+void sim_sink_topic_commits(struct sim_run *run);
 bool sim_sink_topic_excuses(struct sim_run *run, enum weir_code code);
 void sim_sink_topic_after_life(struct sim_run *run);
 /* What sim_tamper.c does to /out is done to the topic. */
