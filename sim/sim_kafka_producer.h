@@ -1,9 +1,9 @@
-/* sim/sim_kafka_producer.h: the simulated cluster as the Kafka sink sees it: one transactional id, its transactions, and
- * the marker that they move.
+/* sim/sim_kafka_producer.h: the simulated cluster as the Kafka sink sees it: one transactional id, its transactions,
+ * and the marker that they move.
  *
  *   fencing       each fence gives a new epoch, and aborts what was open; producers of older epochs are FENCED
- *   transactions  an open one survives a kill of the engine, until a fence or its time-out; one that timed out shuts its
- *                 producer out
+ *   transactions  an open one survives a kill of the engine, until a fence or its time-out; one that timed out shuts
+ *                 its producer out
  *   the marker    moves with the transaction that holds it; while one is undecided it cannot be read
  *   commits       that happened and nobody hears of it, that happen later or never with the outcome open, that are
  *                 aborted, that happened and are answered with FENCED; that take a while to be decided. One that was

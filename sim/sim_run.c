@@ -402,7 +402,11 @@ bool sim_run(const struct sim_run_options *options, struct sim_run_report *out_r
     fprintf(stderr,
             "seed %" PRIu64 ": %s, %s%s, %u partitions, %" PRIu64 " records, mode %d, interval %" PRIu64 " ms\n",
             options->seed, sim_job_name(run->kind), run->kafka == NULL ? "files" : "topic",
-            run->directory ? ", to files" : run->sink_topic.kafka != NULL ? ", to a topic" : "", run->log.options.partitions, run->log.records, run->job_options.mode,
+           
+            run->directory                    ? ", to files"
+            : run->sink_topic.kafka != NULL ? ", to a topic"
+                                            : "",
+            run->log.options.partitions, run->log.records, run->job_options.mode,
             run->job_options.checkpoint_interval_ms);
   struct weir_error error;
   if (!sim_oracle_init(run, &error))

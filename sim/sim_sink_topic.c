@@ -20,8 +20,8 @@ static bool one_in(struct sim_run *run, uint64_t n) {
 
 /* ---- what is watched ---- */
 
-static void committed(void *context, const struct wr_kafka_group_marker *before, const struct wr_kafka_group_marker *now,
-                      uint32_t messages) {
+static void committed(void *context, const struct wr_kafka_group_marker *before,
+                      const struct wr_kafka_group_marker *now, uint32_t messages) {
   struct sim_run *run = context;
   uint64_t newest = sim_oracle_newest_durable(run);
   if (messages > 0 && (uint64_t)now->offset > newest)

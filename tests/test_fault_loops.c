@@ -82,7 +82,8 @@ static const struct {
 };
 enum { PAIRS = sizeof pairs / sizeof pairs[0] };
 
-/* The same where the log is a topic, or the rows go to one: the client's allocations, its operations, and what hangs on them. */
+/* The same where the log is a topic, or the rows go to one: the client's allocations, its operations, and what hangs
+ * on them. */
 static const struct {
   enum sim_point_kind kind;
   uint64_t strides[2][SHARE_COUNT];
