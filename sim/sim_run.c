@@ -402,7 +402,7 @@ bool sim_run(const struct sim_run_options *options, struct sim_run_report *out_r
     fprintf(stderr,
             "seed %" PRIu64 ": %s, %s%s, %u partitions, %" PRIu64 " records, mode %d, interval %" PRIu64 " ms\n",
             options->seed, sim_job_name(run->kind), run->kafka == NULL ? "files" : "topic",
-           
+
             run->directory                    ? ", to files"
             : run->sink_topic.kafka != NULL ? ", to a topic"
                                             : "",
