@@ -100,30 +100,30 @@ static void read_all(struct sim_run *run, void (*line)(struct sim_run *run, cons
   sim_disk_list_free(&taken);
 }
 
-static void pv_line(struct sim_run *run, const char *text) {
+void sim_directory_saw_count(struct sim_run *run, const char *text) {
   char app[SIM_LOG_APP_BYTES_MAX + 1], pv[32];
   if (!find_member(text, "\"app_id\":", app, sizeof app) || !find_member(text, "\"pv\":", pv, sizeof pv)) {
-    sim_violation(run, "a line of a file is no row: %.80s", text);
+    sim_violation(run, "a line or message is no row: %.80s", text);
     return;
   }
   sim_oracle_saw_count(run, app, strtoull(pv, NULL, 10));
 }
 
-static void seen_line(struct sim_run *run, const char *text) {
+void sim_directory_saw_row(struct sim_run *run, const char *text) {
   char app[SIM_LOG_APP_BYTES_MAX + 1], partition[40], position[32];
   if (!find_member(text, "\"app_id\":", app, sizeof app) ||
       !find_member(text, "\"partition\":", partition, sizeof partition) ||
       !find_member(text, "\"position\":", position, sizeof position)) {
-    sim_violation(run, "a line of a file is no row: %.80s", text);
+    sim_violation(run, "a line or message is no row: %.80s", text);
     return;
   }
   sim_oracle_saw_row(run, partition, strtoll(position, NULL, 10), app);
 }
 
 void sim_directory_judge_pv(struct sim_run *run) {
-  read_all(run, pv_line);
+  read_all(run, sim_directory_saw_count);
 }
 
 void sim_directory_judge_seen(struct sim_run *run) {
-  read_all(run, seen_line);
+  read_all(run, sim_directory_saw_row);
 }

@@ -22,5 +22,8 @@ void sim_directory_seen(struct sim_run *run, const struct sim_disk_event *event)
 /* After the last life: the files against the log, as the table would be. */
 void sim_directory_judge_pv(struct sim_run *run);
 void sim_directory_judge_seen(struct sim_run *run);
+/* What a line of a file, or a message, says. */
+void sim_directory_saw_count(struct sim_run *run, const char *text);
+void sim_directory_saw_row(struct sim_run *run, const char *text);
 
 #endif

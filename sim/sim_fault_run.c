@@ -184,6 +184,8 @@ static void check_nothing_left(struct history *h) {
   }
   if (h->point.topic && sim_kafka_clients(h->run.kafka) != 0)
     sim_violation(&h->run, "%u Kafka clients were left open after a clean end", sim_kafka_clients(h->run.kafka));
+  if (h->point.to_topic && sim_kafka_producers(h->run.sink_topic.kafka) != 0)
+    sim_violation(&h->run, "a Kafka producer was left open after a clean end");
   if (sim_disk_open_files(h->run.world) != 0)
     sim_violation(&h->run, "%" PRIu64 " files were left open after a clean end", sim_disk_open_files(h->run.world));
   if (sim_world_calls_in_flight(h->run.world) != 0) sim_violation(&h->run, "calls were left after a clean end");
@@ -353,6 +355,7 @@ static void make_world(struct history *h, uint64_t seed, FILE *trace) {
     h->run.topic.discovery_interval_ms = 10;
     sim_run_kafka_make(&h->run, seed, &log);
   }
+  if (h->point.to_topic) sim_sink_topic_make(&h->run, seed, 2);
   sim_log_init(&h->run.log, &log);
   h->sqlite_bytes = sqlite3_memory_used();
 }
@@ -431,6 +434,7 @@ bool sim_fault_run(uint64_t seed, struct sim_point point, FILE *trace, bool verb
   memcpy(out_report->violation, h->run_report.violation, sizeof out_report->violation);
   sim_log_deinit(&h->run.log);
   sim_kafka_free(h->run.kafka);
+  sim_sink_topic_deinit(&h->run);
   sim_world_free(h->run.world);
   free(h);
   return out_report->violation[0] == 0;

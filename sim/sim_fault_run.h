@@ -53,6 +53,7 @@ struct sim_point {
   enum sim_job_kind job;
   bool directory; /* its rows go to files in a folder, which are taken away at times */
   bool topic;     /* the log is a topic, not files */
+  bool to_topic;  /* its rows go to a topic */
   enum sim_point_kind kind;
   uint64_t n;     /* from 1; 0: no fault at all */
   uint64_t again; /* of file operations: a crash, counted from the n-th; 0: none */

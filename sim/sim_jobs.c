@@ -1,6 +1,8 @@
 /* sim/sim_jobs.c: see sim_jobs.h. */
 #include "sim/sim_jobs.h"
 
+#include "sim/sim_kafka_producer.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,9 +29,25 @@ static enum weir_code watched_read_marker(struct wr_target *target, struct wr_ma
   return watched(target)->inner->vtable->read_marker(watched(target)->inner, out, error);
 }
 
+/* What an older run was about to commit when it was killed, it commits now: it was only slow. */
+static void let_zombie_commit(struct watched_target *self) {
+  struct sim_job_graph *owner = self->sink->owner;
+  struct sim_world *world = owner->world;
+  bool is_older = owner->zombie.memory != NULL &&
+                  owner->zombie.store.start_number < self->context.store->start_number &&
+                  memcmp(owner->zombie.store.incarnation, self->context.store->incarnation, WR_INCARNATION_BYTES) == 0;
+  if (!owner->zombie_commits || !is_older) return;
+  owner->zombie_commits = false;
+  sim_world_direct(world, true);
+  owner->zombie_commit_count += sim_zombie_commit(&owner->zombie, 0);
+  sim_world_direct(world, false);
+}
+
 static enum weir_code watched_claim(struct wr_target *target, const struct wr_marker *seen, uint64_t checkpoint,
                                     struct weir_error *error) {
-  return watched(target)->inner->vtable->claim(watched(target)->inner, seen, checkpoint, error);
+  struct watched_target *self = watched(target);
+  let_zombie_commit(self);
+  return self->inner->vtable->claim(self->inner, seen, checkpoint, error);
 }
 
 static enum weir_code watched_commit(struct wr_target *target, const struct wr_epoch *epoch, bool *out_already,
@@ -40,6 +58,10 @@ static enum weir_code watched_commit(struct wr_target *target, const struct wr_e
   sim_zombie_note(&owner->zombie, &owner->memory.memory, self->sink->new_target, self->sink->target_config,
                   &self->context, epoch);
   return self->inner->vtable->commit(self->inner, epoch, out_already, error);
+}
+
+static enum weir_code watched_refresh(struct wr_target *target, struct weir_error *error) {
+  return watched(target)->inner->vtable->refresh(watched(target)->inner, error);
 }
 
 static void watched_close(struct wr_target *target) {
@@ -58,6 +80,13 @@ static const struct wr_target_vtable watched_vtable = {.connect = watched_connec
                                                        .commit = watched_commit,
                                                        .close = watched_close,
                                                        .free = watched_free};
+static const struct wr_target_vtable forgetful_vtable = {.connect = watched_connect,
+                                                         .read_marker = watched_read_marker,
+                                                         .claim = watched_claim,
+                                                         .refresh = watched_refresh,
+                                                         .commit = watched_commit,
+                                                         .close = watched_close,
+                                                         .free = watched_free};
 
 static enum weir_code new_watched_target(void *config, const struct wr_target_context *context,
                                          struct wr_target **out_target, struct weir_error *error) {
@@ -73,6 +102,7 @@ static enum weir_code new_watched_target(void *config, const struct wr_target_co
     wr_free(context->memory, self);
     return code;
   }
+  if (self->inner->vtable->refresh != NULL) self->base.vtable = &forgetful_vtable;
   *out_target = &self->base;
   return WEIR_OK;
 }
@@ -99,6 +129,28 @@ static void add_directory(struct weir_stream *stream, const char *uid, const cha
   const struct weir_directory_options folder = {
       .size = sizeof folder, .path = path, .settings = settings, .setting_count = 1};
   weir_directory_sink(stream, uid, &folder);
+}
+
+static void add_topic(struct sim_job_graph *job, struct weir_stream *stream, const char *uid, bool is_upsert,
+                      const struct sim_job_options *options) {
+  static const uint32_t first_field[] = {0};
+  struct weir_error error;
+  uint32_t writer = 0;
+  if (!wr_check_sink_stream(stream, uid)) return;
+  job->kafka_sink = (struct wr_kafka_sink_config){.driver = sim_kafka_producer_driver(options->sink_kafka),
+                                                  .connection = {.servers = "sim:9092"},
+                                                  .topic = "rows",
+                                                  .key_fields = first_field,
+                                                  .key_count = is_upsert ? 1 : 0,
+                                                  .is_upsert = is_upsert,
+                                                  .transaction_timeout_ms = options->sink_timeout_ms};
+  if (wr_kafka_sink_add(&stream->builder->graph, uid, stream->schema, 0, &job->kafka_sink, &job->kafka_nodes, &writer,
+                        &error) != WEIR_OK) {
+    wr_builder_fail(stream->builder, &error);
+    return;
+  }
+  stream->builder->needs_folder = true;
+  wr_stream_connect(stream, writer);
 }
 
 static bool has_places(const struct weir_schema *schema) {
@@ -141,28 +193,32 @@ static struct weir_stream *source(struct weir_job_builder *builder, const struct
   return options->kafka != NULL ? kafka_source(builder, schema, options) : files_source(builder, schema, options);
 }
 
-static void build_pv(struct weir_job_builder *builder, const struct sim_job_options *options) {
+static void build_pv(struct sim_job_graph *job, const struct sim_job_options *options) {
   static const struct weir_field fields[] = {{"app_id", WEIR_TYPE_STRING, false}};
   static const struct weir_schema schema = {fields, 1};
   static const char *const key[] = {"app_id"};
   struct weir_sqlite_options table = {
       .size = sizeof table, .path = options->database, .table = "pv", .key_fields = key, .key_field_count = 1};
-  struct weir_stream *views = source(builder, &schema, options);
+  struct weir_stream *views = source(&job->builder, &schema, options);
   struct weir_stream *counts = weir_count(weir_key_by(views, "app_id"), "count", "pv");
-  if (options->directory != NULL)
+  if (options->sink_kafka != NULL)
+    add_topic(job, counts, "pv", true, options);
+  else if (options->directory != NULL)
     add_directory(counts, "pv", options->directory);
   else
     weir_sqlite_sink(counts, "pv", &table);
 }
 
-static void build_seen(struct weir_job_builder *builder, const struct sim_job_options *options) {
+static void build_seen(struct sim_job_graph *job, const struct sim_job_options *options) {
   static const struct weir_field fields[] = {{"partition", WEIR_TYPE_STRING, false},
                                              {"position", WEIR_TYPE_BIGINT, false},
                                              {"app_id", WEIR_TYPE_STRING, false}};
   static const struct weir_schema schema = {fields, 3};
   struct weir_sqlite_options table = {.size = sizeof table, .path = options->database, .table = "seen"};
-  struct weir_stream *views = source(builder, &schema, options);
-  if (options->directory != NULL)
+  struct weir_stream *views = source(&job->builder, &schema, options);
+  if (options->sink_kafka != NULL)
+    add_topic(job, views, "seen", false, options);
+  else if (options->directory != NULL)
     add_directory(views, "seen", options->directory);
   else
     weir_sqlite_sink(views, "seen", &table);
@@ -175,12 +231,13 @@ const char *sim_job_name(enum sim_job_kind kind) {
 bool sim_job_graph_init(struct sim_job_graph *job, const struct sim_job_options *options, struct weir_error *error) {
   memset(job, 0, sizeof *job);
   job->watch = options->watch;
+  job->world = options->world;
   wr_heap_memory_init(&job->memory, 0);
   if (wr_builder_init(&job->builder, &job->memory.memory, sim_job_name(options->kind), error) != WEIR_OK) return false;
   if (options->kind == SIM_JOB_PV)
-    build_pv(&job->builder, options);
+    build_pv(job, options);
   else
-    build_seen(&job->builder, options);
+    build_seen(job, options);
   if (wr_builder_finish(&job->builder, &job->graph, error) != WEIR_OK) return false;
   wrap_sinks(job, &options->limits);
   return true;

@@ -3,7 +3,7 @@
  *   pv    files, or a topic -> key by app_id -> count -> SQLite, upsert
  *   seen  files, or a topic -> SQLite, insert without a key, one row a record
  *
- * In some runs the rows of both go to files in a folder instead.
+ * In some runs the rows of both go to files in a folder, or to a topic, instead.
  *
  * Each target is wrapped: before a commit goes through, the watch sees the epoch. The graph lives in memory of its own
  * and outlives every engine of the run, as a program's would. One thread.
@@ -13,6 +13,7 @@
 
 #include "api/api_int.h"
 #include "operators/sink_nodes.h"
+#include "connectors/kafka/kafka_target.h"
 #include "sim/sim_log.h"
 #include "sim/sim_zombie.h"
 
@@ -41,13 +42,19 @@ struct sim_job_graph {
   struct weir_job_builder builder;
   const struct wr_graph *graph;
   struct sim_watch watch;
+  struct sim_world *world;
   struct sim_wrapped_sink sinks[SIM_SINKS_MAX];
   uint32_t sink_count;
   struct sim_zombie zombie; /* of the last commit that was begun */
+  bool zombie_commits;      /* it makes that commit, late, when a later start is about to claim the target */
+  uint64_t zombie_commit_count;
+  struct wr_kafka_sink_config kafka_sink;
+  struct wr_sink_config kafka_nodes;
 };
 
 struct sim_job_options {
   enum sim_job_kind kind;
+  struct sim_world *world;
   const char *log_folder;  /* "/log" */
   struct sim_kafka *kafka; /* not NULL: its topic is read instead */
   const char *topic;
@@ -55,6 +62,8 @@ struct sim_job_options {
   uint64_t discovery_interval_ms; /* of its partitions */
   const char *database;           /* "/out/t.db" */
   const char *directory;          /* not NULL: the rows go to files there instead */
+  struct sim_kafka *sink_kafka;   /* not NULL: they go to its topic, "rows" */
+  uint32_t sink_timeout_ms;       /* of its transactions; 0: the default */
   const char *dead_letter;        /* not NULL: bad records are skipped to it */
   struct wr_commit_limits limits;
   struct sim_watch watch;

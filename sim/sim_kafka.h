@@ -1,4 +1,5 @@
 /* sim/sim_kafka.h: a simulated Kafka cluster with one topic, and a client of it for the engine.
+ * (The side of the sink is in sim_kafka_producer.h.)
  *
  * The cluster lives in host memory and outlives every engine. It behaves as brokers do, at their worst:
  *

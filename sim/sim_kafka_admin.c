@@ -25,7 +25,7 @@ static enum weir_code no_answer(struct sim_kafka *kafka, const char *why, uint64
   return WR_FAIL(error, WEIR_TIMEOUT, "topic %s: %s", kafka->topic, why);
 }
 
-static enum weir_code reach(struct sim_kafka *kafka, uint64_t timeout_ns, struct weir_error *error) {
+enum weir_code sim_kafka_reach(struct sim_kafka *kafka, uint64_t timeout_ns, struct weir_error *error) {
   struct sim_world *world = kafka->world;
   uint64_t deadline_ns = world->now_ns + timeout_ns;
   if (kafka->partition_count > 0)
@@ -125,7 +125,7 @@ static enum weir_code look(struct wr_kafka_admin *base, const char *topic, uint3
   bool ordered;
   if (!sim_kafka_operation(kafka, "look", &ordered))
     return ordered ? WR_FAIL(error, WEIR_IO, "topic %s: the connection was lost", topic) : killed(error);
-  WR_TRY(reach(kafka, timeout_ms * ms_ns, error));
+  WR_TRY(sim_kafka_reach(kafka, timeout_ms * ms_ns, error));
   if (!sim_kafka_operation_done(kafka, "look")) return killed(error);
   if (kafka->state == SIM_KAFKA_TOPIC_GONE || strcmp(topic, kafka->topic) != 0) {
     refuse(kafka, WR_KAFKA_NO_TOPIC, out_topic);

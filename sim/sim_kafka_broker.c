@@ -127,5 +127,6 @@ void sim_kafka_told_right(struct sim_kafka *kafka) {
     if (admin->misled) return;
   for (const struct sim_kafka_consumer *consumer = kafka->consumers; consumer != NULL; consumer = consumer->next)
     if (is_misled(consumer)) return;
+  if (sim_kafka_producer_is_misled(kafka)) return;
   kafka->misled_since_ns = 0;
 }

@@ -5,6 +5,7 @@
 
 #include "sim/sim_internal.h"
 #include "sim/sim_kafka.h"
+#include "sim/sim_kafka_producer.h"
 
 enum { SIM_KAFKA_BROKERS = 3 };
 
@@ -75,6 +76,19 @@ struct sim_kafka_consumer {
   struct sim_kafka_consumer *next;
 };
 
+/* Of the transactional id: what is open, and the marker. */
+struct sim_kafka_coordinator {
+  uint64_t epoch; /* of the producer that may write */
+  bool is_open;
+  bool is_decided;       /* committed, but it takes until commit_at_ns to be seen */
+  bool is_hidden;        /* the pending marker has not come yet */
+  uint64_t commit_at_ns; /* a commit is under way; 0: none */
+  uint64_t timeout_at_ns;
+  int32_t transactions[SIM_KAFKA_PARTITIONS_MAX];
+  uint32_t message_count;
+  struct wr_kafka_group_marker pending, marker;
+};
+
 struct sim_kafka {
   struct wr_kafka_driver driver; /* first */
   struct sim_world *world;
@@ -90,6 +104,13 @@ struct sim_kafka {
   struct sim_kafka_watch watch;
   struct sim_kafka_admin *admins;
   struct sim_kafka_consumer *consumers;
+  struct wr_kafka_producer_driver producer_driver;
+  struct sim_kafka_producer *producers;
+  struct sim_kafka_coordinator coordinator;
+  uint64_t epoch_last;
+  size_t message_bytes_max; /* 0: no limit */
+  sim_kafka_committed *committed;
+  void *committed_context;
   uint64_t serial;
   struct sim_kafka_ticket *tickets; /* what is under way; see sim_kafka_consumer.c */
 };
@@ -128,6 +149,11 @@ void sim_kafka_misled(struct sim_kafka *kafka);
 void sim_kafka_told_right(struct sim_kafka *kafka);
 
 /* ---- the clients ---- */
+
+/* In a call: until somebody can be asked. TIMEOUT. */
+enum weir_code sim_kafka_reach(struct sim_kafka *kafka, uint64_t timeout_ns, struct weir_error *error);
+/* Was any producer given a wrong answer, and no right one since? */
+bool sim_kafka_producer_is_misled(const struct sim_kafka *kafka);
 
 enum weir_code sim_kafka_open_admin(const struct wr_kafka_driver *driver, const struct wr_kafka_connection *connection,
                                     struct wr_seams *seams, struct wr_memory *memory, struct wr_kafka_admin **out_admin,

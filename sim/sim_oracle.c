@@ -10,7 +10,7 @@
 
 /* ---- while it runs ---- */
 
-static uint64_t newest_durable_checkpoint(struct sim_run *run) {
+uint64_t sim_oracle_newest_durable(struct sim_run *run) {
   struct wr_name_list names = sim_disk_list(run->world, run->job_options.folder);
   uint64_t newest = 0;
   for (size_t i = 0; i < names.count; i++) {
@@ -28,10 +28,11 @@ static void watch_commit(void *context, const char *uid, const struct wr_epoch *
   if (run->job == NULL) return;
   struct wr_job_status status;
   wr_job_read_status(run->job, &status);
-  uint64_t newest = newest_durable_checkpoint(run);
+  uint64_t newest = sim_oracle_newest_durable(run);
   if (newest < epoch->checkpoint_id)
     sim_violation(run, "sink %s commits epoch %" PRIu64 ", but the newest durable checkpoint is %" PRIu64, uid,
                   epoch->checkpoint_id, newest);
+  sim_sink_topic_commits(run);
   /* The marker of the last published status can lag one step; the phase only moves on from SETTLE when all is out. */
   if (status.phase == WR_JOB_SETTLE || status.phase == WR_JOB_DEPLOY)
     run->report->events[SIM_EVENT_EPOCH_COMMITTED_FIRST]++;
@@ -91,12 +92,13 @@ static void watch_disk(void *context, const struct sim_disk_event *event) {
   if (name[0] == 'd' && is_named(run, name, &by))
     sim_violation(run, "%s was removed, but checkpoint %" PRIu64 " names it", event->path, by);
   uint64_t id = sim_checkpoint_of(event->path);
-  if (id != 0 && newest_durable_checkpoint(run) <= id)
+  if (id != 0 && sim_oracle_newest_durable(run) <= id)
     sim_violation(run, "%s was removed, but no newer checkpoint is durable", event->path);
 }
 
 bool sim_oracle_init(struct sim_run *run, struct weir_error *error) {
   struct sim_job_options options = {.kind = run->kind,
+                                    .world = run->world,
                                     .log_folder = "/log",
                                     .kafka = run->kafka,
                                     .topic = "log",
@@ -104,6 +106,8 @@ bool sim_oracle_init(struct sim_run *run, struct weir_error *error) {
                                     .discovery_interval_ms = run->topic.discovery_interval_ms,
                                     .database = "/out/t.db",
                                     .directory = run->directory ? "/out" : NULL,
+                                    .sink_kafka = run->sink_topic.kafka,
+                                    .sink_timeout_ms = run->sink_topic.timeout_ms,
                                     .dead_letter = run->dead_letter ? "/out/dead-letter.ndjson" : NULL,
                                     .limits = run->limits,
                                     .watch = {watch_commit, run}};
@@ -155,7 +159,9 @@ static void judge_pv(struct sim_run *run) {
   bool too_high_is_fine = run->job_options.mode == WR_AT_LEAST_ONCE;
   for (uint32_t a = 0; a < SIM_LOG_APPS_MAX; a++)
     run->counts[a] = UINT64_MAX;
-  (run->directory ? sim_directory_judge_pv : read_pv_table)(run);
+  (run->sink_topic.kafka != NULL ? sim_sink_topic_judge_pv
+   : run->directory              ? sim_directory_judge_pv
+                                 : read_pv_table)(run);
   for (uint32_t a = 0; a < run->log.options.apps; a++) {
     uint64_t expected = run->log.app_counts[a], pv = run->counts[a];
     if (pv == UINT64_MAX) {
@@ -216,7 +222,9 @@ static void read_seen_table(struct sim_run *run) {
 
 static void judge_seen(struct sim_run *run) {
   make_seen(run, run->seen);
-  (run->directory ? sim_directory_judge_seen : read_seen_table)(run);
+  (run->sink_topic.kafka != NULL ? sim_sink_topic_judge_seen
+   : run->directory              ? sim_directory_judge_seen
+                                 : read_seen_table)(run);
   check_all_seen(run, run->seen, SIM_LINE_RECORD);
   for (uint32_t p = 0; p < run->log.options.partitions; p++)
     free(run->seen[p]);

@@ -86,6 +86,7 @@ static void draw_faults(struct sim_run *run) {
     plan->rule_count = 3;
   }
   if (run->kafka != NULL) sim_run_kafka_draw_faults(run);
+  if (run->sink_topic.kafka != NULL) sim_sink_topic_draw_faults(run);
 }
 
 static void draw_job(struct sim_run *run) {
@@ -176,6 +177,7 @@ static bool start_life(struct sim_run *run, enum life_end end) {
   }
   bool may_harm = !run->last_life && run->lives != 0 && !run->job_options.fresh && run->tamper.kind == SIM_TAMPER_NONE;
   if (run->kafka != NULL) sim_run_kafka_new_life(run, may_harm);
+  sim_sink_topic_new_life(run);
   draw_others(run, end == LIFE_STOP);
   if (run->kafka != NULL) sim_run_kafka_make_way(run);
   enum weir_code code =
@@ -206,6 +208,7 @@ static void count_life(struct sim_run *run) {
 static void after_life(struct sim_run *run, enum wr_job_phase phase) {
   sim_tamper_after(run, phase);
   if (run->kafka != NULL) sim_run_kafka_after_life(run);
+  sim_sink_topic_after_life(run);
   if (run->bounded_growth) sim_stops_look(run);
 }
 
@@ -238,7 +241,8 @@ static void end_life(struct sim_run *run, bool stopped) {
   if (run->options->verbose) fprintf(stderr, "  over: %s\n", code == WEIR_OK ? "done" : error.message);
   bool excused =
       stopped && (code == WEIR_CHECKPOINT_FAILED || code == WEIR_COMMIT_WAITS || weir_code_is_transient(code));
-  excused = excused || sim_tamper_excuses(run, code) || sim_run_kafka_excuses(run, code);
+  excused = excused || sim_tamper_excuses(run, code) || sim_run_kafka_excuses(run, code) ||
+            sim_sink_topic_excuses(run, code);
   if (stopped && run->stop_must_snapshot && code == WEIR_CHECKPOINT_FAILED)
     sim_violation(run, "a stop could not make its last checkpoint, and nothing was in its way: %s", error.message);
   if (stopped) run->report->events[code == WEIR_OK ? SIM_EVENT_STOP : SIM_EVENT_STOP_FAILED]++;
@@ -389,6 +393,7 @@ bool sim_run(const struct sim_run_options *options, struct sim_run_report *out_r
   sim_disk_make_folders(run->world, "/keep");
   run->kind = one_in(run, 2) ? SIM_JOB_PV : SIM_JOB_SEEN;
   run->directory = one_in(run, 3);
+  if (!run->directory && one_in(run, 3)) sim_sink_topic_draw(run);
   sim_directory_draw(run);
   draw_log(run);
   draw_job(run);
@@ -397,7 +402,11 @@ bool sim_run(const struct sim_run_options *options, struct sim_run_report *out_r
     fprintf(stderr,
             "seed %" PRIu64 ": %s, %s%s, %u partitions, %" PRIu64 " records, mode %d, interval %" PRIu64 " ms\n",
             options->seed, sim_job_name(run->kind), run->kafka == NULL ? "files" : "topic",
-            run->directory ? ", to files" : "", run->log.options.partitions, run->log.records, run->job_options.mode,
+
+            run->directory                    ? ", to files"
+            : run->sink_topic.kafka != NULL ? ", to a topic"
+                                            : "",
+            run->log.options.partitions, run->log.records, run->job_options.mode,
             run->job_options.checkpoint_interval_ms);
   struct weir_error error;
   if (!sim_oracle_init(run, &error))
@@ -418,6 +427,7 @@ bool sim_run(const struct sim_run_options *options, struct sim_run_report *out_r
   sim_oracle_deinit(run);
   sim_log_deinit(&run->log);
   sim_kafka_free(run->kafka);
+  sim_sink_topic_deinit(run);
   sim_world_free(run->world);
   free(run);
   return out_report->violation[0] == 0;

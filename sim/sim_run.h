@@ -61,6 +61,9 @@
   X(SHOWN, "offset shown to the group")                                                                                \
   X(TOPIC_HARMED, "topic gone, cut, made again or forbidden")                                                          \
   X(HARM_REFUSED, "job ended because of that")                                                                         \
+  X(SINK_TOPIC, "run whose rows go to a topic")                                                                        \
+  X(MESSAGE_REFUSED, "message too long for its topic")                                                                 \
+  X(ZOMBIE_FIRST, "epoch of an older run committed before a claim")                                                    \
   X(BAD_RECORD, "bad record to the dead-letter file")                                                                  \
   X(TOO_HIGH, "count too high after an unaligned checkpoint")
 

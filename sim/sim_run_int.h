@@ -7,6 +7,7 @@
 #include "sim/sim_jobs.h"
 #include "sim/sim_run.h"
 #include "sim/sim_run_kafka.h"
+#include "sim/sim_sink_topic.h"
 #include "sim/sim_tamper.h"
 
 enum { SIM_NODES_MAX = 16 };
@@ -20,6 +21,7 @@ struct sim_run {
   struct sim_log log;
   struct sim_kafka *kafka; /* the log is a topic; NULL: files */
   struct sim_run_kafka topic;
+  struct sim_sink_topic sink_topic; /* rows go to a topic, if it has one */
   enum sim_job_kind kind;
   bool directory;                 /* rows go to files in /out instead of a table */
   uint32_t marker_crash_one_in;   /* markers of files, on average, between two power cuts; 0: none */
@@ -52,6 +54,7 @@ __attribute__((format(printf, 2, 3))) void sim_violation(struct sim_run *run, co
 /* Makes the graph and begins to watch. */
 bool sim_oracle_init(struct sim_run *run, struct weir_error *error);
 void sim_oracle_new_life(struct sim_run *run);
+uint64_t sim_oracle_newest_durable(struct sim_run *run); /* 0: none */
 /* After the last life. */
 void sim_oracle_judge(struct sim_run *run);
 void sim_oracle_deinit(struct sim_run *run);

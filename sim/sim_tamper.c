@@ -89,6 +89,7 @@ static bool tamper_with_target(struct sim_run *run, enum sim_tamper_kind kind) {
     sim_disk_copy(run->world, "/keep/older", "/out");
   else
     sim_disk_make_folders(run->world, "/out");
+  sim_sink_topic_tamper(run, kind);
   return true;
 }
 
@@ -178,6 +179,7 @@ void sim_tamper_before(struct sim_run *run) {
   } else if (below(run, KEEP_ONE_IN) == 0) {
     sim_disk_remove(run->world, "/keep/older");
     tamper->has_older = sim_disk_copy(run->world, "/out", "/keep/older");
+    sim_sink_topic_keep_older(run);
   }
 }
 
@@ -214,6 +216,7 @@ static void put_back_target(struct sim_run *run, bool untouched) {
   if (!untouched) return; /* the job goes on with what it found */
   sim_disk_remove(run->world, "/out");
   sim_disk_rename(run->world, "/keep/present", "/out");
+  sim_sink_topic_put_back(run);
 }
 
 static void put_back_log(struct sim_run *run, enum wr_job_phase phase) {

@@ -69,6 +69,16 @@ struct sim_world;
   X(KAFKA_WRONG_RANGE, "wrong: out of range")                                                                          \
   X(KAFKA_WRONG_RIGHTS, "wrong: not allowed")                                                                          \
   X(KAFKA_COMMIT_FAILED, "offsets not taken by the group")                                                             \
+  X(KAFKA_WRITE_LOST, "messages of a transaction not delivered")                                                       \
+  X(KAFKA_COMMIT_ABORTED, "transaction aborted instead of committed")                                                  \
+  X(KAFKA_COMMIT_NOT_DONE, "transaction not committed, and no answer")                                                 \
+  X(KAFKA_COMMIT_LATE, "transaction committed after the answer was given up")                                          \
+  X(KAFKA_COMMIT_UNHEARD, "transaction committed, and no answer")                                                      \
+  X(KAFKA_COMMIT_FENCED, "transaction committed, answered with fenced")                                                \
+  X(KAFKA_COMMIT_OF_KILLED, "transaction of a killed process committed later")                                         \
+  X(KAFKA_UNDECIDED, "transaction undecided for a while")                                                              \
+  X(KAFKA_TRANSACTION_TIMED_OUT, "transaction timed out")                                                              \
+  X(KAFKA_FENCED, "producer fenced out")                                                                               \
   X(ORDERED_ERROR, "the n-th operation failed")                                                                        \
   X(PROCESS_KILL, "process kill")                                                                                      \
   X(POWER_CUT, "power cut")                                                                                            \

@@ -46,9 +46,10 @@ bool sim_zombie_commit(struct sim_zombie *zombie, uint64_t ahead) {
   struct wr_epoch epoch = zombie->epoch;
   epoch.checkpoint_id += ahead;
   bool already = false;
+  struct weir_error error = {.code = WEIR_OK};
   if (zombie->new_target(zombie->target_config, &zombie->context, &target, NULL) != WEIR_OK) return false;
-  enum weir_code code = target->vtable->connect(target, NULL);
-  if (code == WEIR_OK) code = target->vtable->commit(target, &epoch, &already, NULL);
+  enum weir_code code = target->vtable->connect(target, &error);
+  if (code == WEIR_OK) code = target->vtable->commit(target, &epoch, &already, &error);
   target->vtable->close(target);
   target->vtable->free(target);
   return code == WEIR_OK && !already;

@@ -45,7 +45,9 @@ static const struct history {
                  {"seen", {.job = SIM_JOB_SEEN}},
                  {"folder", {.job = SIM_JOB_SEEN, .directory = true}},
                  {"topic-pv", {.job = SIM_JOB_PV, .topic = true}},
-                 {"topic-seen", {.job = SIM_JOB_SEEN, .topic = true}}};
+                 {"topic-seen", {.job = SIM_JOB_SEEN, .topic = true}},
+                 {"to-topic-pv", {.job = SIM_JOB_PV, .to_topic = true}},
+                 {"to-topic-seen", {.job = SIM_JOB_SEEN, .to_topic = true}}};
 enum { HISTORIES = sizeof histories / sizeof histories[0] };
 
 /* One loop: a kind of point in the history of a job; with `step`, each is followed by a crash some operations later. */
@@ -58,7 +60,7 @@ struct loop {
 
 /* Every so-many-th point, by share, for pv and for seen. */
 static const uint64_t strides[SIM_POINT_COUNT][2][SHARE_COUNT] = {
-    [SIM_POINT_MEMORY_ONCE] = {{97, 1, 1}, {197, 3, 1}},   [SIM_POINT_MEMORY_EVER] = {{97, 1, 1}, {197, 7, 1}},
+    [SIM_POINT_MEMORY_ONCE] = {{97, 2, 1}, {197, 3, 1}},   [SIM_POINT_MEMORY_EVER] = {{97, 3, 1}, {197, 7, 1}},
     [SIM_POINT_SQLITE_ONCE] = {{197, 2, 1}, {397, 11, 1}}, [SIM_POINT_SQLITE_EVER] = {{397, 5, 1}, {797, 23, 1}},
     [SIM_POINT_IO_ONCE] = {{61, 1, 1}, {97, 1, 1}},        [SIM_POINT_IO_EVER] = {{61, 1, 1}, {97, 3, 1}},
     [SIM_POINT_SPACE_ONCE] = {{61, 1, 1}, {97, 3, 1}},     [SIM_POINT_SPACE_EVER] = {{97, 1, 1}, {97, 5, 1}},
@@ -72,15 +74,16 @@ static const struct {
   enum sim_point_kind kind;
   uint64_t strides[2][SHARE_COUNT], steps[SHARE_COUNT], limit;
 } pairs[] = {
-    {SIM_POINT_KILL_BEFORE, {{397, 37, 5}, {397, 97, 5}}, {97, 11, 5}, 0},
-    {SIM_POINT_KILL_AFTER, {{397, 37, 5}, {397, 97, 5}}, {97, 11, 5}, 0},
-    {SIM_POINT_POWER_BEFORE, {{397, 37, 5}, {397, 97, 5}}, {97, 11, 5}, 0},
-    {SIM_POINT_POWER_AFTER, {{397, 37, 5}, {397, 97, 5}}, {97, 11, 5}, 0},
-    {SIM_POINT_IO_ONCE, {{197, 1, 1}, {197, 1, 1}}, {41, 31, 3}, 150},
+    {SIM_POINT_KILL_BEFORE, {{397, 61, 5}, {397, 97, 5}}, {97, 11, 5}, 0},
+    {SIM_POINT_KILL_AFTER, {{397, 61, 5}, {397, 97, 5}}, {97, 11, 5}, 0},
+    {SIM_POINT_POWER_BEFORE, {{397, 61, 5}, {397, 97, 5}}, {97, 11, 5}, 0},
+    {SIM_POINT_POWER_AFTER, {{397, 61, 5}, {397, 97, 5}}, {97, 11, 5}, 0},
+    {SIM_POINT_IO_ONCE, {{197, 4, 1}, {197, 4, 1}}, {41, 31, 3}, 150},
 };
 enum { PAIRS = sizeof pairs / sizeof pairs[0] };
 
-/* The same where the log is a topic: the client's allocations, its operations, and what hangs on them. */
+/* The same where the log is a topic, or the rows go to one: the client's allocations, its operations, and what hangs
+ * on them. */
 static const struct {
   enum sim_point_kind kind;
   uint64_t strides[2][SHARE_COUNT];
@@ -412,7 +415,7 @@ static void make_file_loops(const struct arguments *arguments, const struct hist
 static size_t make_loops(const struct arguments *arguments, struct loop loops[LOOPS_MAX]) {
   size_t count = 0;
   for (size_t h = 0; h < HISTORIES; h++) {
-    if (histories[h].base.topic)
+    if (histories[h].base.topic || histories[h].base.to_topic)
       make_topic_loops(arguments, &histories[h], loops, &count);
     else
       make_file_loops(arguments, &histories[h], loops, &count);

@@ -52,7 +52,7 @@ simulate() { # FIRST_SEED SEEDS
 
 prepare() {
   mkdir "$work/tree" || return 1
-  cp -a CMakeLists.txt include src sim "$work/tree" || return 1
+  cp -a CMakeLists.txt include src sim tests "$work/tree" || return 1
   # Little optimizing: most builds are of one file, and most runs are over after a few seeds.
   cmake -G Ninja -S "$work/tree" -B "$work/out" -DCMAKE_BUILD_TYPE=Planted -DCMAKE_C_FLAGS=-O1 -DCMAKE_CXX_FLAGS=-O1 \
     >"$work/build.log" 2>&1 && build

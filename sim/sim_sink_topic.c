@@ -1,0 +1,166 @@
+/* sim/sim_sink_topic.c: see sim_sink_topic.h. */
+#include "sim/sim_sink_topic.h"
+
+#include "sim/sim_run_int.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const uint64_t ms_ns = 1000 * 1000;
+static const char topic[] = "rows";
+
+static uint64_t below(struct sim_run *run, uint64_t bound) {
+  return wr_random_below(&run->random, bound);
+}
+
+static bool one_in(struct sim_run *run, uint64_t n) {
+  return wr_random_one_in(&run->random, n);
+}
+
+/* ---- what is watched ---- */
+
+static void committed(void *context, const struct wr_kafka_group_marker *before,
+                      const struct wr_kafka_group_marker *now, uint32_t messages) {
+  struct sim_run *run = context;
+  uint64_t newest = sim_oracle_newest_durable(run);
+  if (messages > 0 && (uint64_t)now->offset > newest)
+    sim_violation(run, "epoch %" PRId64 " is in the topic, but the newest durable checkpoint is %" PRIu64, now->offset,
+                  newest);
+  bool same_run = before->present && strncmp(before->metadata, now->metadata, 7 + 2 * WR_INCARNATION_BYTES) == 0;
+  if (same_run && now->offset < before->offset)
+    sim_violation(run, "the topic's marker goes back from %" PRId64 " to %" PRId64, before->offset, now->offset);
+  if (same_run && messages > 0 && now->offset == before->offset)
+    sim_violation(run, "rows come to the topic, and its marker stays at %" PRId64, now->offset);
+}
+
+/* ---- draws ---- */
+
+void sim_sink_topic_make(struct sim_run *run, uint64_t seed, uint32_t partitions) {
+  struct sim_sink_topic *own = &run->sink_topic;
+  own->kafka = sim_kafka_new(run->world, seed, topic);
+  sim_kafka_set_partition_count(own->kafka, partitions);
+  sim_kafka_on_commit(own->kafka, committed, run);
+}
+
+void sim_sink_topic_draw(struct sim_run *run) {
+  sim_sink_topic_make(run, wr_random_next(&run->random), 1 + (uint32_t)below(run, SIM_KAFKA_PARTITIONS_MAX));
+  if (one_in(run, 2)) run->sink_topic.timeout_ms = 1 + (uint32_t)below(run, one_in(run, 2) ? 8 : 3000);
+  run->report->events[SIM_EVENT_SINK_TOPIC]++;
+}
+
+void sim_sink_topic_draw_faults(struct sim_run *run) {
+  static const enum sim_fault kinds[] = {SIM_FAULT_KAFKA_BROKER_AWAY, SIM_FAULT_KAFKA_ALL_AWAY,
+                                         SIM_FAULT_KAFKA_NO_ANSWER,   SIM_FAULT_KAFKA_SLOW_ANSWER,
+                                         SIM_FAULT_KAFKA_WRONG_TOPIC, SIM_FAULT_KAFKA_WRONG_RIGHTS};
+  struct sim_fault_plan *plan = sim_world_faults(run->world);
+  struct sim_fault_rule *rule = &plan->rules[plan->rule_count++];
+  memset(rule, 0, sizeof *rule);
+  snprintf(rule->prefix, sizeof rule->prefix, "kafka:%s", topic);
+  if (plan->away_ns_max == 0) plan->away_ns_max = (20 + below(run, 400)) * ms_ns;
+  if (one_in(run, 4)) return;
+  uint32_t rate = 6 + (uint32_t)below(run, 40);
+  for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+    if (one_in(run, 3)) rule->one_in[kinds[i]] = rate * 3;
+  for (int fault = SIM_FAULT_KAFKA_WRITE_LOST; fault <= SIM_FAULT_KAFKA_UNDECIDED; fault++)
+    if (one_in(run, 2)) rule->one_in[fault] = rate;
+  rule->one_in[SIM_FAULT_KAFKA_COMMIT_OF_KILLED] = 1;
+}
+
+/* ---- a life ---- */
+
+void sim_sink_topic_new_life(struct sim_run *run) {
+  struct sim_sink_topic *own = &run->sink_topic;
+  if (own->kafka == NULL) return;
+  if (run->job_options.fresh) sim_kafka_empty(own->kafka);
+  own->is_limited = !run->last_life && !run->topic.must_end && one_in(run, 12);
+  sim_kafka_limit_messages(own->kafka, own->is_limited ? 8 : 0);
+  run->graph.zombie_commits = !run->job_options.fresh && run->tamper.kind == SIM_TAMPER_NONE && one_in(run, 3);
+}
+
+void sim_sink_topic_commits(struct sim_run *run) {
+  if (run->sink_topic.kafka == NULL || run->last_life || run->topic.must_end || !one_in(run, 12)) return;
+  sim_disk_crash_at(run->world, 1 + below(run, 6), one_in(run, 2) ? SIM_CRASH_BEFORE : SIM_CRASH_AFTER);
+}
+
+bool sim_sink_topic_excuses(struct sim_run *run, enum weir_code code) {
+  if (run->sink_topic.kafka == NULL || !run->sink_topic.is_limited || code != WEIR_CONSTRAINT) return false;
+  run->report->events[SIM_EVENT_MESSAGE_REFUSED]++;
+  return true;
+}
+
+void sim_sink_topic_after_life(struct sim_run *run) {
+  struct sim_sink_topic *own = &run->sink_topic;
+  if (own->kafka == NULL) return;
+  run->report->events[SIM_EVENT_ZOMBIE_FIRST] += run->graph.zombie_commit_count;
+  run->graph.zombie_commit_count = 0;
+  if (sim_kafka_producers(own->kafka) != 0) sim_violation(run, "a Kafka producer was left open after a life");
+  if (run->finished && sim_kafka_has_open(own->kafka))
+    sim_violation(run, "the job has finished, and a transaction is open");
+}
+
+/* ---- tampering ---- */
+
+void sim_sink_topic_keep_older(struct sim_run *run) {
+  struct sim_sink_topic *own = &run->sink_topic;
+  if (own->kafka == NULL) return;
+  sim_kafka_image_free(own->older);
+  own->older = sim_kafka_image_take(own->kafka);
+}
+
+void sim_sink_topic_tamper(struct sim_run *run, enum sim_tamper_kind kind) {
+  struct sim_sink_topic *own = &run->sink_topic;
+  if (own->kafka == NULL) return;
+  sim_kafka_image_free(own->present);
+  own->present = sim_kafka_image_take(own->kafka);
+  if (kind == SIM_TAMPER_TARGET_OLDER)
+    sim_kafka_image_put(own->kafka, own->older);
+  else
+    sim_kafka_empty(own->kafka);
+}
+
+void sim_sink_topic_put_back(struct sim_run *run) {
+  if (run->sink_topic.kafka != NULL) sim_kafka_image_put(run->sink_topic.kafka, run->sink_topic.present);
+}
+
+/* ---- the oracle ---- */
+
+static void copy_text(const struct sim_kafka_message *message, char *out, size_t size) {
+  size_t length = message->value_length < size ? message->value_length : size - 1;
+  if (length > 0) memcpy(out, message->value, length);
+  out[length] = 0;
+}
+
+static void see_count(void *context, uint32_t partition, const struct sim_kafka_message *message) {
+  struct sim_run *run = context;
+  (void)partition;
+  char text[SIM_LOG_APP_BYTES_MAX + 200];
+  uint64_t before[SIM_LOG_APPS_MAX];
+  memcpy(before, run->counts, sizeof before);
+  copy_text(message, text, sizeof text);
+  sim_directory_saw_count(run, text);
+  for (uint32_t a = 0; a < run->log.options.apps; a++)
+    if (before[a] != UINT64_MAX && run->counts[a] < before[a])
+      sim_violation(run, "%.40s goes back from %" PRIu64 " to %" PRIu64, run->log.apps[a], before[a], run->counts[a]);
+}
+
+static void see_row(void *context, uint32_t partition, const struct sim_kafka_message *message) {
+  char text[SIM_LOG_APP_BYTES_MAX + 200];
+  (void)partition;
+  copy_text(message, text, sizeof text);
+  sim_directory_saw_row(context, text);
+}
+
+void sim_sink_topic_judge_pv(struct sim_run *run) {
+  sim_kafka_read_all(run->sink_topic.kafka, see_count, run);
+}
+
+void sim_sink_topic_judge_seen(struct sim_run *run) {
+  sim_kafka_read_all(run->sink_topic.kafka, see_row, run);
+}
+
+void sim_sink_topic_deinit(struct sim_run *run) {
+  sim_kafka_image_free(run->sink_topic.older);
+  sim_kafka_image_free(run->sink_topic.present);
+  sim_kafka_free(run->sink_topic.kafka);
+}
