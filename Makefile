@@ -3,7 +3,7 @@ MAKEFLAGS += --no-print-directory
 JOBS ?= $(shell nproc)
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test quick deep bench format clean help
+.PHONY: build demo demo-kafka test quick deep bench bench-record bench-curves format clean help
 
 build: ## builds weir, the library and the examples into build/release (installs what is missing first)
 	@tools/install.sh build
@@ -12,6 +12,10 @@ build: ## builds weir, the library and the examples into build/release (installs
 
 demo: build ## builds, then shows a job that is killed again and again and still counts exactly once
 	@build/release/weir demo
+
+demo-kafka: build ## the same with a real Kafka broker, which is killed too
+	@tools/install.sh kafka
+	@build/release/weir demo kafka
 
 quick: ## the tests for the inner loop, under 4 minutes
 	@tools/test.sh quick
@@ -22,8 +26,14 @@ test: ## all tests, under 40 minutes on 2 cores
 deep: ## the tests with large counts, for hours
 	@tools/test.sh deep
 
-bench: build ## runs every benchmark (some 5 minutes) and prints one table of figures
+bench: build ## runs every benchmark (some 8 minutes) and prints one table of figures
 	@python3 tools/bench.py build/release/bench
+
+bench-record: build ## the same on a quiet machine, and puts the table into bench/README.md
+	@python3 tools/bench.py --record bench/README.md build/release/bench
+
+bench-curves: build ## draws the curves (some 6 minutes) into docs/
+	@python3 tools/curves.py build/release/bench docs
 
 format: ## lays out all code as .clang-format says
 	@tools/install.sh test
@@ -33,7 +43,7 @@ clean: ## removes everything that was built
 	@rm -rf build
 
 help: ## lists these words
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|'
 
 .DEFAULT:
 	@echo "make: there is no \"$@\"; there are:"

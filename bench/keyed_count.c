@@ -9,7 +9,8 @@
  *   count_bytes_per_key         state of a BIGINT count at 10 M keys
  *   count_resident_per_key      what the process grew by, running snapshot and all
  *
- * Arguments choose kinds by a part of their names.
+ * Arguments choose kinds by a part of their names. With --curve: BIGINT keys, from 1 k to 50 M of them (tools/curves.py
+ * draws it).
  */
 #include "bench/bare_loop.h"
 #include "bench/engine.h"
@@ -27,6 +28,11 @@ static const struct kind kinds[] = {
     {"bigint_1k", WEIR_TYPE_BIGINT, 1000, 12000},     {"bigint_100k", WEIR_TYPE_BIGINT, 100000, 12000},
     {"bigint_10m", WEIR_TYPE_BIGINT, 10000000, 6000}, {"string_1k", WEIR_TYPE_STRING, 1000, 2500},
     {"string_100k", WEIR_TYPE_STRING, 100000, 2500},  {"string_10m", WEIR_TYPE_STRING, 10000000, 2500}};
+
+static const struct kind curve[] = {
+    {"bigint_1k", WEIR_TYPE_BIGINT, 1000, 6000},      {"bigint_10k", WEIR_TYPE_BIGINT, 10000, 6000},
+    {"bigint_100k", WEIR_TYPE_BIGINT, 100000, 6000},  {"bigint_1m", WEIR_TYPE_BIGINT, 1000000, 6000},
+    {"bigint_10m", WEIR_TYPE_BIGINT, 10000000, 6000}, {"bigint_50m", WEIR_TYPE_BIGINT, 50000000, 6000}};
 
 /* The generator's stream, counted. */
 static struct weir_stream *build_count(struct bench_job *job, enum weir_type type, uint64_t keys, uint64_t rows) {
@@ -124,6 +130,11 @@ static bool is_chosen(const struct kind *kind, int argc, char **argv) {
 int main(int argc, char **argv) {
   bench_print_machine();
   check_counts();
+  if (argc == 2 && strcmp(argv[1], "--curve") == 0) {
+    for (size_t i = 0; i < sizeof curve / sizeof curve[0]; i++)
+      measure(&curve[i]);
+    return 0;
+  }
   for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
     if (is_chosen(&kinds[i], argc, argv)) measure(&kinds[i]);
   return 0;

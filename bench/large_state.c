@@ -18,11 +18,14 @@
  *   bare_checkpoint_cost               CPU of this writing once a second, share of what the job used: checkpoint_cost
  * if finding, keeping and encoding the rows cost nothing bare_read_warm, bare_read_cold     the job's folder read once,
  * in one thread: recovery if placing rows cost nothing
+ *
+ * With --curve: 2 M rows instead, of which 1 to 100 % change between two checkpoints (tools/curves.py draws it):
+ *   curve_cost_<percent>, curve_bytes_<percent>   the cost, and what was written for a checkpoint
  */
 #include "bench/engine.h"
 #include "bench/floors.h"
 
-enum { ROWS = 10000000, CHANGED = ROWS / 20, TURNS = 3 };
+enum { ROWS = 10000000, CHANGED = ROWS / 20, TURNS = 3, CURVE_ROWS = 2000000, CURVE_TURNS = 2 };
 static const double WINDOW_S = 4;
 
 struct value {
@@ -69,10 +72,10 @@ static void start(struct bench_job *job, const char *folder, uint64_t keys, cons
   bench_job_start(job);
 }
 
-static void build_state(const char *folder) {
+static void build_state(const char *folder, uint64_t rows) {
   struct bench_job job;
-  start(&job, folder, ROWS, "10s");
-  bench_wait_records(&job, (uint64_t)ROWS * 7); /* all but one row in a thousand */
+  start(&job, folder, rows, "10s");
+  bench_wait_records(&job, rows * 7); /* all but one row in a thousand */
   struct weir_job_status status = bench_status(&job);
   bench_row("state_rows", (double)status.state_rows, "rows");
   bench_row("state_bytes_per_row", (double)status.state_bytes / (double)status.state_rows, "bytes");
@@ -80,8 +83,8 @@ static void build_state(const char *folder) {
 }
 
 /* Starts from the folder; the seconds until the first record. */
-static double restart(struct bench_job *job, const char *folder, const char *interval) {
-  start(job, folder, CHANGED, interval);
+static double restart(struct bench_job *job, const char *folder, uint64_t keys, const char *interval) {
+  start(job, folder, keys, interval);
   struct weir_job_status status = bench_status(job);
   while (status.recovery_ns == 0 && !status.is_over) {
     bench_sleep_s(0.002);
@@ -119,36 +122,56 @@ static void measure_floors(const char *folder, double bytes, double job_cpu_shar
   bench_row_best("bare_read_warm", &read, BENCH_LOWER, "s");
 }
 
-static void measure(const char *folder) {
-  struct bench_runs recoveries = {.count = 0};
-  double stall_ms = 0, duration_ms = 0, rows[2] = {0}, cpu_s[2] = {0}, bytes = 0, checkpoints = 0, wall_s = 0;
-  for (int turn = 0; turn < 2 * TURNS; turn++) {
-    struct bench_job job;
-    bool is_on = turn % 2 == 0;
-    bench_add(&recoveries, restart(&job, folder, is_on ? "1s" : "1h"));
-    bench_sleep_s(2); /* the first checkpoint after the restore, and the caches */
-    double bytes_before = floor_bytes_written(), checkpoints_before = (double)bench_status(&job).checkpoints_completed;
-    struct bench_window window = bench_window(&job, WINDOW_S);
-    if (is_on) {
-      bytes += floor_bytes_written() - bytes_before;
-      checkpoints += (double)bench_status(&job).checkpoints_completed - checkpoints_before;
-      wall_s += window.wall_s;
-    }
-    rows[is_on] += window.rows;
-    cpu_s[is_on] += window.cpu_s;
-    double longest_ms = bench_metric_max(&job, "snapshotStallMaxUs") / 1e3;
-    if (longest_ms > stall_ms) stall_ms = longest_ms;
-    if (is_on) duration_ms = (double)bench_status(&job).last_checkpoint_ns / 1e6;
-    bench_job_stop(&job);
+/* What was seen over all turns; of two, [1] is with checkpoints. */
+struct turns {
+  struct bench_runs recoveries;
+  double rows[2], cpu_s[2], wall_s[2];
+  double bytes, checkpoints; /* written, completed */
+  double stall_ms, duration_ms;
+};
+
+static void run_turn(const char *folder, uint64_t keys, bool is_on, struct turns *turns) {
+  struct bench_job job;
+  bench_add(&turns->recoveries, restart(&job, folder, keys, is_on ? "1s" : "1h"));
+  bench_sleep_s(2); /* the first checkpoint after the restore, and the caches */
+  double bytes = floor_bytes_written(), checkpoints = (double)bench_status(&job).checkpoints_completed;
+  struct bench_window window = bench_window(&job, WINDOW_S);
+  turns->rows[is_on] += window.rows;
+  turns->cpu_s[is_on] += window.cpu_s;
+  turns->wall_s[is_on] += window.wall_s;
+  double longest_ms = bench_metric_max(&job, "snapshotStallMaxUs") / 1e3;
+  if (longest_ms > turns->stall_ms) turns->stall_ms = longest_ms;
+  if (is_on) {
+    struct weir_job_status status = bench_status(&job);
+    turns->bytes += floor_bytes_written() - bytes;
+    turns->checkpoints += (double)status.checkpoints_completed - checkpoints;
+    turns->duration_ms = (double)status.last_checkpoint_ns / 1e6;
   }
-  bench_row_best("recovery_warm", &recoveries, BENCH_LOWER, "s");
-  bench_row("checkpoint_on", rows[1] / cpu_s[1] / 1e6, "M_rows/s");
-  bench_row("checkpoint_off", rows[0] / cpu_s[0] / 1e6, "M_rows/s");
-  bench_row("checkpoint_cost", 100 * (1 - rows[1] / cpu_s[1] / (rows[0] / cpu_s[0])), "%");
-  bench_row("checkpoint_duration", duration_ms, "ms");
-  bench_row("snapshot_stall", stall_ms, "ms");
-  if (checkpoints == 0) bench_fail("there was no checkpoint");
-  measure_floors(folder, bytes / checkpoints, cpu_s[1] / wall_s);
+  bench_job_stop(&job);
+}
+
+static struct turns run_turns(const char *folder, uint64_t keys, int count) {
+  struct turns turns = {.stall_ms = 0};
+  for (int turn = 0; turn < 2 * count; turn++)
+    run_turn(folder, keys, turn % 2 == 0, &turns);
+  if (turns.checkpoints == 0) bench_fail("there was no checkpoint");
+  return turns;
+}
+
+/* The share of the throughput that checkpoints take. */
+static double cost_percent(const struct turns *turns) {
+  return 100 * (1 - turns->rows[1] / turns->cpu_s[1] / (turns->rows[0] / turns->cpu_s[0]));
+}
+
+static void measure(const char *folder) {
+  struct turns turns = run_turns(folder, CHANGED, TURNS);
+  bench_row_best("recovery_warm", &turns.recoveries, BENCH_LOWER, "s");
+  bench_row("checkpoint_on", turns.rows[1] / turns.cpu_s[1] / 1e6, "M_rows/s");
+  bench_row("checkpoint_off", turns.rows[0] / turns.cpu_s[0] / 1e6, "M_rows/s");
+  bench_row("checkpoint_cost", cost_percent(&turns), "%");
+  bench_row("checkpoint_duration", turns.duration_ms, "ms");
+  bench_row("snapshot_stall", turns.stall_ms, "ms");
+  measure_floors(folder, turns.bytes / turns.checkpoints, turns.cpu_s[1] / turns.wall_s[1]);
 }
 
 static void measure_cold(const char *folder) {
@@ -159,18 +182,36 @@ static void measure_cold(const char *folder) {
   if (!drop_caches()) return;
   bench_row("bare_read_cold", floor_read(state, &bytes), "s");
   if (!drop_caches()) return;
-  bench_row("recovery_cold", restart(&job, folder, "1s"), "s");
+  bench_row("recovery_cold", restart(&job, folder, CHANGED, "1s"), "s");
   weir_job_cancel(job.job);
   bench_job_free(&job);
 }
 
-int main(void) {
+/* The cost over the share of the rows that change, at a state that all of it can change within a second. */
+static void measure_curve(const char *folder) {
+  static const int percents[] = {1, 2, 5, 10, 20, 50, 100};
+  for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++) {
+    char name[64];
+    struct turns turns = run_turns(folder, (uint64_t)CURVE_ROWS * (uint64_t)percents[i] / 100, CURVE_TURNS);
+    snprintf(name, sizeof name, "curve_cost_%d", percents[i]);
+    bench_row(name, cost_percent(&turns), "%");
+    snprintf(name, sizeof name, "curve_bytes_%d", percents[i]);
+    bench_row(name, turns.bytes / turns.checkpoints / 1e6, "MB");
+  }
+}
+
+int main(int argc, char **argv) {
+  bool is_curve = argc == 2 && strcmp(argv[1], "--curve") == 0;
   char folder[256];
   bench_print_machine();
   bench_folder_make(folder, sizeof folder);
-  build_state(folder);
-  measure(folder);
-  measure_cold(folder);
+  build_state(folder, is_curve ? CURVE_ROWS : ROWS);
+  if (is_curve) {
+    measure_curve(folder);
+  } else {
+    measure(folder);
+    measure_cold(folder);
+  }
   bench_folder_remove(folder);
   return 0;
 }

@@ -18,8 +18,8 @@
  *   --rate R               records a second
  *   --keys, --headers      with a key (the app, or the record's number), with two headers
  *   --tombstone-every N    every N-th record has no value (and a key); --empty-every N: an empty one
- *   --transaction N        in transactions of N records (--transactional-id ID), of which --abort-every M aborts each
- * M-th
+ *   --transaction N        in transactions of N records (--transactional-id ID, else the topic), of which --abort-every
+ * M aborts each M-th
  *   --leave-open           one more transaction of N records is sent and left open; it says "open" and waits to be
  * killed It is idempotent: a broker that is killed meanwhile loses and doubles nothing. Last it prints what it did, in
  * one line.
@@ -101,7 +101,7 @@ static const char *split_pair(const char *pair, char key[TEXT_BYTES]) {
 }
 
 static struct arguments read_arguments(int argc, char **argv) {
-  struct arguments a = {.transactional_id = "kafka-tool", .partition = -1, .partitions = 1, .offset = -1, .apps = 100};
+  struct arguments a = {.partition = -1, .partitions = 1, .offset = -1, .apps = 100};
   struct {
     const char *name;
     int64_t *number;
@@ -145,6 +145,7 @@ static struct arguments read_arguments(int argc, char **argv) {
   a.command = argv[optind];
   a.brokers = argv[optind + 1];
   a.topic = argc - optind > 2 ? argv[optind + 2] : NULL;
+  if (a.transactional_id == NULL) a.transactional_id = a.topic;
   return a;
 }
 
@@ -466,7 +467,7 @@ static void send_record(struct producer *p, const char *value, size_t bytes, con
   if (is_tombstone || is_each(a->empty_every, p->sent)) bytes = 0;
   rd_kafka_vu_t parts[8] = {{.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = p->topic},
                             {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = (int32_t)a->partition},
-                            {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY | RD_KAFKA_MSG_F_BLOCK},
+                            {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
                             {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {.ptr = (void *)(uintptr_t)value, .size = bytes}}};
   size_t count = 4;
   if (a->keys || is_tombstone)
@@ -475,7 +476,12 @@ static void send_record(struct producer *p, const char *value, size_t bytes, con
     parts[count++] = (rd_kafka_vu_t){.vtype = RD_KAFKA_VTYPE_HEADER, .u.header = {"from", "kafka_tool", -1}};
     parts[count++] = (rd_kafka_vu_t){.vtype = RD_KAFKA_VTYPE_HEADER, .u.header = {"nothing", NULL, 0}};
   }
-  rd_kafka_error_t *error = rd_kafka_produceva(p->kafka, parts, count);
+  rd_kafka_error_t *error;
+  while ((error = rd_kafka_produceva(p->kafka, parts, count)) != NULL &&
+         rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+    rd_kafka_error_destroy(error); /* room comes by serving delivery reports, which a blocking call would not do */
+    rd_kafka_poll(p->kafka, 100);
+  }
   if (error != NULL) die("record %" PRId64 ": %s", p->sent, rd_kafka_error_string(error));
   p->sent++;
   if (p->sent % 100 == 0 || bytes > 100000) rd_kafka_poll(p->kafka, 0);

@@ -54,8 +54,6 @@ LINES = {
     "pv_blackhole_p1": Line(2, None, "pv_json_decode"),
     "pv_blackhole_p2": Line(2, None, "pv_json_decode"),
     "pv_sqlite_p2": Line(ceiling="pv_json_decode"),
-    "pv_kafka_p1": Line(1, None, "pv_kafka_client"),
-    "pv_kafka_p2": Line(1, None, "pv_kafka_client"),
     "count_bytes_per_key": time_line(64, 40),
     "count_resident_per_key": time_line(64, 40),
     "checkpoint_cost": time_line(5, 2, "bare_checkpoint_cost"),

@@ -7,7 +7,8 @@ set -eu
 
 # package:program, or package:=module of pkg-config, or package:-for one that only dpkg knows of
 build="gcc:gcc g++:g++ make:make cmake:cmake ninja-build:ninja pkg-config:pkg-config python3:python3 sqlite3:sqlite3
-  libsimdjson-dev:=simdjson libxxhash-dev:=libxxhash libsqlite3-dev:=sqlite3 librdkafka-dev:=rdkafka"
+  libsimdjson-dev:=simdjson libxxhash-dev:=libxxhash libsqlite3-dev:=sqlite3 librdkafka-dev:=rdkafka
+  libpq-dev:=libpq libmariadb-dev:=libmariadb"
 test="clang-14:clang++-14 clang-format-14:clang-format-14 libclang-rt-14-dev:- patch:patch"
 kafka="openjdk-17-jre-headless:java maven:mvn openssl:openssl python3:python3"
 postgres="postgresql-15:- python3:python3"

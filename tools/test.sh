@@ -47,7 +47,10 @@ test=(
   "planted bugs     | 4 | tests/planted/run.sh"
   "kills            | 5 | python3 tests/kills.py --cycles 60"
   "bad input        | 2 | python3 tests/bad_input.py"
-  "kafka sink       | 2 | tools/install.sh kafka && python3 tests/kafka_sink.py"
+  "install kafka    | 2 | tools/install.sh kafka"
+  "kafka            | 4 | python3 tests/kafka.py"
+  "kafka sink       | 2 | python3 tests/kafka_sink.py"
+  "demo kafka       | 2 | build/release/weir demo kafka --records 1000000 --kills 2"
 )
 deep_minutes=600
 deep=(

@@ -162,6 +162,18 @@ void weir_sqlite_sink(struct weir_stream *stream, const char *uid, const struct 
 struct weir_setting {
   const char *key, *value;
 };
+/* A table on a database server. It must be there, and take the stream's fields by name. */
+struct weir_database_options {
+  size_t size;                         /* sizeof(struct weir_database_options) */
+  const struct weir_setting *settings; /* at least "url" and "table-name" */
+  uint32_t setting_count;
+  const char *const *key_fields; /* upsert: one row per key, +I and +U write it, -D deletes it */
+  uint32_t key_field_count;      /* 0: insert: one row for each row */
+};
+/* Exactly-once. PostgreSQL 12 and later; the library libpq5 is needed when the job starts. */
+void weir_postgres_sink(struct weir_stream *stream, const char *uid, const struct weir_database_options *options);
+/* The same for MySQL and MariaDB, into tables of engine InnoDB; needs libmariadb3. */
+void weir_mysql_sink(struct weir_stream *stream, const char *uid, const struct weir_database_options *options);
 /* A folder that gets finished files, each with the rows of one checkpoint, or a part of them. */
 struct weir_directory_options {
   size_t size;                         /* sizeof(struct weir_directory_options) */
@@ -230,8 +242,9 @@ struct weir_record_options {
 struct weir_stream *weir_source_of_options(struct weir_job_builder *builder, const char *uid,
                                            const struct weir_record_options *records,
                                            const struct weir_options *options);
-/* The sink of --sink: sqlite:FILE with this table, kafka://HOST:PORT/TOPIC with what --kafka and --sink-option say,
- * dir:PATH with what --sink-option says, print, or blackhole. Key fields as in struct weir_sqlite_options. */
+/* The sink of --sink: sqlite:FILE with this table, postgresql:// or mysql://USER@HOST:PORT/DATABASE with this table,
+ * kafka://HOST:PORT/TOPIC with what --kafka says too, dir:PATH, print, or blackhole, with what --sink-option says. Key
+ * fields as in struct weir_sqlite_options. */
 void weir_sink_of_options(struct weir_stream *stream, const char *uid, const char *table, const char *const *key_fields,
                           uint32_t key_field_count, const struct weir_options *options);
 

@@ -8,8 +8,10 @@
  *   source               the input: a folder, in which each *.ndjson file is a partition, or a Kafka topic,
  *                        kafka://HOST:PORT[,HOST:PORT...]/TOPIC
  *   kafka                KEY=VALUE, a list: settings of librdkafka for that topic, and for the sink's
- *   sink                 sqlite:FILE, kafka://HOST:PORT[,HOST:PORT...]/TOPIC, dir:PATH, print or blackhole
- *   sink-option          KEY=VALUE, a list: options of that sink, a folder or a topic (docs/connectors.md)
+ *   sink                 sqlite:FILE, postgresql:// or mysql://USER@HOST:PORT/DATABASE,
+ *                        kafka://HOST:PORT[,HOST:PORT...]/TOPIC, dir:PATH, print or blackhole
+ *   sink-option          KEY=VALUE, a list: options of that sink, a folder, a topic or a database server
+ *                        (docs/connectors.md)
  *   mode                 exactly-once (default) or at-least-once: whether checkpoints align
  *   parallelism          subtasks of each operator; the number of cores by default
  *   state                the job's folder; weir-state/NAME by default

@@ -292,10 +292,11 @@ void weir_sink_of_options(struct weir_stream *stream, const char *uid, const cha
                           uint32_t key_field_count, const struct weir_options *options) {
   if (stream == NULL) return;
   const char *sink = weir_options_text(options, "sink");
-  static const char sinks[] = "sqlite:FILE, kafka://HOST:PORT[,HOST:PORT...]/TOPIC, dir:PATH, print or blackhole";
+  static const char sinks[] = "sqlite:FILE, postgresql:// or mysql://USER@HOST:PORT/DATABASE, "
+                              "kafka://HOST:PORT[,HOST:PORT...]/TOPIC, dir:PATH, print or blackhole";
   if (weir_options_count(options, "sink-option") != 0 && !takes_options(sink)) {
     wr_builder_invalid(stream->builder, NULL,
-                       "--sink-option goes with a folder sink, --sink dir:PATH, or a topic, --sink kafka://...");
+                       "--sink-option goes with a folder sink, --sink dir:PATH, a topic, or one on a database server");
   } else if (sink == NULL) {
     wr_builder_invalid(stream->builder, NULL, "--sink is missing: %s", sinks);
   } else if (strcmp(sink, "print") == 0) {
@@ -313,7 +314,7 @@ void weir_sink_of_options(struct weir_stream *stream, const char *uid, const cha
     wr_directory_sink_of_options(stream, uid, sink + 4, options);
   } else if (wr_kafka_is_address(sink)) {
     wr_kafka_sink_of_options(stream, uid, sink, key_fields, key_field_count, options);
-  } else {
+  } else if (!wr_database_sink_of_options(stream, uid, table, key_fields, key_field_count, options)) {
     wr_builder_invalid(stream->builder, NULL, "--sink is %s, not \"%.64s\"", sinks, sink);
   }
 }

@@ -1,6 +1,5 @@
-/* api/graph_int.h: what the files of sources and sinks share: graph_connectors.c, graph_kafka.c,
- * graph_kafka_sink.c, graph_directory.c. One
- * thread. */
+/* api/graph_int.h: what the files of sources and sinks share: graph_connectors.c, graph_kafka.c, graph_kafka_sink.c,
+ * graph_directory.c, graph_databases.c. One thread. */
 #ifndef WR_API_GRAPH_INT_H
 #define WR_API_GRAPH_INT_H
 
@@ -40,6 +39,13 @@ bool wr_kafka_read_settings(struct weir_job_builder *builder, const struct weir_
 void wr_kafka_sink_of_options(struct weir_stream *stream, const char *uid, const char *address,
                               const char *const *key_fields, uint32_t key_field_count,
                               const struct weir_options *options);
+
+/* A stream that a sink can take: it has rows. False, and the builder's error is set: it has none, or the uid is bad. */
+bool wr_check_sink_stream(struct weir_stream *stream, const char *uid);
+/* Does --sink name a database server? Then the sink is made; `table` and key as in weir_sink_of_options. */
+bool wr_database_sink_of_options(struct weir_stream *stream, const char *uid, const char *table,
+                                 const char *const *key_fields, uint32_t key_field_count,
+                                 const struct weir_options *options);
 
 /* "KEY=VALUE" of --sink-option, as a setting whose texts are the builder's. False, and its error is set: it is none. */
 bool wr_read_setting(struct weir_job_builder *builder, const char *text, struct weir_setting *out_setting);

@@ -19,7 +19,9 @@ static const struct weir_option common_options[] = {
     {"kafka", WEIR_OPTION_LIST, "KEY=VALUE", NULL, NULL,
      "a setting of librdkafka for Kafka topics, as security.protocol=ssl; may be given several times", 0},
     {"sink", WEIR_OPTION_TEXT, "SINK", NULL, NULL,
-     "the output: sqlite:FILE, kafka://HOST:PORT[,HOST:PORT...]/TOPIC, dir:PATH, print or blackhole", 0},
+     "the output: sqlite:FILE, postgresql:// or mysql://USER@HOST:PORT/DB, kafka://HOST:PORT[,HOST:PORT...]/TOPIC, "
+     "dir:PATH, print or blackhole",
+     0},
     {"sink-option", WEIR_OPTION_LIST, "KEY=VALUE", NULL, NULL,
      "an option of the sink, as format=csv; may be given several times (docs/connectors.md)", 0},
     {"mode", WEIR_OPTION_CHOICE, NULL, "exactly-once|at-least-once", "exactly-once", "whether checkpoints align", 0},

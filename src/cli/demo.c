@@ -175,16 +175,19 @@ static bool article_part(struct demo *demo) {
   return good;
 }
 
-static bool kills_part(struct demo *demo, struct demo_summary *out_summary) {
+static bool kills_part(struct demo *demo, bool with_broker, struct demo_summary *out_summary) {
   struct weir_error error;
   bool good = false;
   enum weir_code code = find_programs(demo, &error);
   if (code == WEIR_OK) code = make_folder(demo, &error);
+  if (code == WEIR_OK && with_broker) code = demo_broker_new(demo, &demo->broker, &error);
   if (code == WEIR_OK)
     good = demo_kills(demo, out_summary);
   else
     demo_say(demo, "WRONG: %s", error.message);
   clear_progress(demo);
+  demo_broker_free(demo->broker);
+  demo->broker = NULL;
   if (demo->folder[0] != 0 && !demo->keep) remove_tree(demo, demo->folder);
   return good;
 }
@@ -192,7 +195,7 @@ static bool kills_part(struct demo *demo, struct demo_summary *out_summary) {
 /* ---- the command ---- */
 
 struct arguments {
-  bool article, kills;
+  bool article, kills, kafka;
 };
 
 static bool usage(const char *text, const char *what) {
@@ -229,6 +232,8 @@ static bool parse(int argc, char **argv, struct demo *demo, struct arguments *ou
       out->article = true;
     else if (strcmp(argv[i], "kills") == 0)
       out->kills = true;
+    else if (strcmp(argv[i], "kafka") == 0)
+      out->kills = out->kafka = true;
     else
       return usage("there is nothing called ", argv[i]);
   }
@@ -282,7 +287,7 @@ static int run(int argc, char **argv) {
   bool good = true;
   wr_signals_block(&signals);
   if (arguments.article) good = article_part(&demo);
-  if (arguments.kills) good = kills_part(&demo, &summary) && good;
+  if (arguments.kills) good = kills_part(&demo, arguments.kafka, &summary) && good;
   summarise(&demo, &arguments, good, &summary, begun_ns);
   wr_signals_restore(&signals);
   return good ? 0 : 1;
@@ -290,11 +295,12 @@ static int run(int argc, char **argv) {
 
 const struct wr_command wr_command_demo = {
     .name = "demo",
-    .usage = "[article] [kills] [--records N] [--kills N] [--seed N] [--keep]",
+    .usage = "[article] [kills] [kafka] [--records N] [--kills N] [--seed N] [--keep]",
     .summary = "kills a job again and again, and shows that it counts exactly once",
     .help = "article   the worked examples that explain checkpoints and alignment, in a simulated world\n"
             "kills     real jobs, real files, SIGKILL; about 1 GB in TMPDIR (or /tmp), removed at the end\n"
-            "Without either: both.\n\n"
+            "kafka     the same, and the log is a topic of a real Kafka broker, which is started here, and killed too\n"
+            "Without any: the first two.\n\n"
             "--records N   in the log (default 10,000,000)\n"
             "--kills N     of each job, that made it read records again (default 5)\n"
             "--seed N      of the log and of the moments of the kills (default: random, printed)\n"

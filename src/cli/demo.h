@@ -1,5 +1,6 @@
 /* cli/demo.h: the parts of `weir demo`: demo.c is the command, demo_kills.c kills jobs, demo_child.c is a running job,
- * demo_log.c makes the log and counts it without the engine, demo_judge.c compares tables with it. One thread. */
+ * demo_log.c makes the log and counts it without the engine, demo_topic.c brings it into a Kafka topic, demo_judge.c
+ * compares tables with it, demo_process.c starts programs. One thread. */
 #ifndef WR_CLI_DEMO_H
 #define WR_CLI_DEMO_H
 
@@ -28,6 +29,7 @@ struct demo {
   uint64_t progress_ns;             /* when it last changed */
   bool is_stopped;                  /* by a signal */
   char programs[WR_PATH_BYTES_MAX]; /* the folder of pv and seen */
+  struct demo_broker *broker;       /* running; NULL: jobs read files */
   char folder[WR_PATH_BYTES_MAX];   /* temporary; empty: not made yet */
 };
 
@@ -42,6 +44,15 @@ bool demo_tick(struct demo *demo);
 uint64_t demo_now_ns(struct demo *demo);
 __attribute__((format(printf, 3, 4))) void demo_path(char *path, size_t size, const char *format, ...);
 
+/* ---- programs ---- */
+
+/* Starts a program, whose path is the first word; NULL ends the words. It reads `input` (-1: nothing), and all it
+ * prints goes to the end of the file `log`. No signal is blocked in it, and Ctrl-C does not reach it. */
+enum weir_code demo_spawn(const char *const *words, int input, const char *log, pid_t *out_process,
+                          struct weir_error *error);
+/* Has it ended? Waits for it with `wait`. *out_exit_code: -1: killed. */
+bool demo_has_ended(pid_t process, bool wait, int *out_exit_code);
+
 /* ---- the log ---- */
 
 /* A log of two partition files that grows. The same seed gives the same bytes, so a shorter log is the beginning of a
@@ -49,7 +60,9 @@ __attribute__((format(printf, 3, 4))) void demo_path(char *path, size_t size, co
 struct demo_log {
   struct demo *demo;
   char folder[WR_PATH_BYTES_MAX];
-  uint64_t records, written; /* of both partitions */
+  char source[WR_PATH_BYTES_MAX + 64]; /* what jobs are given: the folder, or the topic's address */
+  struct demo_topic *topic;            /* that has what the files have; NULL: none */
+  uint64_t records, written;           /* of both partitions */
   struct demo_partition {
     struct wr_file *file;
     struct wr_random random;
@@ -61,6 +74,7 @@ struct demo_log {
 /* What a straight count over the files gives. */
 struct demo_truth {
   uint64_t records;
+  bool is_of_topic;                    /* partitions are called "0", not "p0.ndjson" */
   uint32_t *counts;                    /* per app */
   uint32_t *apps[DEMO_PARTITIONS];     /* of each record, by its position */
   uint64_t positions[DEMO_PARTITIONS]; /* records of the partition */
@@ -77,13 +91,33 @@ void demo_truth_deinit(struct demo *demo, struct demo_truth *truth);
 /* The number of "app01234"; UINT32_MAX: it is none. */
 uint32_t demo_app_number(const char *name, size_t length);
 
+/* ---- a Kafka broker, and a topic with the same records ---- */
+
+struct demo_broker;
+/* Starts a real broker on this machine. */
+enum weir_code demo_broker_new(struct demo *demo, struct demo_broker **out_broker, struct weir_error *error);
+/* SIGKILL; it is started again in the background. */
+enum weir_code demo_broker_kill(struct demo_broker *broker, struct weir_error *error);
+/* Is it away still? When it is back for the first time *out_away_s says how long it was away; else 0. An error: it does
+ * not start again. */
+enum weir_code demo_broker_look(struct demo_broker *broker, bool *out_is_away, double *out_away_s,
+                                struct weir_error *error);
+void demo_broker_free(struct demo_broker *broker); /* ends it; NULL is fine */
+
+/* A topic called as the log's folder; demo_log_init makes it where the demonstration has a broker. */
+enum weir_code demo_topic_new(struct demo_log *log, const char *name, struct weir_error *error);
+/* Sends on what the files have and the topic has not, as much as goes without waiting; with `all`, everything, and the
+ * broker has it when this returns. */
+enum weir_code demo_topic_feed(struct demo_log *log, bool all, struct weir_error *error);
+void demo_topic_free(struct demo_log *log);
+
 /* ---- a job in a process of its own ---- */
 
 struct demo_child {
   struct demo *demo;
   const char *name; /* of the program: "pv" */
   char database[WR_PATH_BYTES_MAX], state[WR_PATH_BYTES_MAX], log[WR_PATH_BYTES_MAX], metrics[WR_PATH_BYTES_MAX];
-  char source[WR_PATH_BYTES_MAX], interval[16];
+  char source[WR_PATH_BYTES_MAX + 64], interval[16];
   pid_t process; /* 0: none */
   int exit_code; /* of the last one; -1: killed */
   uint64_t started_ns;

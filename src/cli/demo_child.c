@@ -2,16 +2,11 @@
  * log (standard error, into a file) and its metrics file. */
 #include "cli/demo.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 enum { LOG_BYTES_MAX = 1024 * 1024, COMMAND_WORDS = 24, SHOWN_LINES = 12 };
 
@@ -68,33 +63,6 @@ void demo_child_command(const struct demo_child *child, bool bounded, char *text
   }
 }
 
-/* No signal is blocked in the new process, and Ctrl-C does not reach it: only the demonstration ends it. It reads
- * nothing, and its output goes into the log. */
-static int spawn(const struct demo_child *child, struct command *command, pid_t *out_process) {
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-  sigset_t none;
-  sigemptyset(&none);
-  int failed = posix_spawn_file_actions_init(&actions);
-  if (failed != 0) return failed;
-  failed = posix_spawnattr_init(&attributes);
-  if (failed == 0) {
-    failed = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    if (failed == 0)
-      failed = posix_spawn_file_actions_addopen(&actions, 2, child->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
-    if (failed == 0) failed = posix_spawn_file_actions_adddup2(&actions, 2, 1);
-    if (failed == 0) failed = posix_spawnattr_setsigmask(&attributes, &none);
-    if (failed == 0) failed = posix_spawnattr_setpgroup(&attributes, 0);
-    if (failed == 0) failed = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
-    if (failed == 0)
-      failed =
-          posix_spawn(out_process, command->program, &actions, &attributes, (char *const *)command->words, environ);
-    posix_spawnattr_destroy(&attributes);
-  }
-  posix_spawn_file_actions_destroy(&actions);
-  return failed;
-}
-
 enum weir_code demo_child_start(struct demo_child *child, bool bounded, struct weir_error *error) {
   struct command command;
   struct wr_files *files = child->demo->files;
@@ -106,10 +74,7 @@ enum weir_code demo_child_start(struct demo_child *child, bool bounded, struct w
   child->exit_code = 0;
   if (files->stat(files, child->metrics, &info, NULL) == WEIR_OK) WR_TRY(files->remove(files, child->metrics, error));
   child->started_ns = demo_now_ns(child->demo);
-  int failed = spawn(child, &command, &child->process);
-  if (failed == 0) return WEIR_OK;
-  child->process = 0;
-  return WR_FAIL(error, WEIR_NOT_FOUND, "%s cannot be started: %s", command.program, strerror(failed));
+  return demo_spawn(command.words, -1, child->log, &child->process, error);
 }
 
 /* ---- looking ---- */
@@ -164,21 +129,15 @@ static void read_metrics(struct demo_child *child) {
   wr_free(memory, text);
 }
 
-static bool is_over(struct demo_child *child, int options) {
-  int status = 0;
-  pid_t found;
+static bool is_over(struct demo_child *child, bool wait) {
   if (child->process == 0) return true;
-  do
-    found = waitpid(child->process, &status, options);
-  while (found < 0 && errno == EINTR);
-  if (found == 0) return false;
+  if (!demo_has_ended(child->process, wait, &child->exit_code)) return false;
   child->process = 0;
-  child->exit_code = found > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   return true;
 }
 
 bool demo_child_look(struct demo_child *child) {
-  bool over = is_over(child, WNOHANG);
+  bool over = is_over(child, false);
   read_log(child);
   read_metrics(child);
   return !over;
@@ -187,7 +146,7 @@ bool demo_child_look(struct demo_child *child) {
 static void end(struct demo_child *child, int number) {
   if (child->process == 0) return;
   kill(child->process, number);
-  (void)is_over(child, 0);
+  (void)is_over(child, true);
   read_log(child);
   read_metrics(child);
 }

@@ -81,7 +81,7 @@ static void judge_place(const struct demo_truth *truth, uint8_t *const *seen, sq
   verdict->rows++;
   for (int p = 0; p < DEMO_PARTITIONS && name != NULL; p++) {
     char partition[16];
-    demo_path(partition, sizeof partition, "p%d.ndjson", p);
+    demo_path(partition, sizeof partition, truth->is_of_topic ? "%d" : "p%d.ndjson", p);
     if (strcmp(name, partition) != 0) continue;
     if (position < 0 || (uint64_t)position >= truth->positions[p]) break;
     if (truth->apps[p][position] != column_app(rows, 2)) break;

@@ -15,7 +15,9 @@ enum {
   PATIENCE_SECONDS_PER_KILL = 10,
   RECORDS_PER_SECOND_MIN = 50 * 1000,
   LIFE_MS_MIN = 250,
-  LIFE_MS_MAX = 1750
+  LIFE_MS_MAX = 1750,
+  BROKER_KILLS_MAX = 2, /* for each job */
+  LIVES_PER_BROKER_KILL = 3
 };
 static const uint64_t second_ns = 1000 * 1000 * 1000, ms_ns = 1000 * 1000;
 
@@ -31,6 +33,8 @@ struct chase {
   /* the last kill, until the next run has said where it goes on */
   bool is_open;
   uint32_t open_kill; /* its number */
+  bool broker_is_away;
+  uint32_t broker_kills; /* for this job */
   double life_s;
   uint64_t read_to;
 };
@@ -89,16 +93,34 @@ static void show(struct chase *chase, const char *what) {
                 chase->demo->kills);
 }
 
+/* In a few lives the broker is killed too, a while after the job has begun. False: something is wrong. */
+static bool kill_broker_too(struct chase *chase, uint64_t life_ns) {
+  struct demo *demo = chase->demo;
+  struct weir_error error;
+  double away_s = 0;
+  if (demo->broker == NULL) return true;
+  if (demo_broker_look(demo->broker, &chase->broker_is_away, &away_s, &error) != WEIR_OK) return fail(demo, &error);
+  if (away_s != 0)
+    demo_say(demo, "        the broker was killed, too; it answered again after %.1f s, and the job read on", away_s);
+  bool is_time = chase->child.began && demo_now_ns(demo) > chase->child.started_ns + life_ns / 2;
+  bool is_turn = chase->broker_kills < BROKER_KILLS_MAX && chase->kills > chase->broker_kills * LIVES_PER_BROKER_KILL;
+  if (chase->broker_is_away || !is_time || !is_turn) return true;
+  if (demo_broker_kill(demo->broker, &error) != WEIR_OK) return fail(demo, &error);
+  chase->broker_is_away = true;
+  chase->broker_kills++;
+  return true;
+}
+
 /* Lets it run for a random time, or until the last kill that is wanted has been told. False: stop everything. */
 static bool live(struct chase *chase) {
   struct demo *demo = chase->demo;
   uint64_t life_ns = (LIFE_MS_MIN + wr_random_below(&demo->random, LIFE_MS_MAX - LIFE_MS_MIN)) * ms_ns;
   uint64_t patience_s = PATIENCE_SECONDS + PATIENCE_SECONDS_PER_KILL * (uint64_t)demo->kills;
-  while (demo_now_ns(demo) < chase->child.started_ns + life_ns) {
-    if (!demo_tick(demo) || !grow(chase)) return false;
+  while (demo_now_ns(demo) < chase->child.started_ns + life_ns || chase->broker_is_away) {
+    if (!demo_tick(demo) || !grow(chase) || !kill_broker_too(chase, life_ns)) return false;
     if (!demo_child_look(&chase->child)) return child_failed(chase);
     if (chase->child.began && chase->is_open) tell_kill(chase);
-    if (chase->counted == demo->kills) return true;
+    if (chase->counted == demo->kills && !chase->broker_is_away) return true;
     show(chase, "a growing log");
     if (demo_now_ns(demo) > chase->begun_ns + patience_s * second_ns) {
       demo_say(demo, "WRONG: in %" PRIu64 " s only %u kills have made a run read records again", patience_s,
@@ -184,8 +206,9 @@ static bool judge(struct chase *chase, const struct demo_truth *truth, judge_fun
     return fail(chase->demo, &error);
   summary->lost += verdict.lost;
   summary->doubled += verdict.doubled;
-  demo_say(chase->demo, "  the files have %s records, the table has %s %s: rows lost %s, rows doubled %s",
-           demo_number(records, truth->records), demo_number(rows, verdict.rows), unit, demo_number(lost, verdict.lost),
+  demo_say(chase->demo, "  the %s %s records, the table has %s %s: rows lost %s, rows doubled %s",
+           truth->is_of_topic ? "topic has" : "files have", demo_number(records, truth->records),
+           demo_number(rows, verdict.rows), unit, demo_number(lost, verdict.lost),
            demo_number(doubled, verdict.doubled));
   if (verdict.foreign != 0)
     demo_say(chase->demo, "WRONG: %" PRIu64 " rows of the table are not in the files at all", verdict.foreign);
@@ -199,7 +222,7 @@ static bool judge(struct chase *chase, const struct demo_truth *truth, judge_fun
 static void begin_chase(struct chase *chase, struct demo *demo, struct demo_log *log, const char *name) {
   char command[3 * WR_PATH_BYTES_MAX];
   *chase = (struct chase){.demo = demo, .log = log, .grown_ns = demo_now_ns(demo), .begun_ns = demo_now_ns(demo)};
-  demo_child_init(&chase->child, demo, name, "", log->folder, "200ms");
+  demo_child_init(&chase->child, demo, name, "", log->source, "200ms");
   demo_child_command(&chase->child, false, command, sizeof command);
   demo_say(demo, "  %s", command);
   tell_header(demo);
@@ -212,7 +235,7 @@ static bool measure_clean_run(struct demo *demo, struct demo_log *log, const str
   double seconds = 0;
   demo_say(demo,
            "\nThe same job once more over the whole log, from nothing and not killed, a checkpoint every second:");
-  demo_child_init(&chase.child, demo, "pv", "-clean", log->folder, "1s");
+  demo_child_init(&chase.child, demo, "pv", "-clean", log->source, "1s");
   bool good = run_to_the_end(&chase, "a clean run", &seconds);
   if (!good) demo_child_kill(&chase.child);
   if (!good) return false;

@@ -56,12 +56,15 @@ enum weir_code demo_log_init(struct demo_log *log, struct demo *demo, const char
   demo_path(log->folder, sizeof log->folder, "%s/%s", demo->folder, name);
   for (int p = 0; p < DEMO_PARTITIONS; p++)
     log->partitions[p].random = wr_random_of(demo->seed + (uint64_t)p);
+  demo_path(log->source, sizeof log->source, "%.*s", WR_PATH_BYTES_MAX - 1, log->folder);
   enum weir_code code = open_partitions(log, error);
+  if (code == WEIR_OK && demo->broker != NULL) code = demo_topic_new(log, name, error);
   if (code != WEIR_OK) demo_log_deinit(log);
   return code;
 }
 
 void demo_log_deinit(struct demo_log *log) {
+  demo_topic_free(log);
   for (int p = 0; p < DEMO_PARTITIONS; p++) {
     if (log->partitions[p].file != NULL) log->demo->files->close(log->demo->files, log->partitions[p].file, NULL);
     log->partitions[p].file = NULL;
@@ -90,7 +93,7 @@ enum weir_code demo_log_grow(struct demo_log *log, uint64_t until, struct weir_e
     WR_TRY(grow_partition(log, &log->partitions[p], (until + p) / DEMO_PARTITIONS, error));
     log->written += log->partitions[p].written;
   }
-  return WEIR_OK;
+  return log->topic == NULL ? WEIR_OK : demo_topic_feed(log, until == log->records, error);
 }
 
 /* ---- counting ---- */
@@ -157,7 +160,7 @@ static enum weir_code count_partition(struct demo_log *log, struct demo_truth *t
 
 enum weir_code demo_log_count(struct demo_log *log, struct demo_truth *out_truth, struct weir_error *error) {
   struct wr_memory *memory = &log->demo->heap.memory;
-  *out_truth = (struct demo_truth){0};
+  *out_truth = (struct demo_truth){.is_of_topic = log->topic != NULL};
   out_truth->counts = wr_alloc_zeroed(memory, DEMO_APPS, sizeof *out_truth->counts, WR_MEMORY_USER);
   char *buffer = wr_alloc(memory, PIECE_BYTES, WR_MEMORY_USER);
   enum weir_code code = WEIR_OK;

@@ -2,6 +2,9 @@
  * leap day is a year's last. */
 #include "formats/civil_time.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 struct wr_civil_time wr_civil_time_of(struct weir_timestamp time) {
   enum { DAY_MS = 86400000, ERA_DAYS = 146097 };
   int64_t days = time.milliseconds / DAY_MS;
@@ -21,4 +24,10 @@ struct wr_civil_time wr_civil_time_of(struct weir_timestamp time) {
                                 .nanosecond = in_day % 1000 * 1000000 + (unsigned)time.nanoseconds};
   civil.year = (int64_t)year_of_era + era * 400 + (civil.month <= 2);
   return civil;
+}
+
+int wr_timestamp_text(struct weir_timestamp time, char *out_text) {
+  struct wr_civil_time civil = wr_civil_time_of(time);
+  return snprintf(out_text, WR_TIMESTAMP_TEXT_BYTES, "%04" PRId64 "-%02u-%02u %02u:%02u:%02u.%09u", civil.year,
+                  civil.month, civil.day, civil.hour, civil.minute, civil.second, civil.nanosecond);
 }

@@ -14,4 +14,8 @@ struct wr_civil_time {
 /* In the Gregorian calendar, also before it was begun, as Flink's LocalDateTime. */
 struct wr_civil_time wr_civil_time_of(struct weir_timestamp time);
 
+enum { WR_TIMESTAMP_TEXT_BYTES = 96 };
+/* "2026-01-02 03:04:05.123456789", as databases read it; returns its length. */
+int wr_timestamp_text(struct weir_timestamp time, char *out_text);
+
 #endif

@@ -274,8 +274,16 @@ static enum weir_code stop_failed(struct wr_job *job) {
                  waiting, job->options.stop_timeout_ms);
 }
 
-/* A stop that was asked for: at once while the job waits to restart, else by a last checkpoint, as soon as it runs
- * (what was restored is committed first). A job that is about to finish may do so, but has no more time than another.
+/* The sources are not ready (a broker is waited for), so nothing was read since R, and what R carried is committed:
+ * there is nothing that a last checkpoint could keep. */
+static bool has_nothing_to_keep(const struct wr_job *job) {
+  return job->deployed_count == job->plan.task_count && job->settled_count == job->committer_count &&
+         !wr_job_sources_ready(job);
+}
+
+/* A stop that was asked for: at once while the job waits to restart or for its sources, else by a last checkpoint, as
+ * soon as it runs (what was restored is committed first). A job that is about to finish may do so, but has no more time
+ * than another.
  */
 static enum weir_code check_stop(struct wr_job *job, uint64_t now_ns, uint64_t *wake_at_ns) {
   if (!atomic_load(&job->stop_requested)) return WEIR_OK;
@@ -295,9 +303,15 @@ static enum weir_code check_stop(struct wr_job *job, uint64_t now_ns, uint64_t *
     wr_coordinator_request(job->coordinator, WR_CHECKPOINT_FINAL);
     wr_job_enter(job, WR_JOB_STOP);
     break;
+  case WR_JOB_DEPLOY:
+    if (!has_nothing_to_keep(job)) break;
+    wr_job_log(job, WR_LOG_INFO, "stopped before its sources were ready; nothing was read since checkpoint %" PRIu64,
+               restored_id(job));
+    job->restart = false;
+    begin_teardown(job);
+    return WEIR_OK;
   case WR_JOB_OPEN:
   case WR_JOB_CLAIM:
-  case WR_JOB_DEPLOY:
   case WR_JOB_SETTLE:
   case WR_JOB_FINISH:
   case WR_JOB_STOP:

@@ -11,7 +11,8 @@
 #include "connectors/files/file_reader.h"
 
 static const uint64_t TURN_BYTES = 8ull * 1024 * 1024;
-static const uint64_t LOOK_DELAY_FIRST_NS = 10ull * 1000 * 1000;
+static const uint64_t LOOK_DELAY_FIRST_NS = 10ull * 1000 * 1000, LOOK_DELAY_FEW_NS = 25ull * 1000 * 1000,
+                      LOOK_DELAY_PER_FILE_NS = 200ull * 1000;
 
 /* ---- the queue ---- */
 
@@ -311,13 +312,21 @@ static enum weir_code judge_look(struct wr_files_reader *reader, struct wr_reade
   return WEIR_OK;
 }
 
+/* How long nobody looks at the most. A look costs a microsecond or two per file: few files are looked at more often. */
+static uint64_t look_limit_ns(const struct wr_files_reader *reader) {
+  uint64_t limit_ms = reader->config->poll_interval_ms;
+  uint64_t limit_ns = (limit_ms == 0 ? WR_FILES_POLL_INTERVAL_MS : limit_ms) * 1000000;
+  uint64_t cheap_ns = reader->look_count * LOOK_DELAY_PER_FILE_NS;
+  if (cheap_ns < LOOK_DELAY_FEW_NS) cheap_ns = LOOK_DELAY_FEW_NS;
+  return cheap_ns < limit_ns ? cheap_ns : limit_ns;
+}
+
 static enum weir_code take_look(struct wr_files_reader *reader, bool *out_made, struct weir_error *error) {
   bool grown = false;
   reader->look_running = false;
   for (uint32_t i = 0; i < reader->look_count; i++)
     WR_TRY(judge_look(reader, reader->look_files[i], &grown, error));
-  uint64_t limit_ms = reader->config->poll_interval_ms;
-  uint64_t limit_ns = (limit_ms == 0 ? WR_FILES_POLL_INTERVAL_MS : limit_ms) * 1000000;
+  uint64_t limit_ns = look_limit_ns(reader);
   reader->look_delay_ns = grown || reader->look_delay_ns == 0 ? LOOK_DELAY_FIRST_NS : reader->look_delay_ns * 2;
   if (reader->look_delay_ns > limit_ns) reader->look_delay_ns = limit_ns;
   reader->look_at_ns = reader->op.context->now_ns + reader->look_delay_ns;

@@ -10,12 +10,13 @@
 static void on_error(rd_kafka_t *handle, int code, const char *reason, void *opaque) {
   (void)handle;
   struct wr_rdkafka_client *client = opaque;
-  wr_rdkafka_trouble_note(&client->trouble, (rd_kafka_resp_err_t)code, reason);
+  wr_rdkafka_trouble_note(client->listener, (rd_kafka_resp_err_t)code, reason);
 }
 
 enum weir_code wr_rdkafka_client_start(struct wr_rdkafka_client *client, rd_kafka_type_t type, rd_kafka_conf_t *conf,
                                        const char *servers, struct weir_error *error) {
   client->trouble.told = true;
+  client->listener = &client->trouble;
   client->servers = wr_copy_string(client->memory, servers, WR_MEMORY_SOURCE);
   if (client->servers == NULL) {
     client->library.conf_destroy(conf);

@@ -106,14 +106,25 @@ static struct slot *need_slot(struct rdkafka_consumer *consumer, int32_t partiti
   return slot;
 }
 
+/* What waits in a partition's queue. librdkafka calls back from within here with those errors that it does not put
+ * among the messages (no such topic, no such partition): they are the partition's. */
+static size_t poll_slot(struct rdkafka_consumer *consumer, struct slot *slot, rd_kafka_message_t **messages,
+                        size_t room, struct wr_rdkafka_trouble *out_trouble) {
+  *out_trouble = (struct wr_rdkafka_trouble){.told = true};
+  consumer->client.listener = out_trouble;
+  ssize_t count = consumer->client.library.consume_batch_queue(slot->queue, 0, messages, room);
+  consumer->client.listener = &consumer->client.trouble;
+  return count > 0 ? (size_t)count : 0;
+}
+
 /* Drops what has come of it. */
 static void drain(struct rdkafka_consumer *consumer, struct slot *slot) {
-  const struct wr_rdkafka *library = &consumer->client.library;
   rd_kafka_message_t *messages[DRAIN_MESSAGES];
-  ssize_t count;
-  while ((count = library->consume_batch_queue(slot->queue, 0, messages, DRAIN_MESSAGES)) > 0)
-    for (ssize_t i = 0; i < count; i++)
-      library->message_destroy(messages[i]);
+  struct wr_rdkafka_trouble ignored;
+  size_t count;
+  while ((count = poll_slot(consumer, slot, messages, DRAIN_MESSAGES, &ignored)) > 0)
+    for (size_t i = 0; i < count; i++)
+      consumer->client.library.message_destroy(messages[i]);
 }
 
 /* ---- assignment ---- */
@@ -215,6 +226,18 @@ static bool add_message(struct rdkafka_consumer *consumer, struct slot *slot, co
   return false;
 }
 
+/* The same for what was heard while the queue was polled. */
+static bool add_heard(struct rdkafka_consumer *consumer, const struct wr_rdkafka_trouble *heard,
+                      struct wr_kafka_fetch *fetch) {
+  if (heard->answer == WR_KAFKA_FINE) {
+    consumer->client.trouble = *heard;
+    return true;
+  }
+  fetch->answer = heard->answer;
+  wr_rdkafka_copy_words(fetch->reason, sizeof fetch->reason, heard->reason);
+  return false;
+}
+
 static int64_t high_of(const struct rdkafka_consumer *consumer, int32_t partition) {
   int64_t low, high;
   rd_kafka_resp_err_t result =
@@ -229,15 +252,15 @@ static bool take(struct wr_kafka_consumer *base, int32_t partition, uint32_t lim
   serve_main(consumer);
   if (slot == NULL || !slot->assigned || !take_signal(&slot->signal)) return false;
   size_t room = limit < WR_BATCH_ROWS_MAX ? limit : WR_BATCH_ROWS_MAX;
-  ssize_t count = consumer->client.library.consume_batch_queue(slot->queue, 0, consumer->messages, room);
-  if (count <= 0) return false;
+  struct wr_rdkafka_trouble heard;
+  consumer->message_count = poll_slot(consumer, slot, consumer->messages, room, &heard);
   /* Fewer than there was room for: the queue was empty, and what comes is announced. */
-  if ((size_t)count == room) atomic_store_explicit(&slot->signal.ready, true, memory_order_relaxed);
-  consumer->message_count = (size_t)count;
+  if (consumer->message_count == room) atomic_store_explicit(&slot->signal.ready, true, memory_order_relaxed);
   *out_fetch = (struct wr_kafka_fetch){.records = consumer->records, .answer = WR_KAFKA_FINE, .high = -1};
   bool goes_on = true;
   for (size_t i = 0; goes_on && i < consumer->message_count; i++)
     goes_on = add_message(consumer, slot, consumer->messages[i], out_fetch);
+  if (goes_on && !heard.told) goes_on = add_heard(consumer, &heard, out_fetch);
   if (!goes_on) unassign_slot(consumer, slot);
   if (out_fetch->count == 0 && !out_fetch->at_end && goes_on) {
     release_messages(base);
@@ -325,6 +348,9 @@ static void release(void *handle) {
     struct slot *slot = consumer->slots[i];
     if (slot == NULL || slot->queue == NULL) continue;
     library->queue_cb_event_enable(slot->queue, NULL, NULL);
+    /* What is left in a queue holds the partition, which holds the queue: of a topic that is no more librdkafka does
+     * not undo that, and waits for it forever. */
+    drain(consumer, slot);
     library->queue_destroy(slot->queue);
   }
   library->queue_cb_event_enable(consumer->main_queue, NULL, NULL);

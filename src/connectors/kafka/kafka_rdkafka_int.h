@@ -141,6 +141,8 @@ struct wr_rdkafka_client {
   char *servers; /* for messages */
   rd_kafka_t *handle;
   struct wr_rdkafka_trouble trouble;
+  struct wr_rdkafka_trouble
+      *listener; /* is told what librdkafka says: `trouble`, or that of a partition that is polled */
 };
 
 /* `client` is zeroed and stays where it is. On an error there is nothing to close. */

@@ -5,7 +5,7 @@
  *
  * Memory that a consumer holds: each partition has a queue of its own, and is not fetched while its queue holds
  * queued.max.messages.kbytes of records or queued.min.messages of them. One answer of a broker, at most
- * fetch.message.max.bytes of a partition, can go over that. With the defaults below that is 8 MiB of records for each
+ * fetch.message.max.bytes of a partition, can go over that. With the defaults below that is 17 MiB of records for each
  * partition that is behind, and about as much again for librdkafka's own 400 bytes per record. */
 #include "base/text_distance.h"
 #include "connectors/kafka/kafka_rdkafka_int.h"
@@ -22,10 +22,16 @@ static const struct row defaults[] = {
     {"reconnect.backoff.max.ms", "2000"},
 };
 static const struct row consumer_defaults[] = {
-    {"isolation.level", "read_committed"},  {"check.crcs", "true"},
-    {"fetch.wait.max.ms", "100"},           {"queued.min.messages", "20000"},
-    {"queued.max.messages.kbytes", "4096"},
+    {"isolation.level", "read_committed"},
+    {"check.crcs", "true"},
+    {"fetch.wait.max.ms", "100"},
+    {"queued.min.messages", "100000"},
+    {"queued.max.messages.kbytes", "16384"},
+    {"fetch.error.backoff.ms", "20"},
 };
+/* Of newer versions of the library only: how long a partition whose queue is full is left alone. In older ones that is
+ * fetch.error.backoff.ms, and half a second by default, in which such a queue runs empty many times over. */
+static const struct row newer_consumer_defaults[] = {{"fetch.queue.backoff.ms", "20"}};
 /* Batches are filled by size while an epoch is written; its end does not wait for them. The partitioner is that of
  * Java's clients, so that a key is found where they would put it. */
 static const struct row producer_defaults[] = {
@@ -147,9 +153,14 @@ static enum weir_code set_producer(const struct wr_rdkafka *library, const struc
 static enum weir_code set_consumer(const struct wr_rdkafka *library, const struct wr_kafka_connection *connection,
                                    enum wr_rdkafka_kind kind, rd_kafka_conf_t *conf, struct weir_error *error) {
   WR_TRY(set_rows(library, conf, consumer_defaults, sizeof consumer_defaults / sizeof consumer_defaults[0], error));
+  for (size_t i = 0; i < sizeof newer_consumer_defaults / sizeof newer_consumer_defaults[0]; i++)
+    (void)library->conf_set(conf, newer_consumer_defaults[i].key, newer_consumer_defaults[i].value, NULL, 0);
   WR_TRY(set(library, conf, "group.id", connection->group, error));
   WR_TRY(set_users(library, connection, conf, error));
   WR_TRY(set_own(library, own, OWN_COUNT, conf, error));
+  /* There is no membership; of this time is only left how long a commit waits for a group that does not answer, and
+   * that closing waits for the commit. */
+  WR_TRY(set(library, conf, "session.timeout.ms", "2000", error));
   if (kind == WR_RDKAFKA_MARKER) {
     WR_TRY(set(library, conf, "group.id", connection->group, error));
     WR_TRY(set(library, conf, "isolation.level", "read_committed", error));

@@ -4,10 +4,7 @@
 #include "base/bytes.h"
 #include "formats/civil_time.h"
 
-#include <inttypes.h>
 #include <stdio.h>
-
-enum { TIMESTAMP_TEXT_BYTES = 96 };
 
 /* ---- SQL texts ---- */
 
@@ -200,12 +197,6 @@ void wr_sqlite_table_forget(struct wr_sqlite_table *table) {
 
 /* ---- rows ---- */
 
-static int timestamp_text(struct weir_timestamp time, char *out) {
-  struct wr_civil_time civil = wr_civil_time_of(time);
-  return snprintf(out, TIMESTAMP_TEXT_BYTES, "%04" PRId64 "-%02u-%02u %02u:%02u:%02u.%09u", civil.year, civil.month,
-                  civil.day, civil.hour, civil.minute, civil.second, civil.nanosecond);
-}
-
 static int bind_field(sqlite3_stmt *statement, int parameter, const struct wr_batch *batch, uint32_t field,
                       uint32_t row) {
   const struct wr_column *column = &batch->columns[field];
@@ -220,8 +211,8 @@ static int bind_field(sqlite3_stmt *statement, int parameter, const struct wr_ba
   case WEIR_TYPE_DOUBLE:
     return sqlite3_bind_double(statement, parameter, ((const double *)column->values)[row]);
   case WEIR_TYPE_TIMESTAMP: {
-    char text[TIMESTAMP_TEXT_BYTES];
-    int length = timestamp_text(((const struct weir_timestamp *)column->values)[row], text);
+    char text[WR_TIMESTAMP_TEXT_BYTES];
+    int length = wr_timestamp_text(((const struct weir_timestamp *)column->values)[row], text);
     return sqlite3_bind_text(statement, parameter, text, length, SQLITE_TRANSIENT);
   }
   default: {

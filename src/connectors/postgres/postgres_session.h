@@ -1,0 +1,80 @@
+/* connectors/postgres/postgres_session.h: one connection to a PostgreSQL server, over libpq, with a limit to its
+ * silence.
+ *
+ * libpq is loaded when a connection is first opened. Its calls are the asynchronous ones, and between them the socket
+ * is waited for: a server that says nothing for `timeout_ms` is given up. Everything blocks, inside a call; one thread
+ * at a time.
+ */
+#ifndef WR_CONNECTORS_POSTGRES_POSTGRES_SESSION_H
+#define WR_CONNECTORS_POSTGRES_POSTGRES_SESSION_H
+
+#include "connectors/sql/sql_driver.h"
+#include "connectors/sql/sql_server.h"
+
+#include <libpq-fe.h>
+
+#define WR_LIBPQ_FUNCTIONS(X)                                                                                          \
+  X(PQconnectStartParams)                                                                                              \
+  X(PQconnectPoll)                                                                                                     \
+  X(PQsetErrorVerbosity)                                                                                               \
+  X(PQsetnonblocking)                                                                                                  \
+  X(PQsetNoticeProcessor)                                                                                              \
+  X(PQstatus)                                                                                                          \
+  X(PQsocket)                                                                                                          \
+  X(PQserverVersion)                                                                                                   \
+  X(PQerrorMessage)                                                                                                    \
+  X(PQfinish)                                                                                                          \
+  X(PQsendQuery)                                                                                                       \
+  X(PQsendQueryParams)                                                                                                 \
+  X(PQflush)                                                                                                           \
+  X(PQconsumeInput)                                                                                                    \
+  X(PQisBusy)                                                                                                          \
+  X(PQgetResult)                                                                                                       \
+  X(PQresultStatus)                                                                                                    \
+  X(PQresultErrorField)                                                                                                \
+  X(PQresultErrorMessage)                                                                                              \
+  X(PQntuples)                                                                                                         \
+  X(PQgetvalue)                                                                                                        \
+  X(PQgetisnull)                                                                                                       \
+  X(PQcmdStatus)                                                                                                       \
+  X(PQcmdTuples)                                                                                                       \
+  X(PQclear)
+
+struct wr_libpq {
+#define WR_LIBPQ_POINTER(name) __typeof__(&name) name;
+  WR_LIBPQ_FUNCTIONS(WR_LIBPQ_POINTER)
+#undef WR_LIBPQ_POINTER
+};
+
+struct wr_postgres_session {
+  const struct wr_sql_server *server;
+  const char *job_name; /* what the server shows of the session */
+  struct wr_seams *seams;
+  struct wr_memory *memory;
+  struct wr_libpq pq;
+  bool is_loaded;
+  PGconn *connection; /* NULL: closed */
+};
+
+/* Values of $1, $2, ...; texts, or binary where `lengths` is given. */
+struct wr_postgres_values {
+  int count;
+  const char *const *values;
+  const int *lengths;   /* NULL: texts */
+  const Oid *types;     /* NULL: the server finds them */
+  const int *is_binary; /* NULL: texts */
+};
+
+enum wr_sql_outcome wr_postgres_open(struct wr_postgres_session *session, struct weir_error *error);
+void wr_postgres_close(struct wr_postgres_session *session);
+/* Runs one statement, or, without values, several. `doing` says what it is, for messages. *out_result (may be NULL) is
+ * the last result, to be released with PQclear. */
+enum wr_sql_outcome wr_postgres_run(struct wr_postgres_session *session, const char *sql,
+                                    const struct wr_postgres_values *values, const char *doing, PGresult **out_result,
+                                    struct weir_error *error);
+/* The SQLSTATE in an error's sentence, or "". */
+const char *wr_postgres_state(const struct weir_error *error);
+/* The class of an SQLSTATE. */
+enum weir_code wr_postgres_code(const char *state);
+
+#endif

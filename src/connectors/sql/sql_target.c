@@ -1,0 +1,287 @@
+/* connectors/sql/sql_target.c: see sql_target.h.
+ *
+ * Always: after a function has returned, no transaction is open. `known_id` is what this start has claimed with or was
+ * told that it has committed; the marker of a target that has lost nothing is never below it. All functions run inside
+ * calls, one at a time.
+ */
+#include "connectors/sql/sql_target.h"
+
+#include "connectors/sql/sql_changes.h"
+#include "connectors/sql/sql_row_text.h"
+#include "connectors/target_marker.h"
+#include "operators/epoch_rows.h"
+
+#include <stdio.h>
+
+enum { ROW_TEXT_BYTES = 256 };
+
+struct sql_target {
+  struct wr_target target;
+  struct wr_target_context context;
+  const struct wr_sql_config *config;
+  struct wr_sql_driver *driver;
+  struct wr_sql_changes changes; /* empty between two commits */
+  bool is_connected;
+  bool is_careful; /* a row that is not taken is looked for */
+  uint64_t known_id;
+};
+
+static struct sql_target *target_of(struct wr_target *target) {
+  return (struct sql_target *)target;
+}
+
+/* ---- outcomes ---- */
+
+static void close_target(struct wr_target *target) {
+  struct sql_target *sql = target_of(target);
+  sql->driver->vtable->close(sql->driver);
+  sql->is_connected = false;
+}
+
+/* What an outcome means to the machine: a session that is not good is closed. */
+static enum weir_code settle(struct sql_target *sql, enum wr_sql_outcome outcome, const struct weir_error *error) {
+  if (outcome == WR_SQL_DONE) return WEIR_OK;
+  if (outcome != WR_SQL_FAILED) close_target(&sql->target);
+  return error->code;
+}
+
+/* Ends a transaction in which something went wrong. `code` stays what it is. */
+static enum weir_code roll_back(struct sql_target *sql, enum weir_code code) {
+  struct weir_error ignored;
+  if (sql->is_connected && sql->driver->vtable->roll_back(sql->driver, &ignored) != WR_SQL_DONE)
+    close_target(&sql->target);
+  return code;
+}
+
+static enum weir_code open_session(struct sql_target *sql, struct weir_error *error) {
+  close_target(&sql->target);
+  sql->is_connected = true;
+  enum wr_sql_outcome outcome = sql->driver->vtable->connect(sql->driver, error);
+  if (outcome != WR_SQL_DONE) close_target(&sql->target);
+  return outcome == WR_SQL_DONE ? WEIR_OK : error->code;
+}
+
+/* Nothing was begun yet: a session that went away while it was not used, between two epochs, is opened again. */
+static enum weir_code begin(struct sql_target *sql, struct weir_error *error) {
+  if (sql->is_connected) {
+    enum wr_sql_outcome outcome = sql->driver->vtable->begin(sql->driver, error);
+    if (outcome == WR_SQL_DONE || outcome == WR_SQL_FAILED) return settle(sql, outcome, error);
+  }
+  WR_TRY(open_session(sql, error));
+  return settle(sql, sql->driver->vtable->begin(sql->driver, error), error);
+}
+
+static enum weir_code read_in_transaction(struct sql_target *sql, struct wr_marker *out_marker,
+                                          struct weir_error *error) {
+  *out_marker = (struct wr_marker){.present = false};
+  return settle(sql, sql->driver->vtable->read_marker(sql->driver, out_marker, error), error);
+}
+
+static enum weir_code commit_transaction(struct sql_target *sql, struct weir_error *error) {
+  return settle(sql, sql->driver->vtable->commit(sql->driver, error), error);
+}
+
+/* ---- connect, read_marker, claim ---- */
+
+static enum weir_code connect_target(struct wr_target *target, struct weir_error *error) {
+  struct weir_error own;
+  return open_session(target_of(target), error == NULL ? &own : error);
+}
+
+static enum weir_code read_marker(struct wr_target *target, struct wr_marker *out_marker, struct weir_error *error) {
+  struct sql_target *sql = target_of(target);
+  struct weir_error own;
+  if (error == NULL) error = &own;
+  WR_TRY(begin(sql, error));
+  return roll_back(sql, read_in_transaction(sql, out_marker, error));
+}
+
+/* The row is looked at first, which is no "SELECT and then apply": nothing is let through by it, it is locked, and the
+ * change itself compares again. */
+static enum weir_code claim_in_transaction(struct sql_target *sql, const struct wr_marker *seen, uint64_t checkpoint,
+                                           struct weir_error *error) {
+  struct wr_marker present, mine = wr_marker_mine(&sql->context, checkpoint);
+  WR_TRY(read_in_transaction(sql, &present, error));
+  /* A claim that was made and whose answer got lost is claimed once more, as it is. */
+  if (!wr_marker_is_mine(&sql->context, &present))
+    WR_TRY(wr_marker_check_claim(&sql->context, seen, &present, sql->config->where, error));
+  uint64_t rows = 0;
+  WR_TRY(settle(sql, sql->driver->vtable->claim(sql->driver, &present, &mine, &rows, error), error));
+  if (rows != 1) return wr_marker_fenced(&sql->context, &present, sql->config->where, error);
+  return commit_transaction(sql, error);
+}
+
+static enum weir_code claim(struct wr_target *target, const struct wr_marker *seen, uint64_t checkpoint,
+                            struct weir_error *error) {
+  struct sql_target *sql = target_of(target);
+  struct weir_error own;
+  if (error == NULL) error = &own;
+  if (!sql->is_connected) WR_TRY(open_session(sql, error));
+  WR_TRY(settle(sql, sql->driver->vtable->make_marker_table(sql->driver, error), error));
+  WR_TRY(begin(sql, error));
+  enum weir_code code = claim_in_transaction(sql, seen, checkpoint, error);
+  if (code != WEIR_OK) return roll_back(sql, code);
+  sql->known_id = checkpoint;
+  return WEIR_OK;
+}
+
+/* ---- commit: rows ---- */
+
+/* Names the one row that was not taken. */
+static enum weir_code name_row(const struct sql_target *sql, const struct wr_sql_row *row, struct weir_error *error) {
+  char text[ROW_TEXT_BYTES];
+  wr_sql_row_text(row->batch, row->row, sql->config->key_fields, sql->config->key_count, text, sizeof text);
+  return wr_error_prefix(error, "the row with %s is not taken", text);
+}
+
+/* Writes rows one half after the other, down to the one that is not taken. */
+static enum weir_code write_carefully(struct sql_target *sql, enum wr_sql_change change, const struct wr_sql_row *rows,
+                                      uint32_t count, struct weir_error *error) {
+  const struct wr_sql_driver_vtable *driver = sql->driver->vtable;
+  WR_TRY(settle(sql, driver->set_savepoint(sql->driver, error), error));
+  enum weir_code code = settle(sql, driver->write(sql->driver, change, rows, count, error), error);
+  if (code != WEIR_CONSTRAINT || !sql->is_connected) return code;
+  if (count == 1) return name_row(sql, rows, error);
+  WR_TRY(settle(sql, driver->roll_back_to_savepoint(sql->driver, error), error));
+  WR_TRY(write_carefully(sql, change, rows, count / 2, error));
+  return write_carefully(sql, change, rows + count / 2, count - count / 2, error);
+}
+
+static enum weir_code write_changes(struct sql_target *sql, struct weir_error *error) {
+  static const enum wr_sql_change order[] = {WR_SQL_DELETE, WR_SQL_WRITE};
+  for (size_t i = 0; i < 2; i++) {
+    const struct wr_sql_row *rows = NULL;
+    uint32_t count = 0;
+    WR_TRY(wr_sql_changes_rows(&sql->changes, order[i], &rows, &count, error));
+    if (count == 0) continue;
+    if (sql->is_careful)
+      WR_TRY(write_carefully(sql, order[i], rows, count, error));
+    else
+      WR_TRY(settle(sql, sql->driver->vtable->write(sql->driver, order[i], rows, count, error), error));
+  }
+  wr_sql_changes_clear(&sql->changes);
+  return WEIR_OK;
+}
+
+static enum weir_code apply(struct sql_target *sql, const struct wr_epoch *epoch, struct weir_error *error) {
+  struct wr_epoch_rows rows;
+  wr_epoch_rows_init(&rows, sql->context.store, sql->context.memory, sql->context.schema, epoch);
+  enum weir_code code = WEIR_OK;
+  struct wr_batch *batch = NULL;
+  while ((code = wr_epoch_rows_next(&rows, &batch, error)) == WEIR_OK && batch != NULL) {
+    code = wr_sql_changes_add(&sql->changes, batch, error);
+    wr_batch_unref(batch);
+    if (code == WEIR_OK && wr_sql_changes_is_full(&sql->changes)) code = write_changes(sql, error);
+    if (code != WEIR_OK) break;
+  }
+  wr_epoch_rows_deinit(&rows);
+  return code == WEIR_OK ? write_changes(sql, error) : code;
+}
+
+/* ---- commit: the transaction ---- */
+
+static enum weir_code commit_in_transaction(struct sql_target *sql, const struct wr_epoch *epoch, bool *out_already,
+                                            struct weir_error *error) {
+  const struct wr_marker mine = wr_marker_mine(&sql->context, epoch->checkpoint_id);
+  uint64_t rows = 0;
+  WR_TRY(settle(sql, sql->driver->vtable->move_marker(sql->driver, &mine, sql->known_id, &rows, error), error));
+  if (rows == 0) {
+    struct wr_marker present;
+    WR_TRY(read_in_transaction(sql, &present, error));
+    return wr_marker_explain(&sql->context, &present, epoch->checkpoint_id, sql->known_id, sql->config->where,
+                             out_already, error);
+  }
+  WR_TRY(apply(sql, epoch, error));
+  return commit_transaction(sql, error);
+}
+
+static enum weir_code commit_once(struct sql_target *sql, const struct wr_epoch *epoch, bool *out_already,
+                                  struct weir_error *error) {
+  WR_TRY(begin(sql, error));
+  enum weir_code code = commit_in_transaction(sql, epoch, out_already, error);
+  if (code != WEIR_OK || *out_already) code = roll_back(sql, code);
+  wr_sql_changes_clear(&sql->changes);
+  if (code == WEIR_OK) sql->known_id = epoch->checkpoint_id > sql->known_id ? epoch->checkpoint_id : sql->known_id;
+  return code;
+}
+
+static enum weir_code commit(struct wr_target *target, const struct wr_epoch *epoch, bool *out_already,
+                             struct weir_error *error) {
+  struct sql_target *sql = target_of(target);
+  struct weir_error own;
+  if (error == NULL) error = &own;
+  *out_already = false;
+  sql->is_careful = false;
+  enum weir_code code = commit_once(sql, epoch, out_already, error);
+  if (code != WEIR_CONSTRAINT) return code;
+  sql->is_careful = true;
+  return commit_once(sql, epoch, out_already, error);
+}
+
+/* ---- life ---- */
+
+static void free_target(struct wr_target *target) {
+  struct sql_target *sql = target_of(target);
+  close_target(target);
+  sql->driver->vtable->free(sql->driver);
+  wr_sql_changes_deinit(&sql->changes);
+  wr_free(sql->context.memory, sql);
+}
+
+static const struct wr_target_vtable vtable = {.connect = connect_target,
+                                               .read_marker = read_marker,
+                                               .claim = claim,
+                                               .commit = commit,
+                                               .close = close_target,
+                                               .free = free_target};
+
+enum weir_code wr_sql_config_check(const struct wr_sql_config *config, const struct weir_schema *schema,
+                                   struct weir_error *error) {
+  if ((config->mode == WR_SQL_UPSERT) != (config->key_count > 0))
+    return WR_FAIL(error, WEIR_INVALID, "the sink for %s %s", config->where,
+                   config->key_count > 0 ? "only inserts, and has a key" : "updates rows, but has no key");
+  for (uint32_t i = 0; i < config->key_count; i++)
+    if (config->key_fields[i] >= schema->field_count)
+      return WR_FAIL(error, WEIR_INVALID, "the key of %s names field %u; rows have %u fields", config->where,
+                     config->key_fields[i], schema->field_count);
+  return WEIR_OK;
+}
+
+enum weir_code wr_sql_target_new(const struct wr_sql_config *config, const struct wr_target_context *context,
+                                 struct wr_target **out_target, struct weir_error *error) {
+  *out_target = NULL;
+  WR_TRY(wr_sql_config_check(config, context->schema, error));
+  struct sql_target *sql = wr_alloc_zeroed(context->memory, 1, sizeof *sql, WR_MEMORY_SINK);
+  if (sql == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for sink %s", context->uid);
+  sql->target.vtable = &vtable;
+  sql->context = *context;
+  sql->config = config;
+  enum weir_code code = config->new_driver(config, &sql->context, &sql->driver, error);
+  if (code != WEIR_OK) {
+    wr_free(context->memory, sql);
+    return code;
+  }
+  wr_sql_changes_init(&sql->changes, config, context->memory);
+  *out_target = &sql->target;
+  return WEIR_OK;
+}
+
+/* ---- the graph ---- */
+
+static enum weir_code new_target(void *config, const struct wr_target_context *context, struct wr_target **out_target,
+                                 struct weir_error *error) {
+  return wr_sql_target_new(config, context, out_target, error);
+}
+
+enum weir_code wr_sql_sink_add(struct wr_graph *graph, const char *uid, const struct weir_schema *schema,
+                               uint32_t parallelism, const struct wr_sql_config *config, struct wr_sink_config *sink,
+                               uint32_t *out_writer, struct weir_error *error) {
+  WR_TRY(wr_sql_config_check(config, schema, error));
+  const struct wr_sink_description description = {.uid = uid,
+                                                  .schema = schema,
+                                                  .parallelism = parallelism,
+                                                  .config = sink,
+                                                  .target_config = (void *)config,
+                                                  .new_target = new_target};
+  return wr_sink_add(graph, &description, out_writer, error);
+}

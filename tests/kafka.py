@@ -1,0 +1,439 @@
+#!/usr/bin/env python3
+"""weir on a real Kafka broker, from outside: kills of the job and of the broker, partitions that come, transactions of
+others, holes, bad records, and all that a broker may refuse.
+
+Usage: tests/kafka.py [--all] [--cycles N] [--seed S] [--history I] [--keep] [--only NAME]...
+
+One broker serves all; tools/install.sh kafka fetches it. The histories are those of kills.py with a topic for a log. Each
+other case is a function below: it runs the examples as a person would and compares tables with what kafka_tool reads from
+the topic. Cases that stop the broker run last, one by one. --all has more cycles, and the cases that take long.
+"""
+import argparse
+import concurrent.futures
+import contextlib
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import traceback
+
+import blackbox
+import kafka_box
+import kills
+
+CASES = {}
+HISTORIES = "histories"
+CYCLES, CYCLES_ALL = 24, 200
+BELIEVED_S = 45  # a broker's no is believed 10 s after it was heard first
+
+
+def case(alone=False, long=False):
+    """alone: it stops the broker; long: for --all."""
+    def keep(function):
+        CASES[function.__name__] = (function, alone, long)
+        return function
+    return keep
+
+
+def watermarks(box):
+    return {each["partition"]: each["high"] for each in box.broker.offsets(box.topic)}
+
+
+# ---- reading ----
+
+@case()
+def one_partition_both_modes(box):
+    """One channel has nothing to align: at-least-once counts exactly, too, though it is killed."""
+    box.create(1)
+    box.produce(3000)
+    for mode in ("exactly-once", "at-least-once"):
+        box.another(mode)
+        for _ in range(3):
+            process = box.start("--mode", mode, "--parallelism", "1")
+            before = blackbox.checkpoints(box.state)
+            box.wait_for(lambda: len(set(blackbox.checkpoints(box.state)) - set(before)) > 0, "a checkpoint")
+            box.produce(1000)
+            box.kill(process)
+        box.run(0, "", "--mode", mode, "--parallelism", "1", what=f"{mode}, to its end")
+        box.exact(mode)
+
+
+@case()
+def compacted_with_tombstones(box):
+    """Holes by compaction, empty partitions, keys, headers, records without a value or with an empty one."""
+    box.create(3, "cleanup.policy=compact", "segment.ms=200", "min.cleanable.dirty.ratio=0.01", "delete.retention.ms=600000")
+    for _ in range(4):
+        box.produce(500, "--partition", 1, "--keys", "--headers", "--apps", 40, "--tombstone-every", 90, "--empty-every", 70)
+        time.sleep(0.3)  # so that a segment ends
+    box.wait_for(lambda: len(sum(box.read(), [])) < 1500, "compaction", 40)
+    records, bad = box.read()
+    box.check(any(each.line == b"" for each in bad), "no tombstone is left to be read")
+    box.check(max(position for _, position, _ in records) + 1 > len(records) + len(bad), "compaction made no holes")
+    box.run(1, rf"topic {box.topic}, partition 1, offset [0-9]+: (not JSON: the record is empty|a tombstone)")
+    for job in ("pv", "seen"):
+        box.another(job)
+        box.run(0, "", "--on-error", "skip", job=job)
+        box.exact(f"{job}, bad records skipped", job, skips=True)
+
+
+@case()
+def bad_records(box):
+    """Each is named by its place; skipped, each is one dead letter."""
+    box.create(2, "max.message.bytes=40000000")
+    for text, words in ((b'nonsense', "not JSON"), (b'', "the record is empty"), (b'{"app_id":7}', "app_id"),
+                        (b'{"app_id":"\xff"}', "UTF-8"), (b'{"n":1}', "app_id")):
+        box.send(b'{"app_id":"good"}\n' * 3 + text + b"\n", "--partition", 1)
+        place = box.broker.offsets(box.topic)[1]["high"] - 1
+        box.run(1, rf"topic {box.topic}, partition 1, offset {place}: .*{words}", what=text.decode("utf-8", "replace"))
+        box.broker.tool("delete-records", box.topic, "--partition", 1, "--offset", place + 1)
+        box.another(str(place))
+    box.send(b'{"app_id":"big","pad":"' + b"x" * blackbox.RECORD_BYTES_MAX + b'"}\n{"app_id":"after"}\n', "--partition", 1)
+    box.run(1, rf"topic {box.topic}, partition 1, offset [0-9]+: .*16", what="a record over 16 MiB")
+    box.send(b"\n".join(kills.BAD_LINES) + b"\n")
+    for job in ("pv", "seen"):
+        box.another(job)
+        box.run(0, "", "--on-error", "skip", job=job)
+        box.exact(f"{job}, bad records skipped", job, skips=True)
+
+
+@case()
+def transactions_of_others(box):
+    """Only what was committed counts, unless it is asked for otherwise."""
+    box.create(2)
+    box.produce(2000, "--transaction", 10, "--abort-every", 3)
+    box.run(0, "", job="seen")
+    box.exact("read_committed is the default", "seen")
+    box.another("uncommitted")
+    box.run(0, "", "--kafka", "isolation.level=read_uncommitted", job="seen")
+    box.check(box.rows("seen") == 2000, f"read_uncommitted: {box.rows('seen')} rows of 2000")
+
+
+# ---- bounded ----
+
+@case()
+def bounded_ends_at_its_first_start(box):
+    """Killed and started again it still ends where the first start saw the end."""
+    box.create(2)
+    box.produce(100)
+    for turn in range(6):
+        box.produce(300000)
+        box.another(str(turn))
+        stops = watermarks(box)
+        process = box.start("--bounded", job="seen", interval="20ms")
+        box.wait_for(lambda: blackbox.checkpoints(box.state) or process.poll() is not None, "a checkpoint")
+        box.kill(process)
+        box.produce(1000)
+        box.run(0, "", job="seen")
+        if process.returncode != 0:  # else it had ended before it could be killed
+            break
+    records, _ = box.broker.read(box.topic, stops)
+    wrong = blackbox.compare_seen(box.database, records)
+    box.check(not wrong, f"to the end that the first start saw: {wrong}")
+    with box.unchanged("a finished job"):
+        box.run(0, "came to its end in an earlier run", job="seen", what="again")
+
+
+@case()
+def bounded_ends_behind_an_aborted_tail(box):
+    """The last records never count, and there is nothing behind them; then those of a transaction that nobody ends."""
+    box.create(1)
+    box.produce(1000)
+    box.produce(50, "--transaction", 10, "--abort-every", 1)
+    box.run(0, "", job="seen", what="an aborted tail")
+    box.exact("an aborted tail", "seen")
+    high = watermarks(box)[0]
+    said = box.path("check.txt")
+    with open(said, "wb") as out:
+        subprocess.run([blackbox.program("weir"), "check", box.state], stdout=out, check=False)
+    with open(said, encoding="utf-8", errors="replace") as text:
+        box.check(re.search(rf"topic={box.topic} partition=0 position={high} stop={high} ended", text.read()),
+                  f"weir check does not show position {high}, stop {high}; see {said}")
+    process = box.start_producer("--count", 10, "--transaction", 10, "--transactional-id", "left", "--leave-open", "-X",
+                                 "transaction.timeout.ms=4000")
+    process.stdout.readline()
+    process.kill()
+    box.another("open")
+    box.run(0, "", job="seen", what="an open transaction at the end")
+    box.exact("an open transaction at the end", "seen")
+
+
+# ---- offsets and groups ----
+
+@case()
+def offsets_are_shown_and_not_asked(box):
+    """The group sees the offsets of completed checkpoints; what others do to the group moves nothing."""
+    box.create(2)
+    box.produce(1000)
+
+    def shown(group):
+        offsets = box.broker.offsets(box.topic, "--group", group)
+        return all(each["committed"] == each["high"] for each in offsets)
+
+    process = box.start()
+    box.wait_for_rows(1000)
+    box.wait_for(lambda: shown("weir-pv"), "the offsets of group weir-pv")
+    box.stop(process)
+    box.run(2, "", "--kafka", "group.id", what="a setting without a value")
+    box.produce(500)
+    process = box.start("--kafka", "group.id=mine")
+    box.wait_for_rows(1500)
+    box.wait_for(lambda: shown("mine"), "the offsets of group mine")
+    box.kill(process)
+    for partition in (0, 1):
+        box.broker.tool("commit", box.topic, "--group", "mine", "--partition", partition, "--offset", 1)
+    box.produce(100)
+    process = box.start("--kafka", "group.id=mine")
+    box.wait_for_rows(1600)
+    box.kill(process)
+    box.broker.tool("delete-group", "--group", "mine")
+    box.produce(100)
+    box.run(0, "", "--kafka", "group.id=mine")
+    box.exact("after the group's offsets were moved, and gone")
+    code, said = blackbox.run([blackbox.program("weir"), "check", box.state])
+    box.check(code == 0, f"weir check: exit code {code}: {said}")
+
+
+# ---- what a broker may refuse ----
+
+SASL = ["--kafka", "security.protocol=sasl_plaintext", "--kafka", "sasl.username=weir"]
+TLS = ["--kafka", "security.protocol=ssl"]
+
+
+@case()
+def doors(box):
+    """TLS and passwords that fit are let in."""
+    box.create(1)
+    box.produce(100)
+    broker = box.broker
+    word = ["--kafka", f"sasl.password={broker.password()}"]
+    ways = {"tls": ("port-tls", [*TLS, "--kafka", f"ssl.ca.location={broker.file('tls', 'ca.pem')}"]),
+            "plain": ("port-sasl", [*SASL, *word, "--kafka", "sasl.mechanism=PLAIN"]),
+            "both": ("port-sasl-tls", ["--kafka", "security.protocol=sasl_ssl", "--kafka", "sasl.mechanism=PLAIN", "--kafka",
+                                       "sasl.username=weir", *word, "--kafka",
+                                       f"ssl.ca.location={broker.file('tls', 'ca.pem')}"])}
+    try:
+        broker.tool("offsets", box.topic, "-X", "security.protocol=sasl_plaintext", "-X", "sasl.mechanism=SCRAM-SHA-256", "-X",
+                    "sasl.username=weir", "-X", f"sasl.password={broker.password()}", port="port-sasl",
+                    timeout=6)
+        ways["scram"] = ("port-sasl", [*SASL, *word, "--kafka", "sasl.mechanism=SCRAM-SHA-256"])
+    except (RuntimeError, subprocess.TimeoutExpired):
+        print("  left out: SCRAM; librdkafka before 2.6.1 cannot log in to Kafka 4 by it")
+    for name, (port, options) in ways.items():
+        box.another(name)
+        box.source = broker.source(box.topic, port)
+        box.run(0, "", *options, what=name)
+        box.exact(name)
+        box.check(broker.password() not in box.said(box.start("--bounded", *options)), f"{name}: the password is told")
+
+
+@case()
+def refusals(box):
+    """A no that stays: exit 4 with the reason. A broker that does not answer is waited for."""
+    box.create(1)
+    box.produce(10)
+    broker, jobs = box.broker, {}
+
+    def begin(name, source, code, words, *options):
+        box.another(name)
+        box.source = source
+        jobs[name] = (box.start(*options), code, words)
+
+    begin("a wrong password", broker.source(box.topic, "port-sasl"), 4, "(?i)authenticat", *SASL, "--kafka",
+          "sasl.password=wrong", "--kafka", "sasl.mechanism=PLAIN")
+    begin("a CA that is not the server's", broker.source(box.topic, "port-tls"), 4, "(?i)certificate", *TLS, "--kafka",
+          f"ssl.ca.location={broker.file('tls', 'wrong-ca.pem')}")
+    begin("no such topic", broker.source("no-such-topic"), 4, 'no topic "no-such-topic"')
+    begin("nobody there", "kafka://127.0.0.1:1/views", 0, "no answer about topic views")
+    begin("a name of no machine", "kafka://nobody.invalid:9092/views", 0, "no answer about topic views")
+    for name, (process, code, words) in jobs.items():
+        if code != 0:
+            box.ends(process, code, words, name, BELIEVED_S)
+        else:
+            box.wait_for_words(process, words, BELIEVED_S)
+            box.stop(process)
+
+
+@case()
+def options(box):
+    """Settings and addresses that cannot be: exit 2 at once, and what was meant."""
+    box.create(1)
+    ask = [("security.protocl=ssl", 'no setting "security.protocl"; did you mean "security.protocol"'),
+           ("isolation.level=sometimes", "isolation.level"), ("enable.auto.commit=true", "enable.auto.commit"),
+           ("auto.offset.reset=latest", "auto.offset.reset"), ("=3", "KEY=VALUE")]
+    for setting, words in ask:
+        box.run(2, words, "--kafka", setting, what=setting)
+    for source in ("kafka://127.0.0.1:9092", "kafka://127.0.0.1:9092/", "kafka:views", "kafka:///views",
+                   "kafka://127.0.0.1:9092/a b"):
+        box.source = source
+        box.run(2, "", what=source)
+    box.source = box.broker.source(box.topic)
+    box.run(2, "ssl.ca.location", *TLS, "--kafka", "ssl.ca.location=/nowhere/ca.pem", what="no such CA file")
+    box.produce(10)
+    box.run(0, "")
+    box.exact("after all of them")
+
+
+@case()
+def topic_made_again(box):
+    """With fewer records than were read: the job does not go on as if nothing had been."""
+    box.create(1)
+    box.produce(1000)
+    process = box.start()
+    box.wait_for_rows(1000)
+    box.stop(process)
+    box.broker.tool("delete-topic", box.topic)
+    box.create(1)
+    box.produce(10)
+    box.ends(box.start(), 4, "ends at offset 10, but was read up to offset 1000", "a topic that was made again", BELIEVED_S)
+    box.check(box.rows() == 1000, f"a topic that was made again: {box.rows()} rows in the table")
+
+
+@case()
+def topic_deleted_under_a_job(box):
+    box.create(2)
+    box.produce(1000)
+    process = box.start("--kafka", "topic.metadata.refresh.interval.ms=500")
+    box.wait_for_rows(1000)
+    box.broker.tool("delete-topic", box.topic)
+    box.ends(process, 4, f'no topic "{box.topic}"', "a topic that is deleted under a job", BELIEVED_S)
+
+
+@case()
+def removed_by_retention(box):
+    """Records went before they were read: the range that is left is named."""
+    box.create(1)
+    box.produce(500)
+    process = box.start(job="seen")
+    box.wait_for_rows(500, "seen")
+    box.stop(process)
+    box.produce(500)
+    box.broker.tool("delete-records", box.topic, "--offset", 700)
+    box.ends(box.start(job="seen"), 4, "begins at offset 700 and ends at 1000, but was read only up to offset 500",
+             "records gone by retention", BELIEVED_S)
+    box.check(box.rows("seen") == 500, f"records gone by retention: {box.rows('seen')} rows in the table")
+    box.another("again")
+    box.run(0, "", job="seen", what="a new job begins at what is left")
+    box.exact("what is left", "seen")
+
+
+# ---- the broker itself ----
+
+@case(alone=True)
+def broker_away_at_the_start(box):
+    box.create(1)
+    box.produce(1000)
+    box.broker.server("stop")
+    process = box.start()
+    box.wait_for_words(process, f"no answer about topic {box.topic}", 30)
+    box.broker.server("start")
+    box.wait_for_rows(1000, seconds=30)
+    box.stop(process)
+    box.exact("the broker came later")
+
+
+def broker_killed(box, turns, job):
+    """The broker is killed under the job and its producers; at times the job is killed while there is none."""
+    box.create(3)
+    settings = ["--kafka", f"group.id={box.topic}"]
+    writers = [box.start_producer("--count", 10**12, "--rate", 3000, "--seed", box.rng.randrange(10**9)),
+               box.start_producer("--count", 10**12, "--rate", 1000, "--transaction", 50, "--abort-every", 4, "--keys",
+                                  "--transactional-id", box.topic)]
+    process = box.start(*settings, job=job)
+    box.wait_for(lambda: box.rows(job) > 1000, "rows")
+    for turn in range(turns):
+        time.sleep(box.rng.random())
+        box.broker.server("kill")
+        time.sleep(box.rng.random() * 2)
+        if turn % 2 == 1:
+            box.kill(process)
+            process = box.start(*settings, "--parallelism", str(box.rng.randint(1, 3)), job=job)
+            time.sleep(box.rng.random())
+        box.check(process.poll() is None, f"the job ended when the broker did: {box.said(process)[-800:]}")
+        box.broker.server("start")
+        before = box.rows(job)
+        box.wait_for(lambda: box.rows(job) > before + 100, "rows after the broker came back", 40)
+    for each in writers:
+        box.broker.end_producer(each)
+    box.kill(process)
+    box.run(0, "", *settings, job=job)
+    box.exact(f"{job}, broker killed {turns} times", job)
+
+
+@case(alone=True)
+def broker_killed_under_pv(box):
+    broker_killed(box, 2, "pv")
+
+
+@case(alone=True)
+def broker_killed_under_seen(box):
+    broker_killed(box, 2, "seen")
+
+
+@case(alone=True, long=True)
+def broker_killed_often(box):
+    broker_killed(box, 12, "seen")
+
+
+# ---- running ----
+
+def live(name, seed, keep):
+    """One case; (passed, failed). It prints as a whole, for others run at the same time."""
+    out, begin = io.StringIO(), time.monotonic()
+    with contextlib.redirect_stdout(out):
+        box = kafka_box.Box(name, seed, kafka_box.Broker(os.environ["WEIR_KAFKA_DIR"]))
+        try:
+            CASES[name][0](box)
+        except Exception:
+            box.check(False, traceback.format_exc())
+        box.close(keep)
+        if box.checks.failures:
+            print(f"  its folder: {box.folder}\n  again: tests/kafka.py --seed {seed} --only {name}")
+    passed, failed = box.checks.passed, len(box.checks.failures)
+    print(f"{name}: {passed} passed, {failed} failed ({time.monotonic() - begin:.1f} s)\n{out.getvalue()}", end="", flush=True)
+    return passed, failed
+
+
+def live_all(options, chosen):
+    counts = []
+    if HISTORIES in chosen:
+        checks = kills.live_all(kafka_box.History, options.seed, options.cycles, options.keep, options.history)
+        counts.append((checks.passed, len(checks.failures)))
+    together = [name for name in chosen if name in CASES and not CASES[name][1]]
+    with concurrent.futures.ProcessPoolExecutor(4) as pool:  # most of them wait most of the time
+        counts += [each.result() for each in [pool.submit(live, name, options.seed, options.keep) for name in together]]
+    counts += [live(name, options.seed, options.keep) for name in chosen if name in CASES and CASES[name][1]]
+    return counts
+
+
+def main():
+    parser = argparse.ArgumentParser(description="weir on a real Kafka broker")
+    parser.add_argument("--all", action="store_true", help="more cycles, and the cases that take long")
+    parser.add_argument("--cycles", type=int, help=f"kills after a completed checkpoint ({CYCLES}; with --all {CYCLES_ALL})")
+    parser.add_argument("--seed", type=int, default=int(os.environ.get("WEIR_TEST_SEED", 0)) or time.time_ns() % 10**9)
+    parser.add_argument("--history", type=int, help="only this one of the histories")
+    parser.add_argument("--keep", action="store_true", help="keep all folders")
+    parser.add_argument("--only", action="append", metavar="NAME", help="only this: histories, " + ", ".join(CASES))
+    options = parser.parse_args()
+    for name in options.only or []:
+        if name != HISTORIES and name not in CASES:
+            parser.error(f"there is no case {name}")
+    options.cycles = options.cycles or (CYCLES_ALL if options.all else CYCLES)
+    print(f"WEIR_TEST_SEED={options.seed}", flush=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the broker ends too
+    broker = kafka_box.Broker.start_new("--tls", "--sasl")
+    os.environ["WEIR_KAFKA_DIR"] = broker.folder
+    try:
+        counts = live_all(options, options.only or [HISTORIES] + [name for name, (_, _, long) in CASES.items()
+                                                                  if options.all or not long])
+    finally:
+        broker.remove()
+    passed, failed = (sum(column) for column in zip(*counts))
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
