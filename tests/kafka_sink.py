@@ -17,6 +17,7 @@ import collections
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -293,6 +294,8 @@ def main():
                 if options.part in (None, name)]
     finally:
         broker.server("stop")
+        if not options.keep:
+            shutil.rmtree(broker.folder, ignore_errors=True)
     total = blackbox.Checks()
     total.passed = sum(checks.passed for checks in both)
     total.failures = [failure for checks in both for failure in checks.failures]

@@ -49,6 +49,7 @@ test=(
   "bad input        | 2 | python3 tests/bad_input.py"
   "install kafka    | 2 | tools/install.sh kafka"
   "kafka            | 4 | python3 tests/kafka.py"
+  "kafka sink       | 2 | python3 tests/kafka_sink.py"
   "demo kafka       | 2 | build/release/weir demo kafka --records 1000000 --kills 2"
   "kafka sink       | 2 | python3 tests/kafka_sink.py"
 )

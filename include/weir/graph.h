@@ -243,8 +243,8 @@ struct weir_stream *weir_source_of_options(struct weir_job_builder *builder, con
                                            const struct weir_record_options *records,
                                            const struct weir_options *options);
 /* The sink of --sink: sqlite:FILE with this table, postgresql:// or mysql://USER@HOST:PORT/DATABASE with this table,
- * kafka://HOST:PORT/TOPIC, dir:PATH, print, or blackhole, with what --kafka and --sink-option say. Key fields as in
- * struct weir_sqlite_options. */
+ * kafka://HOST:PORT/TOPIC with what --kafka says too, dir:PATH, print, or blackhole, with what --sink-option says. Key
+ * fields as in struct weir_sqlite_options. */
 void weir_sink_of_options(struct weir_stream *stream, const char *uid, const char *table, const char *const *key_fields,
                           uint32_t key_field_count, const struct weir_options *options);
 

@@ -10,7 +10,8 @@
  *   kafka                KEY=VALUE, a list: settings of librdkafka for that topic, and for the sink's
  *   sink                 sqlite:FILE, postgresql:// or mysql://USER@HOST:PORT/DATABASE,
  *                        kafka://HOST:PORT[,HOST:PORT...]/TOPIC, dir:PATH, print or blackhole
- *   sink-option          KEY=VALUE, a list: options of that sink, but for the files of SQLite (docs/connectors.md)
+ *   sink-option          KEY=VALUE, a list: options of that sink, a folder, a topic or a database server
+ *                        (docs/connectors.md)
  *   mode                 exactly-once (default) or at-least-once: whether checkpoints align
  *   parallelism          subtasks of each operator; the number of cores by default
  *   state                the job's folder; weir-state/NAME by default

@@ -295,10 +295,8 @@ void weir_sink_of_options(struct weir_stream *stream, const char *uid, const cha
   static const char sinks[] = "sqlite:FILE, postgresql:// or mysql://USER@HOST:PORT/DATABASE, "
                               "kafka://HOST:PORT[,HOST:PORT...]/TOPIC, dir:PATH, print or blackhole";
   if (weir_options_count(options, "sink-option") != 0 && !takes_options(sink)) {
-    wr_builder_invalid(
-        stream->builder, NULL,
-        "--sink-option goes with a folder sink, --sink dir:PATH, a topic, --sink kafka://..., or one on a "
-        "database server");
+    wr_builder_invalid(stream->builder, NULL,
+                       "--sink-option goes with a folder sink, --sink dir:PATH, a topic, or one on a database server");
   } else if (sink == NULL) {
     wr_builder_invalid(stream->builder, NULL, "--sink is missing: %s", sinks);
   } else if (strcmp(sink, "print") == 0) {

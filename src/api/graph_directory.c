@@ -48,7 +48,6 @@ void weir_directory_sink(struct weir_stream *stream, const char *uid, const stru
   wr_stream_connect(stream, writer);
 }
 
-/* "key=value" in two. False: the builder's error is set. */
 bool wr_read_setting(struct weir_job_builder *builder, const char *text, struct weir_setting *out_setting) {
   char *key = wr_builder_copy(builder, text);
   if (key == NULL) return false;

@@ -1,10 +1,11 @@
-/* api/test_graph_kafka.c: a Kafka source's options and settings, what is wrong with them, and a graph of it without
- * memory. No client is opened. */
+/* api/test_graph_kafka.c: a Kafka source's and sink's options and settings, what is wrong with them, and a graph of
+ * them without memory. No client is opened. */
 #include "api/api_int.h"
 
 #include "base/test.h"
 #include "base/test_memory.h"
 #include "connectors/kafka/kafka.h"
+#include "connectors/kafka/kafka_target.h"
 #include "connectors/kafka/test_kafka_fake.h"
 
 static struct fake fake;
@@ -119,5 +120,133 @@ TEST(a_kafka_source_without_memory) {
   CHECK(failures > 15);
 }
 
+/* ---- the sink ---- */
+
+static enum weir_code check_sink(const struct wr_kafka_producer_driver *driver,
+                                 const struct wr_kafka_producer_options *options, struct weir_error *error) {
+  (void)driver;
+  for (uint32_t i = 0; i < options->connection.setting_count; i++)
+    if (strcmp(options->connection.settings[i].key, "acks") == 0)
+      return WR_FAIL(error, WEIR_INVALID, "the setting acks cannot be given");
+  return WEIR_OK;
+}
+static const struct wr_kafka_producer_driver sink_driver = {.check = check_sink};
+
+static const struct weir_field pair_fields[] = {{"app", WEIR_TYPE_STRING, false}, {"n", WEIR_TYPE_BIGINT, false}};
+static const struct weir_schema pair_schema = {pair_fields, 2};
+static const char *const pair_key[] = {"n", "app"};
+static const struct weir_kafka_setting client_settings[] = {{"linger.ms", "5"}, {"acks", "1"}, {NULL, "1"}};
+static const struct weir_setting sink_settings[] = {
+    {"json.encode.ignore-null-fields", "true"}, {"key.fields", "n;app"}, {"key.fields", "n;"}, {"no.such", "1"}};
+
+/* Rows of the generator into a sink; `message_key` NULL: none. Its config. */
+static const struct wr_kafka_sink_config *
+make_sink(struct weir_job_builder *builder, const struct weir_kafka_sink_options *options, const char *message_key) {
+  const struct weir_generator_options rows = {.size = sizeof rows, .schema = &pair_schema, .key_count = 1};
+  struct weir_stream *stream = weir_generator_source(builder, "in", &rows);
+  if (message_key != NULL) stream = weir_message_key(stream, message_key);
+  wr_kafka_sink_with(stream, "out", options, &sink_driver);
+  for (uint32_t i = 0; builder->error.code == WEIR_OK && i < builder->graph.node_count; i++)
+    if (strcmp(builder->graph.nodes[i].uid, "out") == 0)
+      return ((struct wr_sink_config *)builder->graph.nodes[i].config)->target_config;
+  return NULL;
+}
+
+static struct weir_kafka_sink_options sink_options(void) {
+  return (struct weir_kafka_sink_options){
+      .size = sizeof(struct weir_kafka_sink_options), .servers = "a:9092", .topic = "counts"};
+}
+
+/* The key: of the rows; by the option; named by the program; none. */
+TEST(a_kafka_sinks_key) {
+  for (int kind = 0; kind < 4; kind++) {
+    struct weir_job_builder *builder = NULL;
+    struct weir_kafka_sink_options options = sink_options();
+    CHECK_INT(weir_job_builder_new("pv", &builder, NULL), WEIR_OK);
+    options.client_settings = client_settings;
+    options.client_setting_count = 1;
+    options.settings = sink_settings;
+    options.setting_count = kind == 1 ? 2 : 1;
+    options.is_upsert = kind == 0;
+    if (kind == 0) options.key_fields = pair_key;
+    if (kind == 0) options.key_field_count = 2;
+    const struct wr_kafka_sink_config *config = make_sink(builder, &options, kind < 3 ? "app" : NULL);
+    CHECK(config != NULL);
+    CHECK_INT(config->key_count, kind < 2 ? 2 : 3 - kind);
+    if (kind == 0) CHECK(config->key_fields[0] == 1 && config->key_fields[1] == 0);
+    if (kind == 1) CHECK(config->key_fields[0] == 1 && config->key_fields[1] == 0);
+    if (kind == 2) CHECK_INT(config->key_fields[0], 0);
+    CHECK(config->is_upsert == (kind == 0) && config->ignore_null_fields && config->transaction_timeout_ms == 60000);
+    CHECK_STRING(config->topic, "counts");
+    CHECK_STRING(config->connection.settings[0].value, "5");
+    CHECK_STRING(config->transactional_id_prefix, "weir");
+    CHECK(builder->needs_folder);
+    weir_job_builder_free(&builder);
+  }
+}
+
+TEST(mistakes_of_a_kafka_sink) {
+  static const struct {
+    uint32_t client_first, client_count, first, count;
+    bool has_topic, is_upsert, is_keyed;
+    const char *message_key, *says;
+  } cases[] = {{0, 0, 0, 0, false, false, false, NULL, "needs servers and a topic"},
+               {1, 1, 0, 0, true, false, false, NULL, "the setting acks cannot be given"},
+               {2, 1, 0, 0, true, false, false, NULL, "a key and a value"},
+               {0, 0, 3, 1, true, false, false, NULL, "no option \"no.such\""},
+               {0, 0, 2, 1, true, false, false, NULL, "no field"},
+               {0, 0, 1, 1, true, true, true, NULL, "leave key.fields out"},
+               {0, 0, 0, 0, true, true, false, NULL, "needs the fields of the key"},
+               {0, 0, 0, 0, true, false, false, "apq", "no field"}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    struct weir_job_builder *builder = NULL;
+    struct weir_error error = {.code = WEIR_OK};
+    struct weir_kafka_sink_options options = sink_options();
+    CHECK_INT(weir_job_builder_new("pv", &builder, NULL), WEIR_OK);
+    if (!cases[i].has_topic) options.topic = NULL;
+    options.client_settings = client_settings + cases[i].client_first;
+    options.client_setting_count = cases[i].client_count;
+    options.settings = sink_settings + cases[i].first;
+    options.setting_count = cases[i].count;
+    options.is_upsert = cases[i].is_upsert;
+    options.key_fields = pair_key;
+    options.key_field_count = cases[i].is_keyed ? 2 : 0;
+    CHECK(make_sink(builder, &options, cases[i].message_key) == NULL);
+    CHECK_INT(weir_job_builder_check(builder, &error), WEIR_INVALID);
+    if (strstr(error.message, cases[i].says) == NULL)
+      TEST_FAIL("\"%s\" does not say \"%s\"", error.message, cases[i].says);
+    weir_job_builder_free(&builder);
+  }
+}
+
+/* Every allocation of the graph fails once, as for the source. */
+TEST(a_kafka_sink_without_memory) {
+  struct weir_kafka_sink_options options = sink_options();
+  options.client_settings = client_settings;
+  options.client_setting_count = 1;
+  options.settings = sink_settings;
+  options.setting_count = 2;
+  const struct wr_graph *graph = NULL;
+  bool finished = false;
+  uint64_t failures = 0;
+  while (!finished) {
+    struct test_memory memory;
+    struct weir_job_builder builder;
+    struct weir_error error = {.code = WEIR_OK};
+    test_memory_init(&memory);
+    test_memory_fail_after(&memory, failures + 1, false);
+    CHECK_INT(wr_builder_init(&builder, &memory.memory, "pv", &error), WEIR_OK);
+    make_sink(&builder, &options, "app");
+    enum weir_code code = wr_builder_finish(&builder, &graph, &error);
+    finished = memory.failures == 0;
+    CHECK_INT(code, finished ? WEIR_OK : WEIR_NO_MEMORY);
+    failures += memory.failures;
+    wr_builder_deinit(&builder);
+    CHECK_INT(memory.living_count, 0);
+  }
+  CHECK(failures > 15);
+}
+
 TEST_MAIN(TEST_CASE(a_kafka_sources_settings), TEST_CASE(mistakes_of_a_kafka_source),
-          TEST_CASE(kafka_settings_of_the_command_line), TEST_CASE(a_kafka_source_without_memory))
+          TEST_CASE(kafka_settings_of_the_command_line), TEST_CASE(a_kafka_source_without_memory),
+          TEST_CASE(a_kafka_sinks_key), TEST_CASE(mistakes_of_a_kafka_sink), TEST_CASE(a_kafka_sink_without_memory))
