@@ -51,7 +51,6 @@ test=(
   "kafka            | 4 | python3 tests/kafka.py"
   "kafka sink       | 2 | python3 tests/kafka_sink.py"
   "demo kafka       | 2 | build/release/weir demo kafka --records 1000000 --kills 2"
-  "kafka sink       | 2 | python3 tests/kafka_sink.py"
 )
 deep_minutes=600
 deep=(
