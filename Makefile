@@ -3,7 +3,7 @@ MAKEFLAGS += --no-print-directory
 JOBS ?= $(shell nproc)
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test quick deep bench format clean help
+.PHONY: build demo demo-mysql test quick deep bench format clean help
 
 build: ## builds weir, the library and the examples into build/release (installs what is missing first)
 	@tools/install.sh build
@@ -12,6 +12,10 @@ build: ## builds weir, the library and the examples into build/release (installs
 
 demo: build ## builds, then shows a job that is killed again and again and still counts exactly once
 	@build/release/weir demo
+
+demo-mysql: build ## a plain sink beside an exactly-once one on a MariaDB server, both killed (FULL=1: at full length)
+	@tools/install.sh mariadb
+	@tools/servers/with.sh mariadb build/release/weir demo mysql $(if $(FULL),--full) --server
 
 quick: ## the tests for the inner loop, under 4 minutes
 	@tools/test.sh quick
@@ -33,7 +37,7 @@ clean: ## removes everything that was built
 	@rm -rf build
 
 help: ## lists these words
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|'
 
 .DEFAULT:
 	@echo "make: there is no \"$@\"; there are:"
