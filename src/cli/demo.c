@@ -244,6 +244,7 @@ static bool parse(int argc, char **argv, struct demo *demo, struct arguments *ou
       return usage("there is nothing called ", argv[i]);
   }
   if (demo->records < 1000) return usage("--records", " is at least 1000");
+  if (out->mysql && out->server == NULL) return usage("mysql", " needs --server DIR; `make demo-mysql` starts one");
   demo->kills = (uint32_t)kills;
   if (!out->article && !out->kills && !out->mysql) out->article = out->kills = true;
   return true;

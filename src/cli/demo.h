@@ -134,7 +134,7 @@ struct demo_summary {
   double records_per_second;
 };
 bool demo_kills(struct demo *demo, struct demo_summary *out_summary);
-/* `server` is the folder of a server that tools/servers/mariadb.sh started; NULL: none was given. */
+/* `server` is the folder of a server that tools/servers/mariadb.sh started. */
 bool demo_mysql(struct demo *demo, const char *server, bool is_full);
 
 #endif

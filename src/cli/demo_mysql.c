@@ -62,13 +62,11 @@ static enum weir_code read_server(struct mysql_demo *mysql, struct weir_error *e
   char path[WR_PATH_BYTES_MAX];
   uint8_t *text = NULL;
   size_t length = 0;
-  if (mysql->server == NULL || strlen(mysql->server) > WR_PATH_BYTES_MAX / 2 || strchr(mysql->server, '\'') != NULL)
-    return WR_FAIL(error, WEIR_INVALID,
-                   "weir demo mysql needs --server DIR, the folder of a server that "
-                   "tools/servers/mariadb.sh started; `make demo-mysql` does both");
+  if (strlen(mysql->server) > WR_PATH_BYTES_MAX / 2 || strchr(mysql->server, '\'') != NULL)
+    return WR_FAIL(error, WEIR_INVALID, "the path of the server's folder is too long, or has a quote in it");
   demo_path(path, sizeof path, "%s/port", mysql->server);
   WR_TRY(wr_file_load(mysql->demo->files, path, sizeof mysql->port - 1, memory, WR_MEMORY_USER, &text, &length, error));
-  demo_path(mysql->port, sizeof mysql->port, "%d", atoi((const char *)text));
+  demo_path(mysql->port, sizeof mysql->port, "%lu", strtoul((const char *)text, NULL, 10));
   wr_free(memory, text);
   demo_path(mysql->password_file, sizeof mysql->password_file, "%s/password", mysql->server);
   demo_path(mysql->sink, sizeof mysql->sink, "mysql://weir@127.0.0.1:%s/out", mysql->port);
