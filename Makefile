@@ -3,7 +3,7 @@ MAKEFLAGS += --no-print-directory
 JOBS ?= $(shell nproc)
 
 .DEFAULT_GOAL := build
-.PHONY: build demo demo-kafka test quick deep bench bench-record bench-curves format clean help
+.PHONY: build demo demo-kafka demo-mysql test quick deep bench bench-record bench-curves format clean help
 
 build: ## builds weir, the library and the examples into build/release (installs what is missing first)
 	@tools/install.sh build
@@ -16,6 +16,10 @@ demo: build ## builds, then shows a job that is killed again and again and still
 demo-kafka: build ## the same with a real Kafka broker, which is killed too
 	@tools/install.sh kafka
 	@build/release/weir demo kafka
+
+demo-mysql: build ## a plain sink beside an exactly-once one on a MariaDB server, both killed (FULL=1: at full length)
+	@tools/install.sh mariadb
+	@tools/servers/with.sh mariadb build/release/weir demo mysql $(if $(FULL),--full) --server
 
 quick: ## the tests for the inner loop, under 4 minutes
 	@tools/test.sh quick

@@ -127,15 +127,15 @@ def read_files(folders):
 
 
 def read_pv(target):
-    """[(app_id, pv)] of a database, or of a list of folders: the newest line of an app holds."""
-    if isinstance(target, str):
+    """[(app_id, pv)] of a database (read_rows), or of a list of folders: the newest line of an app holds."""
+    if isinstance(target, str) or callable(target):
         return read_rows(target, "SELECT app_id, pv FROM pv")
     return list({row["app_id"]: row["pv"] for row in read_files(target)}.items())
 
 
 def read_seen(target):
-    """[(partition, position, app_id)] of a database, or of a list of folders."""
-    if isinstance(target, str):
+    """[(partition, position, app_id)] of a database (read_rows), or of a list of folders."""
+    if isinstance(target, str) or callable(target):
         return read_rows(target, "SELECT partition, position, app_id FROM seen")
     return [(row["partition"], row["position"], row["app_id"]) for row in read_files(target)]
 

@@ -2,13 +2,12 @@
 own clients (psql, mariadb), which know nothing of weir. And a proxy between a job and its server that cuts connections at
 chosen words."""
 import os
-import pwd
-import signal
 import socket
 import subprocess
 import threading
 import time
 
+STARTERS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "tools", "servers")
 FIELD, RECORD = "\x1f", "\x1e"
 
 
@@ -19,44 +18,40 @@ def free_port():
 
 
 class Server:
-    """What both have in common: a folder, a port, a process that runs as a user without rights where the test is root."""
+    """What both have in common: a folder that the starter of tools/servers made, and the server's own client."""
+
+    database = "out"
 
     def __init__(self, folder):
-        self.folder, self.port, self.process = folder, free_port(), None
-        os.makedirs(folder, exist_ok=True)
-        self.user = {"user": self.account, "group": self.account} if os.getuid() == 0 else {}
-        if self.user:
-            entry = pwd.getpwnam(self.account)
-            os.chown(folder, entry.pw_uid, entry.pw_gid)
-            os.chmod(os.path.dirname(folder), 0o755)
+        self.folder = folder
+        os.makedirs(folder)
+        os.chmod(os.path.dirname(folder), 0o755)  # where the test is root, the server is somebody else
+        self.password_file = os.path.join(folder, "password")
+        self.start()
+        self.port = int(self.read("port"))
+        self.password = self.read("password")
+        os.environ[self.password_variable] = self.password
 
-    def run(self, command):
-        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True, cwd="/", **self.user)
+    def read(self, name):
+        with open(os.path.join(self.folder, name), encoding="ascii") as file:
+            return file.read().strip()
+
+    def act(self, verb):
+        """Returns when it is done: the server answers, or its process is gone."""
+        starter = os.path.join(STARTERS, self.name + ".sh")
+        done = subprocess.run([starter, verb, self.folder], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, timeout=120)
+        if done.returncode != 0:
+            raise RuntimeError(done.stderr.decode("utf-8", "replace"))
 
     def start(self):
-        with open(os.path.join(self.folder, "log.txt"), "ab") as log:
-            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
-                                            **self.user)
-        deadline = time.monotonic() + 60
-        while not self.answers():
-            if self.process.poll() is not None:
-                time.sleep(0.5)  # what a killed server leaves behind can be in the way for a moment
-                return self.start() if time.monotonic() < deadline - 30 else self.fail()
-            if time.monotonic() > deadline:
-                self.fail()
-            time.sleep(0.1)
-        return self
+        self.act("start")
 
-    def fail(self):
-        with open(os.path.join(self.folder, "log.txt"), "rb") as log:
-            raise RuntimeError("the server does not start: " + log.read().decode("utf-8", "replace")[-2000:])
+    def kill(self):
+        self.act("kill")
 
-    def answers(self):
-        try:
-            self.rows("SELECT 1")
-            return True
-        except RuntimeError:
-            return False
+    def stop(self):
+        self.act("stop")
 
     def rows(self, query, database=None):
         """The rows of a query, as tuples of texts."""
@@ -65,56 +60,13 @@ class Server:
             raise RuntimeError(done.stderr.decode("utf-8", "replace"))
         return self.parse(done.stdout.decode("utf-8", "surrogateescape"))
 
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def stop(self):
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(self.gentle)
-            try:
-                self.process.wait(30)
-            except subprocess.TimeoutExpired:
-                self.kill()
-
 
 class Postgres(Server):
-    name, account, scheme, gentle, database = "postgres", "postgres", "postgresql", signal.SIGINT, "out"
-
-    def __init__(self, folder):
-        super().__init__(folder)
-        self.bin = max((os.path.join("/usr/lib/postgresql", each, "bin") for each in os.listdir("/usr/lib/postgresql")))
-        self.data = os.path.join(folder, "data")
-        secret = os.path.join(folder, "password")
-        with open(secret, "w", encoding="ascii") as file:
-            file.write("secret of postgres\n")
-        os.chmod(secret, 0o644)
-        self.password_file = secret
-        self.run([os.path.join(self.bin, "initdb"), "-D", self.data, "-U", "weir", "-A", "scram-sha-256", "--pwfile", secret,
-                  "--encoding=UTF8", "--locale=C"])
-        self.start()
-        self.rows("CREATE DATABASE out", "postgres")
-
-    def command(self):
-        return [os.path.join(self.bin, "postgres"), "-D", self.data, "-p", str(self.port), "-c", "max_connections=30", "-c",
-                "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self.folder}", "-c", "shared_buffers=64MB"]
-
-    def kill(self):
-        """The postmaster; its children notice, and must be gone before another can start."""
-        super().kill()
-        time.sleep(0.3)
+    name, scheme, password_variable = "postgres", "postgresql", "PGPASSWORD"
 
     def client(self, database):
-        os.environ["PGPASSWORD"] = "secret of postgres"
         return ["psql", "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-F", FIELD, "-R", RECORD, "-h", "127.0.0.1", "-p",
                 str(self.port), "-U", "weir", database]
-
-    def answers(self):
-        try:
-            self.rows("SELECT 1", "postgres")
-            return True
-        except RuntimeError:
-            return False
 
     @staticmethod
     def parse(text):
@@ -127,33 +79,9 @@ class Postgres(Server):
 
 
 class MariaDB(Server):
-    name, account, scheme, gentle, database = "mariadb", "mysql", "mysql", signal.SIGTERM, "out"
-
-    def __init__(self, folder):
-        super().__init__(folder)
-        self.data = os.path.join(folder, "data")
-        self.password_file = os.path.join(folder, "password")
-        with open(self.password_file, "w", encoding="ascii") as file:
-            file.write("secret of mariadb\n")
-        self.run(["mariadb-install-db", "--no-defaults", "--datadir=" + self.data, "--skip-test-db",
-                  "--auth-root-authentication-method=normal"])
-        first = os.path.join(folder, "first.sql")
-        with open(first, "w", encoding="ascii") as file:
-            file.write("DELETE FROM mysql.global_priv WHERE User = '';\nCREATE DATABASE IF NOT EXISTS out;\n"
-                       "FLUSH PRIVILEGES;\nCREATE OR REPLACE USER weir@'%' IDENTIFIED BY 'secret of mariadb';\n"
-                       "GRANT ALL ON *.* TO weir@'%' WITH GRANT OPTION;\n".replace("EXISTS out", "EXISTS `out`"))
-        os.chmod(first, 0o644)
-        self.first = ["--init-file=" + first]
-        self.start()
-        self.first = []
-
-    def command(self):
-        return ["mariadbd", "--no-defaults", "--datadir=" + self.data, "--port", str(self.port), "--bind-address=127.0.0.1",
-                "--socket=" + os.path.join(self.folder, "socket"), "--pid-file=" + os.path.join(self.folder, "pid"),
-                "--innodb-buffer-pool-size=64M", "--character-set-server=utf8mb4"] + self.first
+    name, scheme, password_variable = "mariadb", "mysql", "MYSQL_PWD"
 
     def client(self, database):
-        os.environ["MYSQL_PWD"] = "secret of mariadb"
         return ["mariadb", "--no-defaults", "--batch", "--raw", "--skip-column-names", "-h", "127.0.0.1", "-P",
                 str(self.port), "-u", "weir", "--default-character-set=utf8mb4", database]
 

@@ -15,6 +15,7 @@ import collections
 import concurrent.futures
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -31,13 +32,13 @@ MARKER, ROWS, COMMIT = b"SET checkpoint", b"INSERT INTO", b"COMMIT"
 
 class History(kills.History):
     def __init__(self, seed, index, cycles, server):
-        super().__init__(seed, index, cycles)
+        super().__init__(seed, index, cycles, sink=server.name)
         self.server = server
         self.proxy = sql_servers.Proxy(lambda: server.port, random.Random(f"{seed}/{index}/proxy"))
         sink = f"{server.scheme}://weir@127.0.0.1:{self.proxy.port}/{server.database}"
         self.command[self.command.index("--sink") + 1] = sink
         self.command += ["--sink-option", "password-file=" + server.password_file]
-        self.database = self.rows
+        self.out = self.target = self.rows
         server.rows(f"DROP TABLE IF EXISTS {self.job}; DROP TABLE IF EXISTS weir_commits;")
         server.rows(server.tables[self.job].format(table=self.job))
 
@@ -130,8 +131,11 @@ class Cases:
 
     def expect(self, name, code, words, job, *more, **place):
         found, said = self.run(job, *more, **place)
-        holds = found == code and all(word in said for word in words) and "secret of" not in said
+        holds = found == code and all(word in said for word in words) and self.hides_passwords(said)
         self.checks.check(holds, f"{self.server.name}, {name}: exit code {found}, not {code} with {words}: {said[-900:]}")
+
+    def hides_passwords(self, said):
+        return "secret of" not in said and self.server.password not in said
 
     def table(self, *statements):
         self.server.rows("DROP TABLE IF EXISTS pv; DROP TABLE IF EXISTS seen; DROP TABLE IF EXISTS weir_commits;")
@@ -145,7 +149,7 @@ class Cases:
         running = process.poll() is None
         process.kill()
         said = process.communicate()[1].decode("utf-8", "replace")
-        self.checks.check(running and all(word in said for word in words) and "secret of" not in said,
+        self.checks.check(running and all(word in said for word in words) and self.hides_passwords(said),
                           f"{self.server.name}, {name}: running {running}: {said[-900:]}")
 
     def common(self):
@@ -178,7 +182,10 @@ class Cases:
         self.checks.check(self.server.rows("SELECT count(*), sum(pv) FROM pv") == [("100", "3000")],
                           f"{self.server.name}: what a good run wrote")
         self.expect("another run of the job", 3, ["holds output of an earlier run"], "pv")
+        self.expect("an interval without --plain", 2, ["goes with --plain"], "pv", "--sink-option",
+                    "sink.buffer-flush.interval=1s")
         self.bad_row()
+        self.pair()
         self.fenced()
         self.older_copy()
 
@@ -234,6 +241,46 @@ class Cases:
         self.checks.check(job.returncode == 3 and "has lost data" in said,
                           f"{self.server.name}: an older copy: exit code {job.returncode}: {said}")
 
+    def pair(self):
+        """A job that is killed six commits after its checkpoint: plain, those come twice; exactly-once, nothing does."""
+        for is_plain in (True, False):
+            self.table(self.server.tables["seen"].format(table="seen"))
+            more = ["--plain", "--sink-option", "sink.buffer-flush.interval=100ms"] if is_plain else []
+            interval = "3s" if is_plain else "300ms"
+            bounded = self.command("seen", "--parallelism", "1", "--checkpoint-interval", interval, *more)
+            process = subprocess.Popen([each for each in bounded if each != "--bounded"], stdin=subprocess.DEVNULL,
+                                       stderr=subprocess.PIPE)
+            stored, commits, count, deadline = None, 0, 0, time.monotonic() + 60
+            while commits < 6 and process.poll() is None and time.monotonic() < deadline:
+                with open(os.path.join(self.source, "p0.ndjson"), "a", encoding="ascii") as log:
+                    log.write('{"app_id":"app1"}\n' * 10)
+                self.records += 10
+                time.sleep(0.01)
+                newest = blackbox.checkpoints(self.state)[-1:] if os.path.isdir(self.state) else []
+                before, count = count, int(self.server.rows("SELECT count(*) FROM seen")[0][0])
+                if newest != stored and is_plain:
+                    stored, commits = newest, 0
+                elif newest and newest[-1] > 1 and count > before:
+                    commits += 1
+            process.kill()
+            process.communicate()
+            name = f"{self.server.name}, {'plain' if is_plain else 'exactly-once'}"
+            self.checks.check(commits == 6, f"{name}: {commits} commits after the checkpoint")
+            count = int(self.server.rows("SELECT count(*) FROM seen")[0][0])
+            code, said = blackbox.run(bounded, timeout=60)
+            restored = re.search(r"restored checkpoint \d+ \((\d+) records before it\)", said)
+            self.checks.check(code == 0 and restored, f"{name}: exit code {code}: {said[-900:]}")
+            self.checks.check(("rows can come twice" in said) == is_plain, f"{name}: what the log says: {said[-900:]}")
+            query = "SELECT count(*), count(DISTINCT position) FROM seen"
+            rows, different = map(int, self.server.rows(query)[0])
+            doubled = count - int(restored[1]) if is_plain and restored else 0
+            self.checks.check(different == self.records and rows - different == doubled and (doubled > 0) == is_plain,
+                              f"{name}: {self.records} records, {rows} rows, {different} different, {doubled} committed "
+                              "after the checkpoint")
+            has_markers = self.server.rows(self.server.has_table.format(table="weir_commits")) == [("1",)]
+            self.checks.check(has_markers != is_plain, f"{name}: a table of markers: {has_markers}")
+            print(f"  {name}: {self.records} records, rows lost {self.records - different}, rows doubled {rows - different}")
+
     def postgres(self):
         pv = self.server.tables["pv"].format(table="pv")
         self.table(pv.replace("CREATE TABLE", "CREATE UNLOGGED TABLE"))
@@ -242,7 +289,7 @@ class Cases:
         self.expect("a view", 4, ["is a view"], "pv")
         self.server.rows("DROP VIEW pv; DROP TABLE base")
         self.table(pv)
-        self.server.rows("DROP ROLE IF EXISTS poor; CREATE ROLE poor LOGIN PASSWORD 'secret of postgres'; "
+        self.server.rows(f"DROP ROLE IF EXISTS poor; CREATE ROLE poor LOGIN PASSWORD '{self.server.password}'; "
                          "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
         self.expect("no right to write", 4, ["may not write", "GRANT"], "pv", user="poor")
         self.server.rows("GRANT ALL ON pv TO poor")
@@ -279,7 +326,7 @@ class Cases:
         self.checks.check(self.server.rows("SELECT concat('[', app_id, ']') FROM pv WHERE app_id LIKE 'it%'") ==
                           [("[it's \\ ]",)], "mariadb: quotes, backslashes, spaces")
         self.table(pv)
-        self.server.rows("CREATE OR REPLACE USER poor@'%' IDENTIFIED BY 'secret of mariadb'; "
+        self.server.rows(f"CREATE OR REPLACE USER poor@'%' IDENTIFIED BY '{self.server.password}'; "
                          "GRANT SELECT, INSERT, UPDATE, DELETE ON `out`.pv TO poor@'%'")
         self.expect("no right to make the markers", 4, ["CREATE TABLE weir_commits", "GRANT"], "pv", user="poor")
 

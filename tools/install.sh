@@ -9,10 +9,10 @@ set -eu
 build="gcc:gcc g++:g++ make:make cmake:cmake ninja-build:ninja pkg-config:pkg-config python3:python3 sqlite3:sqlite3
   libsimdjson-dev:=simdjson libxxhash-dev:=libxxhash libsqlite3-dev:=sqlite3 librdkafka-dev:=rdkafka
   libpq-dev:=libpq libmariadb-dev:=libmariadb"
-test="clang-14:clang++-14 clang-format-14:clang-format-14 libclang-rt-14-dev:- patch:patch"
 kafka="openjdk-17-jre-headless:java maven:mvn openssl:openssl python3:python3"
 postgres="postgresql-15:- python3:python3"
 mariadb="mariadb-server:mariadbd mariadb-client:mariadb-admin python3:python3"
+test="clang-14:clang++-14 clang-format-14:clang-format-14 libclang-rt-14-dev:- patch:patch $postgres $mariadb"
 
 case "${1:-}" in
 build) wanted=$build ;;
@@ -61,7 +61,7 @@ install_packages() {
   echo "weir: installing$missing" >&2
   log=$(mktemp)
   trap 'rm -f "$log"' EXIT
-  if [ "$1" = postgres ] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+  if [ "$1" != build ] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
     # The package would make a cluster of its own, and start it, on the port that people expect theirs on.
     ${sudo}mkdir -p /etc/postgresql-common
     echo "create_main_cluster = false" | ${sudo}tee /etc/postgresql-common/createcluster.conf >/dev/null

@@ -169,8 +169,10 @@ struct weir_database_options {
   uint32_t setting_count;
   const char *const *key_fields; /* upsert: one row per key, +I and +U write it, -D deletes it */
   uint32_t key_field_count;      /* 0: insert: one row for each row */
+  /* Commits by the clock, every "sink.buffer-flush.interval", and not with the checkpoints: at-least-once. */
+  bool plain;
 };
-/* Exactly-once. PostgreSQL 12 and later; the library libpq5 is needed when the job starts. */
+/* Exactly-once, where it is not plain. PostgreSQL 12 and later; the library libpq5 is needed when the job starts. */
 void weir_postgres_sink(struct weir_stream *stream, const char *uid, const struct weir_database_options *options);
 /* The same for MySQL and MariaDB, into tables of engine InnoDB; needs libmariadb3. */
 void weir_mysql_sink(struct weir_stream *stream, const char *uid, const struct weir_database_options *options);

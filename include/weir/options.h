@@ -12,6 +12,7 @@
  *                        kafka://HOST:PORT[,HOST:PORT...]/TOPIC, dir:PATH, print or blackhole
  *   sink-option          KEY=VALUE, a list: options of that sink, a folder, a topic or a database server
  *                        (docs/connectors.md)
+ *   plain                a database sink commits by the clock, not with the checkpoints: rows can come twice
  *   mode                 exactly-once (default) or at-least-once: whether checkpoints align
  *   parallelism          subtasks of each operator; the number of cores by default
  *   state                the job's folder; weir-state/NAME by default

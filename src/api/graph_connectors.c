@@ -299,6 +299,9 @@ void weir_sink_of_options(struct weir_stream *stream, const char *uid, const cha
                        "--sink-option goes with a folder sink, --sink dir:PATH, a topic, or one on a database server");
   } else if (sink == NULL) {
     wr_builder_invalid(stream->builder, NULL, "--sink is missing: %s", sinks);
+  } else if (weir_options_flag(options, "plain") && strstr(sink, "://") == NULL) {
+    wr_builder_invalid(stream->builder, NULL, "--plain goes with a sink on a database server, not with \"%.64s\"",
+                       sink);
   } else if (strcmp(sink, "print") == 0) {
     weir_print_sink(stream, uid);
   } else if (strcmp(sink, "blackhole") == 0) {

@@ -48,6 +48,12 @@ static struct wr_sql_server *server_of(struct weir_job_builder *builder, const c
                                                   kind->name, values, &error);
   if (code == WEIR_OK)
     code = wr_sql_server_init(server, builder->memory, values, kind->schemes, kind->default_port, &error);
+  if (code == WEIR_OK && values[WR_SQL_FLUSH_INTERVAL].is_set && !options->plain) {
+    wr_sql_server_deinit(server, builder->memory);
+    code = WR_FAIL(
+        &error, WEIR_INVALID,
+        "%s: sink.buffer-flush.interval goes with --plain; without it rows are committed with each checkpoint", uid);
+  }
   if (code != WEIR_OK) {
     wr_builder_fail(builder, &error);
     return NULL;
@@ -65,8 +71,9 @@ static void database_sink(struct weir_stream *stream, const char *uid, const str
   const struct wr_sql_server *server = server_of(builder, uid, kind, options);
   struct wr_sql_config *config = wr_builder_alloc(builder, sizeof *config);
   struct wr_sink_config *sink = wr_builder_alloc(builder, sizeof *sink);
+  struct wr_plain_sink_config *plain = wr_builder_alloc(builder, sizeof *plain);
   uint32_t *fields = wr_builder_alloc(builder, (options->key_field_count + 1) * sizeof *fields);
-  if (server == NULL || config == NULL || sink == NULL || fields == NULL) return;
+  if (server == NULL || config == NULL || sink == NULL || plain == NULL || fields == NULL) return;
   for (uint32_t i = 0; i < options->key_field_count; i++)
     if (!wr_find_field(builder, uid, stream->schema, options->key_fields[i], &fields[i])) return;
   *config = (struct wr_sql_config){.where = server->where,
@@ -76,13 +83,17 @@ static void database_sink(struct weir_stream *stream, const char *uid, const str
                                    .driver_config = (void *)server,
                                    .new_driver = kind->new_driver};
   struct weir_error error;
-  uint32_t writer = 0;
-  if (wr_sql_sink_add(&builder->graph, uid, stream->schema, 0, config, sink, &writer, &error) != WEIR_OK) {
+  uint32_t node = 0;
+  enum weir_code code = options->plain
+                            ? wr_sql_plain_add(&builder->graph, uid, stream->schema, 0, config,
+                                               server->flush_interval_ms, plain, &node, &error)
+                            : wr_sql_sink_add(&builder->graph, uid, stream->schema, 0, config, sink, &node, &error);
+  if (code != WEIR_OK) {
     wr_builder_fail(builder, &error);
     return;
   }
   builder->needs_folder = true;
-  wr_stream_connect(stream, writer);
+  wr_stream_connect(stream, node);
 }
 
 static bool check(struct weir_stream *stream, const char *uid, const struct weir_database_options *options) {
@@ -131,7 +142,8 @@ bool wr_database_sink_of_options(struct weir_stream *stream, const char *uid, co
                                                  .settings = settings,
                                                  .setting_count = count,
                                                  .key_fields = key_fields,
-                                                 .key_field_count = key_field_count};
+                                                 .key_field_count = key_field_count,
+                                                 .plain = weir_options_flag(options, "plain")};
   if (check(stream, uid, &database)) database_sink(stream, uid, kind, &database);
   return true;
 }

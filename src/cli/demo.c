@@ -175,16 +175,25 @@ static bool article_part(struct demo *demo) {
   return good;
 }
 
-static bool kills_part(struct demo *demo, bool with_broker, struct demo_summary *out_summary) {
+struct arguments {
+  bool article, kills, kafka, mysql, is_full;
+  const char *server;
+};
+
+/* The parts that run jobs. */
+static bool jobs_part(struct demo *demo, const struct arguments *arguments, struct demo_summary *out_summary) {
   struct weir_error error;
-  bool good = false;
+  bool good = true;
   enum weir_code code = find_programs(demo, &error);
   if (code == WEIR_OK) code = make_folder(demo, &error);
-  if (code == WEIR_OK && with_broker) code = demo_broker_new(demo, &demo->broker, &error);
-  if (code == WEIR_OK)
-    good = demo_kills(demo, out_summary);
-  else
+  if (code == WEIR_OK && arguments->kafka) code = demo_broker_new(demo, &demo->broker, &error);
+  if (code == WEIR_OK) {
+    if (arguments->kills) good = demo_kills(demo, out_summary);
+    if (arguments->mysql) good = demo_mysql(demo, arguments->server, arguments->is_full) && good;
+  } else {
     demo_say(demo, "WRONG: %s", error.message);
+    good = false;
+  }
   clear_progress(demo);
   demo_broker_free(demo->broker);
   demo->broker = NULL;
@@ -193,10 +202,6 @@ static bool kills_part(struct demo *demo, bool with_broker, struct demo_summary 
 }
 
 /* ---- the command ---- */
-
-struct arguments {
-  bool article, kills, kafka;
-};
 
 static bool usage(const char *text, const char *what) {
   fprintf(stderr, "weir demo: %s%s; weir demo --help tells more\n", text, what);
@@ -221,6 +226,8 @@ static bool parse(int argc, char **argv, struct demo *demo, struct arguments *ou
       good = parse_number(argv[i], next, 1000, &kills);
     else if (strcmp(argv[i], "--seed") == 0)
       good = parse_number(argv[i], next, INT64_MAX, &demo->seed);
+    else if (strcmp(argv[i], "--server") == 0 && next != NULL)
+      out->server = next;
     else
       takes_next = false;
     if (!good) return false;
@@ -234,12 +241,17 @@ static bool parse(int argc, char **argv, struct demo *demo, struct arguments *ou
       out->kills = true;
     else if (strcmp(argv[i], "kafka") == 0)
       out->kills = out->kafka = true;
+    else if (strcmp(argv[i], "mysql") == 0)
+      out->mysql = true;
+    else if (strcmp(argv[i], "--full") == 0)
+      out->is_full = true;
     else
       return usage("there is nothing called ", argv[i]);
   }
   if (demo->records < 1000) return usage("--records", " is at least 1000");
+  if (out->mysql && out->server == NULL) return usage("mysql", " needs --server DIR; `make demo-mysql` starts one");
   demo->kills = (uint32_t)kills;
-  if (!out->article && !out->kills) out->article = out->kills = true;
+  if (!out->article && !out->kills && !out->mysql) out->article = out->kills = true;
   return true;
 }
 
@@ -269,6 +281,9 @@ static void summarise(struct demo *demo, const struct arguments *arguments, bool
              "; %s rows per second",
              summary->pv_kills, summary->seen_kills, summary->lost, summary->doubled,
              demo_number(rate, (uint64_t)summary->records_per_second));
+  if (arguments->mysql && good)
+    demo_say(demo,
+             "  a plain sink doubled exactly the rows that it had committed since the checkpoint; exactly-once, none");
   if (demo->is_stopped)
     demo_say(demo, "  stopped by a signal");
   else if (!good)
@@ -287,7 +302,7 @@ static int run(int argc, char **argv) {
   bool good = true;
   wr_signals_block(&signals);
   if (arguments.article) good = article_part(&demo);
-  if (arguments.kills) good = kills_part(&demo, arguments.kafka, &summary) && good;
+  if (arguments.kills || arguments.mysql) good = jobs_part(&demo, &arguments, &summary) && good;
   summarise(&demo, &arguments, good, &summary, begun_ns);
   wr_signals_restore(&signals);
   return good ? 0 : 1;
@@ -295,15 +310,18 @@ static int run(int argc, char **argv) {
 
 const struct wr_command wr_command_demo = {
     .name = "demo",
-    .usage = "[article] [kills] [kafka] [--records N] [--kills N] [--seed N] [--keep]",
+    .usage = "[article] [kills] [kafka] [mysql --server DIR] [--full] [--records N] [--kills N] [--seed N] [--keep]",
     .summary = "kills a job again and again, and shows that it counts exactly once",
     .help = "article   the worked examples that explain checkpoints and alignment, in a simulated world\n"
             "kills     real jobs, real files, SIGKILL; about 1 GB in TMPDIR (or /tmp), removed at the end\n"
             "kafka     the same, and the log is a topic of a real Kafka broker, which is started here, and killed too\n"
-            "Without any: the first two.\n\n"
+            "mysql     a sink that commits by the clock beside one that commits with its checkpoints, on a server\n"
+            "          that tools/servers/mariadb.sh started in --server DIR (`make demo-mysql` does all of it)\n"
+            "Without any: article and kills.\n\n"
             "--records N   in the log (default 10,000,000)\n"
             "--kills N     of each job, that made it read records again (default 5)\n"
             "--seed N      of the log and of the moments of the kills (default: random, printed)\n"
+            "--full        mysql: a commit every 5 s and a checkpoint every minute, not every 500 ms and 6 s\n"
             "--keep        keeps the temporary folder\n\n"
             "Exit code: 0 every number was as it must be; 1 one was not; 2 usage.\n",
     .run = run,

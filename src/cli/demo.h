@@ -1,6 +1,7 @@
-/* cli/demo.h: the parts of `weir demo`: demo.c is the command, demo_kills.c kills jobs, demo_child.c is a running job,
- * demo_log.c makes the log and counts it without the engine, demo_topic.c brings it into a Kafka topic, demo_judge.c
- * compares tables with it, demo_process.c starts programs. One thread. */
+/* cli/demo.h: the parts of `weir demo`: demo.c is the command, demo_kills.c kills jobs, demo_mysql.c shows a plain sink
+ * beside one that commits with its checkpoints, demo_child.c is a running job, demo_log.c makes the log and counts it
+ * without the engine, demo_topic.c brings it into a Kafka topic, demo_judge.c compares tables with it, demo_process.c
+ * starts programs. One thread. */
 #ifndef WR_CLI_DEMO_H
 #define WR_CLI_DEMO_H
 
@@ -118,13 +119,18 @@ struct demo_child {
   const char *name; /* of the program: "pv" */
   char database[WR_PATH_BYTES_MAX], state[WR_PATH_BYTES_MAX], log[WR_PATH_BYTES_MAX], metrics[WR_PATH_BYTES_MAX];
   char source[WR_PATH_BYTES_MAX + 64], interval[16];
+  char sink[WR_PATH_BYTES_MAX];          /* empty: the file `database` */
+  char password[WR_PATH_BYTES_MAX + 16]; /* an option of the sink; empty: none */
+  char commit[64];                       /* an option of a plain sink; empty: it is not plain */
+  const char *parallelism;
   pid_t process; /* 0: none */
   int exit_code; /* of the last one; -1: killed */
   uint64_t started_ns;
   uint64_t log_offset; /* read so far */
   /* what its log and metrics have said since the start */
-  bool began;        /* it runs: from the beginning, or restored */
-  uint64_t restored; /* checkpoint; 0: none */
+  bool began;          /* it runs: from the beginning, or restored */
+  uint64_t checkpoint; /* the newest that it completed; 0: none */
+  uint64_t restored;   /* checkpoint; 0: none */
   uint64_t restored_records;
   double restored_ms;
   uint64_t records; /* that it had read by its last report */
@@ -162,5 +168,7 @@ struct demo_summary {
   double records_per_second;
 };
 bool demo_kills(struct demo *demo, struct demo_summary *out_summary);
+/* `server` is the folder of a server that tools/servers/mariadb.sh started. */
+bool demo_mysql(struct demo *demo, const char *server, bool is_full);
 
 #endif

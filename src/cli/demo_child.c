@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOG_BYTES_MAX = 1024 * 1024, COMMAND_WORDS = 24, SHOWN_LINES = 12 };
+enum { LOG_BYTES_MAX = 1024 * 1024, COMMAND_WORDS = 32, SHOWN_LINES = 12 };
 
 void demo_child_init(struct demo_child *child, struct demo *demo, const char *name, const char *suffix,
                      const char *source, const char *interval) {
-  *child = (struct demo_child){.demo = demo, .name = name};
+  *child = (struct demo_child){.demo = demo, .name = name, .parallelism = "2"};
   demo_path(child->database, sizeof child->database, "%s/%s%s.db", demo->folder, name, suffix);
   demo_path(child->state, sizeof child->state, "%s/%s%s-state", demo->folder, name, suffix);
   demo_path(child->log, sizeof child->log, "%s/%s%s.log", demo->folder, name, suffix);
@@ -28,28 +28,29 @@ struct command {
   const char *words[COMMAND_WORDS];
 };
 
+static void add_words(struct command *command, size_t *count, const char *first, const char *second) {
+  WR_ASSERT(*count + 2 < COMMAND_WORDS);
+  command->words[(*count)++] = first;
+  if (second != NULL) command->words[(*count)++] = second;
+  command->words[*count] = NULL;
+}
+
 static void make_command(const struct demo_child *child, bool bounded, struct command *command) {
   snprintf(command->program, sizeof command->program, "%s/%s", child->demo->programs, child->name);
-  snprintf(command->sink, sizeof command->sink, "sqlite:%s", child->database);
-  const char *words[] = {command->program,
-                         "--source",
-                         child->source,
-                         "--sink",
-                         command->sink,
-                         "--state",
-                         child->state,
-                         "--parallelism",
-                         "2",
-                         "--mode",
-                         "exactly-once",
-                         "--checkpoint-interval",
-                         child->interval,
-                         "--metrics-file",
-                         child->metrics,
-                         bounded ? "--bounded" : NULL,
-                         NULL};
+  bool is_file = child->sink[0] == 0;
+  snprintf(command->sink, sizeof command->sink, "%s%s", is_file ? "sqlite:" : "",
+           is_file ? child->database : child->sink);
+  const char *words[] = {command->program,   "--source",       child->source,  "--sink",
+                         command->sink,      "--state",        child->state,   "--parallelism",
+                         child->parallelism, "--mode",         "exactly-once", "--checkpoint-interval",
+                         child->interval,    "--metrics-file", child->metrics, NULL};
   _Static_assert(sizeof words / sizeof words[0] <= COMMAND_WORDS, "the words have room");
   memcpy(command->words, words, sizeof words);
+  size_t count = sizeof words / sizeof words[0] - 1;
+  if (child->password[0] != 0) add_words(command, &count, "--sink-option", child->password);
+  if (child->commit[0] != 0) add_words(command, &count, "--sink-option", child->commit);
+  if (child->commit[0] != 0) add_words(command, &count, "--plain", NULL);
+  if (bounded) add_words(command, &count, "--bounded", NULL);
 }
 
 void demo_child_command(const struct demo_child *child, bool bounded, char *text, size_t size) {
@@ -69,7 +70,7 @@ enum weir_code demo_child_start(struct demo_child *child, bool bounded, struct w
   struct wr_file_info info;
   make_command(child, bounded, &command);
   child->began = false;
-  child->restored = child->restored_records = child->records = 0;
+  child->restored = child->restored_records = child->records = child->checkpoint = 0;
   child->restored_ms = 0;
   child->exit_code = 0;
   if (files->stat(files, child->metrics, &info, NULL) == WEIR_OK) WR_TRY(files->remove(files, child->metrics, error));
@@ -115,17 +116,21 @@ static void read_log(struct demo_child *child) {
   files->close(files, file, NULL);
 }
 
+static uint64_t metric(const uint8_t *text, const char *label) {
+  const char *at = strstr((const char *)text, label);
+  return at == NULL ? 0 : strtoull(at + strlen(label), NULL, 10);
+}
+
 static void read_metrics(struct demo_child *child) {
-  static const char label[] = "\"sourceRecords\":";
   struct wr_memory *memory = &child->demo->heap.memory;
   uint8_t *text = NULL;
   size_t length = 0;
   if (wr_file_load(child->demo->files, child->metrics, LOG_BYTES_MAX, memory, WR_MEMORY_USER, &text, &length, NULL) !=
       WEIR_OK)
     return; /* it has not reported yet */
-  const char *at = strstr((const char *)text, label);
-  uint64_t records = at == NULL ? 0 : strtoull(at + sizeof label - 1, NULL, 10);
+  uint64_t records = metric(text, "\"sourceRecords\":");
   if (child->began && records > child->records) child->records = records;
+  child->checkpoint = metric(text, "\"lastCheckpoint\":");
   wr_free(memory, text);
 }
 

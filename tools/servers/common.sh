@@ -1,7 +1,8 @@
 # tools/servers/common.sh: what the starters of real servers share. Read in by them ("."), not run.
 #
 # A server lives in a folder: its settings, its data, `pid`, `port` (and more ports, one file each), `log.txt`. It listens on
-# loopback only. Ports stay the same for the life of the folder. Nothing here needs root.
+# loopback only. Ports stay the same for the life of the folder. Nothing here needs root; a server that refuses to be root
+# names an `account` that it runs as then, with $as in front of its programs.
 
 fail() {
   echo "$name: $*" >&2
@@ -89,6 +90,12 @@ read_arguments() { # "WORDS" ARGUMENT...
   [ "$verb" = start ] && mkdir -p "$dir"
   [ -d "$dir" ] || fail "there is no folder $dir"
   dir=$(cd "$dir" && pwd -P)
+  as=""
+  if [ -n "${account:-}" ] && [ "$(id -u)" = 0 ]; then
+    chown "$account:" "$dir"
+    as="setpriv --reuid=$account --regid=$account --init-groups"
+    cd / # which it can read
+  fi
 }
 
 # start, stop, kill, restart, by the server's own `prepare` (an empty folder), `launch`, `answers` and $stop_signal.

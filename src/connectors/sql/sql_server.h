@@ -17,6 +17,7 @@ enum wr_sql_option {
   WR_SQL_PASSWORD_ENV,
   WR_SQL_MARKER_TABLE,
   WR_SQL_TIMEOUT,
+  WR_SQL_FLUSH_INTERVAL,
   WR_SQL_SSL_MODE,
   WR_SQL_SSL_ROOT,
   WR_SQL_SSL_CERT,
@@ -33,6 +34,7 @@ struct wr_sql_server {
   const char *table, *marker_table;
   const char *password_file, *password_env; /* NULL: not given */
   int64_t timeout_ms;
+  int64_t flush_interval_ms; /* of a plain sink */
   enum wr_sql_ssl ssl;
   const char *ssl_root, *ssl_cert, *ssl_key; /* NULL: not given */
   char *where;                               /* "table pv in postgresql://app@db:5432/out" */

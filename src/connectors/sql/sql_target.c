@@ -17,6 +17,7 @@ enum { ROW_TEXT_BYTES = 256 };
 
 struct sql_target {
   struct wr_target target;
+  struct wr_plain_target plain; /* the same as a plain sink's: one of the two is handed out */
   struct wr_target_context context;
   const struct wr_sql_config *config;
   struct wr_sql_driver *driver;
@@ -163,15 +164,19 @@ static enum weir_code write_changes(struct sql_target *sql, struct weir_error *e
   return WEIR_OK;
 }
 
+static enum weir_code add(struct sql_target *sql, struct wr_batch *batch, struct weir_error *error) {
+  WR_TRY(wr_sql_changes_add(&sql->changes, batch, error));
+  return wr_sql_changes_is_full(&sql->changes) ? write_changes(sql, error) : WEIR_OK;
+}
+
 static enum weir_code apply(struct sql_target *sql, const struct wr_epoch *epoch, struct weir_error *error) {
   struct wr_epoch_rows rows;
   wr_epoch_rows_init(&rows, sql->context.store, sql->context.memory, sql->context.schema, epoch);
   enum weir_code code = WEIR_OK;
   struct wr_batch *batch = NULL;
   while ((code = wr_epoch_rows_next(&rows, &batch, error)) == WEIR_OK && batch != NULL) {
-    code = wr_sql_changes_add(&sql->changes, batch, error);
+    code = add(sql, batch, error);
     wr_batch_unref(batch);
-    if (code == WEIR_OK && wr_sql_changes_is_full(&sql->changes)) code = write_changes(sql, error);
     if (code != WEIR_OK) break;
   }
   wr_epoch_rows_deinit(&rows);
@@ -218,6 +223,46 @@ static enum weir_code commit(struct wr_target *target, const struct wr_epoch *ep
   return commit_once(sql, epoch, out_already, error);
 }
 
+/* ---- plain: rows without a marker ---- */
+
+static struct sql_target *sql_of_plain(struct wr_plain_target *plain) {
+  return (struct sql_target *)((char *)plain - offsetof(struct sql_target, plain));
+}
+
+static enum weir_code write_in_transaction(struct sql_target *sql, struct wr_batch *const *batches, uint32_t count,
+                                           struct weir_error *error) {
+  for (uint32_t i = 0; i < count; i++)
+    WR_TRY(add(sql, batches[i], error));
+  WR_TRY(write_changes(sql, error));
+  return commit_transaction(sql, error);
+}
+
+static enum weir_code write_once(struct sql_target *sql, struct wr_batch *const *batches, uint32_t count,
+                                 struct weir_error *error) {
+  WR_TRY(begin(sql, error));
+  enum weir_code code = write_in_transaction(sql, batches, count, error);
+  wr_sql_changes_clear(&sql->changes);
+  return code == WEIR_OK ? code : roll_back(sql, code);
+}
+
+static enum weir_code plain_write(struct wr_plain_target *plain, struct wr_batch *const *batches, uint32_t count,
+                                  struct weir_error *error) {
+  struct sql_target *sql = sql_of_plain(plain);
+  sql->is_careful = false;
+  enum weir_code code = write_once(sql, batches, count, error);
+  if (code != WEIR_CONSTRAINT) return code;
+  sql->is_careful = true;
+  return write_once(sql, batches, count, error);
+}
+
+static enum weir_code plain_connect(struct wr_plain_target *plain, struct weir_error *error) {
+  return open_session(sql_of_plain(plain), error);
+}
+
+static void plain_close(struct wr_plain_target *plain) {
+  close_target(&sql_of_plain(plain)->target);
+}
+
 /* ---- life ---- */
 
 static void free_target(struct wr_target *target) {
@@ -247,13 +292,21 @@ enum weir_code wr_sql_config_check(const struct wr_sql_config *config, const str
   return WEIR_OK;
 }
 
-enum weir_code wr_sql_target_new(const struct wr_sql_config *config, const struct wr_target_context *context,
-                                 struct wr_target **out_target, struct weir_error *error) {
-  *out_target = NULL;
+static void plain_free(struct wr_plain_target *plain) {
+  free_target(&sql_of_plain(plain)->target);
+}
+
+static const struct wr_plain_target_vtable plain_vtable = {
+    .connect = plain_connect, .write = plain_write, .close = plain_close, .free = plain_free};
+
+static enum weir_code new_sql(const struct wr_sql_config *config, const struct wr_target_context *context,
+                              struct sql_target **out_sql, struct weir_error *error) {
+  *out_sql = NULL;
   WR_TRY(wr_sql_config_check(config, context->schema, error));
   struct sql_target *sql = wr_alloc_zeroed(context->memory, 1, sizeof *sql, WR_MEMORY_SINK);
   if (sql == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for sink %s", context->uid);
   sql->target.vtable = &vtable;
+  sql->plain.vtable = &plain_vtable;
   sql->context = *context;
   sql->config = config;
   enum weir_code code = config->new_driver(config, &sql->context, &sql->driver, error);
@@ -262,8 +315,24 @@ enum weir_code wr_sql_target_new(const struct wr_sql_config *config, const struc
     return code;
   }
   wr_sql_changes_init(&sql->changes, config, context->memory);
-  *out_target = &sql->target;
+  *out_sql = sql;
   return WEIR_OK;
+}
+
+enum weir_code wr_sql_target_new(const struct wr_sql_config *config, const struct wr_target_context *context,
+                                 struct wr_target **out_target, struct weir_error *error) {
+  struct sql_target *sql = NULL;
+  enum weir_code code = new_sql(config, context, &sql, error);
+  *out_target = sql == NULL ? NULL : &sql->target;
+  return code;
+}
+
+enum weir_code wr_sql_plain_new(const struct wr_sql_config *config, const struct wr_target_context *context,
+                                struct wr_plain_target **out_target, struct weir_error *error) {
+  struct sql_target *sql = NULL;
+  enum weir_code code = new_sql(config, context, &sql, error);
+  *out_target = sql == NULL ? NULL : &sql->plain;
+  return code;
 }
 
 /* ---- the graph ---- */
@@ -284,4 +353,22 @@ enum weir_code wr_sql_sink_add(struct wr_graph *graph, const char *uid, const st
                                                   .target_config = (void *)config,
                                                   .new_target = new_target};
   return wr_sink_add(graph, &description, out_writer, error);
+}
+
+static enum weir_code new_plain(void *config, const struct wr_target_context *context,
+                                struct wr_plain_target **out_target, struct weir_error *error) {
+  return wr_sql_plain_new(config, context, out_target, error);
+}
+
+enum weir_code wr_sql_plain_add(struct wr_graph *graph, const char *uid, const struct weir_schema *schema,
+                                uint32_t parallelism, const struct wr_sql_config *config, int64_t interval_ms,
+                                struct wr_plain_sink_config *plain, uint32_t *out_node, struct weir_error *error) {
+  struct wr_node node;
+  WR_TRY(wr_sql_config_check(config, schema, error));
+  *plain = (struct wr_plain_sink_config){.where = config->where,
+                                         .interval_ns = (uint64_t)interval_ms * 1000 * 1000,
+                                         .target_config = (void *)config,
+                                         .new_target = new_plain};
+  WR_TRY(wr_plain_sink_node(uid, schema, parallelism, plain, &node, error));
+  return wr_graph_add_node(graph, &node, out_node, error);
 }

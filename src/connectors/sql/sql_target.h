@@ -9,6 +9,9 @@
  * then finds the marker moved (the epoch is in), or not (it is not). Also compared there is what this run has committed
  * before: a server that went back to an older copy of itself (a replica that lagged behind) is found, and refused.
  *
+ * Plain is the same table without a marker (plain_sink.h): a transaction holds the rows of one tick, and an answer that
+ * got lost is a failure, so that the rows are written once more.
+ *
  * A row that the server does not take is looked for: the epoch is begun again, with savepoints, and its rows are halved
  * until it stands alone; the error names it. Nothing of the epoch is out then.
  */
@@ -16,6 +19,7 @@
 #define WR_CONNECTORS_SQL_SQL_TARGET_H
 
 #include "connectors/sql/sql_driver.h"
+#include "operators/plain_sink.h"
 #include "operators/sink_nodes.h"
 
 /* Borrowed by the job, with all it points to. */
@@ -38,5 +42,11 @@ enum weir_code wr_sql_target_new(const struct wr_sql_config *config, const struc
 enum weir_code wr_sql_sink_add(struct wr_graph *graph, const char *uid, const struct weir_schema *schema,
                                uint32_t parallelism, const struct wr_sql_config *config, struct wr_sink_config *sink,
                                uint32_t *out_writer, struct weir_error *error);
+enum weir_code wr_sql_plain_new(const struct wr_sql_config *config, const struct wr_target_context *context,
+                                struct wr_plain_target **out_target, struct weir_error *error);
+/* The plain sink's one node. `plain` is filled here; it and `config` outlive the job. */
+enum weir_code wr_sql_plain_add(struct wr_graph *graph, const char *uid, const struct weir_schema *schema,
+                                uint32_t parallelism, const struct wr_sql_config *config, int64_t interval_ms,
+                                struct wr_plain_sink_config *plain, uint32_t *out_node, struct weir_error *error);
 
 #endif

@@ -255,22 +255,26 @@ static enum weir_code fixture_start(struct fixture *f) {
   return f->target->vtable->claim(f->target, &seen, seen.present ? seen.checkpoint_id : 0, &f->error);
 }
 
-/* An epoch that sets keys 0 to `rows` - 1 to `id`, and deletes key 1. */
-static struct wr_epoch epoch_of(struct fixture *f, uint64_t id, int rows) {
-  struct wr_memory *memory = &f->files.memory.memory;
+/* Sets keys 0 to `rows` - 1 to `value`, and deletes key 1. */
+static struct wr_batch *batch_of(struct fixture *f, int64_t value, int rows) {
   struct wr_batch_builder builder;
-  wr_batch_builder_init(&builder, memory, &schema, true);
+  wr_batch_builder_init(&builder, &f->files.memory.memory, &schema, true);
   for (int i = 0; i < rows; i++) {
     WR_ASSERT(wr_batch_builder_begin(&builder, NULL) == WEIR_OK);
     wr_batch_builder_set_bigint(&builder, 0, i);
-    wr_batch_builder_set_bigint(&builder, 1, (int64_t)id);
+    wr_batch_builder_set_bigint(&builder, 1, value);
     bool deletes = i == 1 && f->config.mode == WR_SQL_UPSERT;
     wr_batch_builder_end_row(&builder, deletes ? WEIR_DELETE : WEIR_INSERT);
   }
   struct wr_batch *batch = wr_batch_builder_take(&builder);
-  struct wr_epoch epoch = test_epoch_of(memory, id, batch);
-  wr_batch_unref(batch);
   wr_batch_builder_deinit(&builder);
+  return batch;
+}
+
+static struct wr_epoch epoch_of(struct fixture *f, uint64_t id, int rows) {
+  struct wr_batch *batch = batch_of(f, (int64_t)id, rows);
+  struct wr_epoch epoch = test_epoch_of(&f->files.memory.memory, id, batch);
+  wr_batch_unref(batch);
   return epoch;
 }
 
@@ -483,6 +487,64 @@ TEST(no_memory) {
   }
 }
 
+/* ---- plain ---- */
+
+/* Each call of a plain sink's life fails in each way: its rows are in at least once, and without any marker. */
+TEST(plain_rows) {
+  for (int fault = REFUSED; fault <= GONE_AFTER; fault++)
+    for (uint32_t at = 0; at < 12; at++) {
+      struct fixture f;
+      struct wr_plain_target *plain = NULL;
+      fixture_init(&f);
+      f.config.mode = WR_SQL_INSERT;
+      f.config.key_count = 0;
+      f.script.fault = (enum fault)fault;
+      f.script.fail_at = at;
+      f.script.fail_count = 1;
+      CHECK_INT(wr_sql_plain_new(&f.config, &f.context, &plain, &f.error), WEIR_OK);
+      struct wr_batch *batch = batch_of(&f, 1, 40);
+      uint32_t failures = 0;
+      while (plain->vtable->connect(plain, &f.error) != WEIR_OK && failures < 3)
+        failures++;
+      for (int i = 0; i < 2; i++)
+        while (plain->vtable->write(plain, &batch, 1, &f.error) != WEIR_OK && failures < 3) {
+          CHECK(weir_code_is_transient(f.error.code));
+          failures++;
+        }
+      CHECK(failures <= 1);
+      CHECK(f.script.durable.inserted == 80 || (f.script.durable.inserted == 120 && fault == GONE_AFTER));
+      CHECK(!f.script.durable.marker.present);
+      f.script.bad_key = 23;
+      f.script.fail_at = 0;
+      uint32_t inserted = f.script.durable.inserted;
+      CHECK_INT(plain->vtable->write(plain, &batch, 1, &f.error), WEIR_CONSTRAINT);
+      CHECK(strstr(f.error.message, "the row with k = 23") != NULL);
+      CHECK_INT(f.script.durable.inserted, inserted);
+      wr_batch_unref(batch);
+      plain->vtable->close(plain);
+      plain->vtable->free(plain);
+      fixture_deinit(&f);
+    }
+}
+
+TEST(plain_no_memory) {
+  enum weir_code code = WEIR_NO_MEMORY;
+  for (uint64_t n = 1; code == WEIR_NO_MEMORY; n++) {
+    struct fixture f;
+    struct wr_plain_target *plain = NULL;
+    fixture_init(&f);
+    struct wr_batch *batch = batch_of(&f, 1, 40);
+    test_memory_fail_after(&f.files.memory, n, false);
+    code = wr_sql_plain_new(&f.config, &f.context, &plain, &f.error);
+    if (code == WEIR_OK) code = plain->vtable->write(plain, &batch, 1, &f.error);
+    test_memory_fail_after(&f.files.memory, 0, false);
+    CHECK(code == WEIR_OK || code == WEIR_NO_MEMORY);
+    wr_batch_unref(batch);
+    if (plain != NULL) plain->vtable->free(plain);
+    fixture_deinit(&f);
+  }
+}
+
 TEST_MAIN(TEST_CASE(every_call_fails), TEST_CASE(a_lost_answer), TEST_CASE(an_idle_session_goes_away),
           TEST_CASE(others_at_the_marker), TEST_CASE(a_claim_compares), TEST_CASE(a_bad_row),
-          TEST_CASE(rows_that_cannot_be_said), TEST_CASE(no_memory))
+          TEST_CASE(rows_that_cannot_be_said), TEST_CASE(no_memory), TEST_CASE(plain_rows), TEST_CASE(plain_no_memory))
