@@ -30,7 +30,7 @@ test: ## all tests, under 40 minutes on 2 cores
 deep: ## the tests with large counts, for hours
 	@tools/test.sh deep
 
-bench: build ## runs every benchmark (some 8 minutes) and prints one table of figures
+bench: build ## runs every benchmark (some 9 minutes) and prints one table of figures
 	@python3 tools/bench.py build/release/bench
 
 bench-record: build ## the same on a quiet machine, and puts the table into bench/README.md

@@ -10,36 +10,24 @@
  *   pv_sqlite_p2          the same into an SQLite table
  */
 #include "bench/engine.h"
-#include "base/random.h"
+#include "bench/views.h"
 #include "formats/json/json_decoder.h"
 #include "os/shims/simdjson_shim.h"
 
-enum { RUNS = 2, RECORDS = 4000000, FILES = 2, APPS = 100000, RECORD_BYTES_MAX = 200, WINDOW_BYTES = 32 * 1024 };
-
-static const struct weir_field view_fields[] = {{"app_id", WEIR_TYPE_STRING, false}};
-static const struct weir_schema view_schema = {view_fields, 1};
+enum { RUNS = 2, RECORDS = 4000000, FILES = 2, WINDOW_BYTES = 32 * 1024 };
 
 struct text {
   char *bytes;
   size_t length;
 };
 
-static size_t put_record(char *out, struct wr_random *random, int number) {
-  double draw = (double)wr_random_below(random, 1 << 20) / (1 << 20);
-  return (size_t)snprintf(out, RECORD_BYTES_MAX,
-                          "{\"user_id\":%" PRIu64 ",\"app_id\":\"app%d\",\"ts\":\"2026-01-02 03:%02d:%02d.%03d\","
-                          "\"page\":\"/item/%" PRIu64 "\"}\n",
-                          wr_random_below(random, 1000000000), (int)(draw * draw * draw * APPS), number / 60000 % 60,
-                          number / 1000 % 60, number % 1000, wr_random_below(random, 100000));
-}
-
 /* One file's text; the caller's, to be freed. */
 static struct text make_file(const char *folder, int file) {
-  struct text text = {.bytes = malloc((size_t)RECORDS / FILES * RECORD_BYTES_MAX)};
+  struct text text = {.bytes = malloc((size_t)RECORDS / FILES * VIEW_BYTES_MAX)};
   if (text.bytes == NULL) bench_fail("no memory for the text");
   struct wr_random random = wr_random_of((uint64_t)file + 1);
   for (int i = 0; i < RECORDS / FILES; i++)
-    text.length += put_record(text.bytes + text.length, &random, i);
+    text.length += view_put(text.bytes + text.length, &random, i);
   char path[300];
   snprintf(path, sizeof path, "%s/views-%d.ndjson", folder, file);
   FILE *out = fopen(path, "w");

@@ -10,13 +10,19 @@ programs as they came.
 "reach" is what the project means to reach; the line says "reached", or "beyond" where it reaches the further mark too,
 or "MISSED"; "FAR OFF" is what misses even a quarter of it (what is better when it is lower: four times). "ceiling" is
 the same thing done with nothing around it, measured in the same run: rates are a share of it, times a multiple.
+
+pv_kafka gets a Kafka broker of its own and a topic that is filled for it; where Kafka is not installed its rows are left
+out, and the output says so.
 """
 import argparse
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 
-PROGRAMS = ["keyed_count", "pv_files", "large_state", "latency", "visible", "start", "channel", "json"]
+PROGRAMS = ["keyed_count", "pv_files", "pv_kafka", "large_state", "latency", "visible", "start", "channel", "json"]
+TOPIC = "views"  # of pv_kafka
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 
 
@@ -54,6 +60,8 @@ LINES = {
     "pv_blackhole_p1": Line(2, None, "pv_json_decode"),
     "pv_blackhole_p2": Line(2, None, "pv_json_decode"),
     "pv_sqlite_p2": Line(ceiling="pv_json_decode"),
+    "pv_kafka_p1": Line(1, None, "pv_kafka_plain"),
+    "pv_kafka_p2": Line(1, None, "pv_kafka_plain"),
     "count_bytes_per_key": time_line(64, 40),
     "count_resident_per_key": time_line(64, 40),
     "checkpoint_cost": time_line(5, 2, "bare_checkpoint_cost"),
@@ -141,10 +149,59 @@ def record(path, lines):
         file.write(before + BEGIN + "\n" + "\n".join(lines) + "\n" + END + after)
 
 
+def kafka_lacks(folder):
+    """What keeps pv_kafka from having a broker of its own, as a sentence; None: nothing."""
+    cache = os.environ.get("WEIR_CACHE") or os.path.expanduser("~/.cache/weir")
+    if not os.path.exists(os.path.join(folder, "pv_kafka")) or not os.path.exists(kafka_tool(folder)):
+        return "it was built without librdkafka; tools/install.sh build installs what is missing"
+    if not os.path.isdir(os.path.join(cache, "kafka-4.4.0", "lib")) or shutil.which("java") is None:
+        return "there is no Kafka here; tools/install.sh kafka installs it"
+    return None
+
+
+def kafka_tool(folder):
+    return os.path.join(folder, "..", "tests", "kafka_tool")
+
+
+def fill_topic(folder, servers):
+    """The topic of pv_kafka, with two partitions and all its records."""
+    tool = kafka_tool(folder)
+    subprocess.run([tool, "create-topic", servers, TOPIC, "--partitions", "2"], check=True)
+    with subprocess.Popen([os.path.join(folder, "pv_kafka"), "--records"], stdout=subprocess.PIPE) as records:
+        subprocess.run([tool, "produce", servers, TOPIC], stdin=records.stdout, stdout=subprocess.DEVNULL, check=True)
+
+
+def run_with_kafka(command, folder):
+    """Runs the command beside a broker of its own."""
+    home = tempfile.mkdtemp(prefix="weir-bench-kafka-")
+    starter = os.path.join(os.path.dirname(os.path.abspath(__file__)), "servers", "kafka.sh")
+    try:
+        subprocess.run([starter, "start", home], check=True)
+        with open(os.path.join(home, "port"), encoding="utf-8") as file:
+            servers = "127.0.0.1:" + file.read().strip()
+        fill_topic(folder, servers)
+        return subprocess.run([*command, "--servers", servers, "--topic", TOPIC], capture_output=True, text=True,
+                              check=False)
+    except subprocess.CalledProcessError as error:
+        return subprocess.CompletedProcess(command, 1, "", str(error))
+    finally:
+        subprocess.run([starter, "kill", home], check=False)
+        shutil.rmtree(home, ignore_errors=True)
+
+
 def run(folder, program):
     """The program's output, and whether it went well."""
+    command = [os.path.join(folder, program)]
+    if program == "pv_kafka":
+        lack = kafka_lacks(folder)
+        if lack is not None:
+            print(f"{program} is left out: {lack}", file=sys.stderr, flush=True)
+            return f"# {program} is left out: {lack}\n", True
     print(f"running {program} ...", file=sys.stderr, flush=True)
-    done = subprocess.run([os.path.join(folder, program)], capture_output=True, text=True, check=False)
+    if program == "pv_kafka":
+        done = run_with_kafka(command, folder)
+    else:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         print(done.stderr, file=sys.stderr)
         print(f"{program} failed (exit code {done.returncode}); its figures are left out", file=sys.stderr)
@@ -170,7 +227,8 @@ def main():
     machines = [line[2:] for line in text.splitlines() if line.startswith("# machine")]
     rows = read_rows(text)
     ends = [machines[0]] + ([f"at the end: {machines[-1]}"] if len(machines) > 1 else []) if machines else []
-    lines = ["", *table_of(rows), "", misses_of(rows) + "."]
+    left_out = [line[2:] + "." for line in text.splitlines() if " is left out: " in line]
+    lines = ["", *table_of(rows), "", misses_of(rows) + ".", *left_out]
     print("\n".join(ends + lines))
     if arguments.keep:
         with open(arguments.keep, "w", encoding="utf-8") as file:
