@@ -157,7 +157,7 @@ class TopicWriter:
 class Soak:
     def __init__(self, seed, broker, folder):
         self.rng, self.broker, self.folder, self.topic = random.Random(f"{seed}/faults"), broker, folder, "soak"
-        self.partitions, self.faults = 2, collections.Counter()
+        self.partitions, self.faults, self.aborted = 2, collections.Counter(), 0
         broker.tool("create-topic", self.topic, "--partitions", self.partitions)
         self.topic_writer = TopicWriter(random.Random(f"{seed}/topic"), broker, self.topic)
         self.file_writer = kills.Writer(random.Random(f"{seed}/files"), folder, False, APPS, RECORDS_PER_SECOND)
@@ -197,6 +197,9 @@ class Soak:
                 next_fault = time.monotonic() + self.rng.random() * 6
         self.file_writer.finish()
         self.topic_writer.finish()
+        all_of_it, committed = (len(self.broker.tool("consume", self.topic, "-X", f"isolation.level=read_{which}").splitlines())
+                                for which in ("uncommitted", "committed"))
+        self.aborted = all_of_it - committed
         return time.monotonic() - begin
 
     def judge(self, checks):
@@ -219,6 +222,7 @@ class Soak:
     def rows(self):
         yield from ((f"fault: {kind}", self.faults[kind]) for kind in FAULTS)
         yield "files added by their writer", len(self.file_writer.files) - self.files_at_first
+        yield "records of transactions that were aborted, in the topic", self.aborted
         yield "topic producers that gave up and were started again", self.topic_writer.again
 
     def report(self, seed, seconds, checks):
@@ -257,19 +261,20 @@ def main():
     print(f"WEIR_TEST_SEED={options.seed}", flush=True)
     checks = blackbox.Checks()
     broker = kafka_box.Broker.start_new()
-    soak = None
+    soak, is_judged = None, False
     try:
         log = os.path.join(broker.folder, "partition-files")
         os.mkdir(log)
         soak = Soak(options.seed, broker, log)
         seconds = soak.live(options.minutes * 60)
         soak.judge(checks)
+        is_judged = True
         with open(options.report, "w", encoding="utf-8") as handle:
             handle.write(soak.report(options.seed, seconds, checks))
         print(f"the report: {options.report}")
     finally:
         if soak:
-            soak.close(keep=bool(checks.failures))
+            soak.close(keep=not is_judged or bool(checks.failures))
         broker.remove()
     return checks.verdict()
 
