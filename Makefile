@@ -3,7 +3,7 @@ MAKEFLAGS += --no-print-directory
 JOBS ?= $(shell nproc)
 
 .DEFAULT_GOAL := build
-.PHONY: build demo demo-kafka demo-mysql test quick deep bench bench-record bench-curves format clean help
+.PHONY: build demo demo-kafka demo-mysql test quick deep soak bench bench-record bench-curves format clean help
 
 build: ## builds weir, the library and the examples into build/release (installs what is missing first)
 	@tools/install.sh build
@@ -29,6 +29,9 @@ test: ## all tests, under 40 minutes on 2 cores
 
 deep: ## the tests with large counts, for hours
 	@tools/test.sh deep
+
+soak: build ## an hour of real jobs, files and a Kafka broker under random faults; SOAK="--minutes N --seed S"
+	@python3 tests/soak.py $(SOAK)
 
 bench: build ## runs every benchmark (some 9 minutes) and prints one table of figures
 	@python3 tools/bench.py build/release/bench

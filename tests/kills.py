@@ -40,12 +40,12 @@ PHASES = ["before the first checkpoint", "while starting", "running, no checkpoi
 class Writer(threading.Thread):
     """Appends to the partitions until it is told to stop."""
 
-    def __init__(self, rng, folder, with_bad):
+    def __init__(self, rng, folder, with_bad, apps=None, lines_per_second=None):
         super().__init__(daemon=True)
         self.rng, self.folder, self.with_bad = rng, folder, with_bad
         self.stopped = threading.Event()
-        self.apps = [b"app%d" % i for i in range(rng.choice([3, 500, 20000]))] + ["\u00e9\u4e2d".encode(), b"\\u00e9", b""]
-        self.lines_per_second = rng.choice([2000, 20000, 60000])
+        self.apps = [b"app%d" % i for i in range(apps or rng.choice([3, 500, 20000]))] + ["\u00e9\u4e2d".encode(), b"\\u00e9", b""]
+        self.lines_per_second = lines_per_second or rng.choice([2000, 20000, 60000])
         self.files = [self.make_file(i) for i in range(rng.randint(2, 5))]
         self.count = 0
         self.append_to_all(rng.choice([0, 1000, 60000]))
@@ -122,6 +122,7 @@ class History:
     """One job, and what is done to it."""
 
     again = "tests/kills.py"
+    interval_ms = 50, 200  # between checkpoints, drawn for each start
 
     def __init__(self, seed, index, cycles, sink=None):
         self.seed, self.index, self.cycles_wanted = seed, index, cycles
@@ -177,7 +178,7 @@ class History:
         self.starts += 1
         self.log = os.path.join(self.folder, f"log-{self.starts}.txt")
         command = self.command + ["--parallelism", str(self.rng.randint(1, 3)), "--checkpoint-interval",
-                                  f"{self.rng.randint(50, 200)}ms", *more]
+                                  f"{self.rng.randint(*self.interval_ms)}ms", *more]
         with open(self.log, "wb") as log:
             log.write((" ".join(command) + "\n").encode())
             log.flush()

@@ -62,6 +62,7 @@ deep=(
   "fault loops asan | 60 | build/asan/tests/test_fault_loops --share test --processes 2"
   "fault loops deep | 60 | build/release/tests/test_fault_loops --share deep --processes 2"
   "kills x 30       | 30 | python3 tests/kills.py --cycles 1800"
+  "soak             | 70 | python3 tests/soak.py"
 )
 
 test_sources() {
