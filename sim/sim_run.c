@@ -230,6 +230,21 @@ static void kill_life(struct sim_run *run, bool at_operation) {
   after_life(run, status.phase);
 }
 
+/* SQLite's own: an I/O error while it rolls back the transaction that made the database leaves a file of no bytes
+ * beside its journal. The next connection takes the journal of an empty file away, and nobody has synced the cut; after
+ * a power cut the file is there again, without a beginning. Nothing was ever committed to it: the user moves it away.
+ */
+static bool sqlite_lost_its_beginning(struct sim_run *run, const struct weir_error *error) {
+  uint64_t errors = 0;
+  for (int fault = SIM_FAULT_READ_ERROR; fault <= SIM_FAULT_LIST_ERROR; fault++)
+    errors += sim_world_fault_count(run->world, (enum sim_fault)fault);
+  if (error->code != WEIR_NOT_FOUND || strstr(error->message, "is not an SQLite database") == NULL) return false;
+  if (errors == 0 || sim_world_fault_count(run->world, SIM_FAULT_POWER_CUT) == 0) return false;
+  if (run->report->events[SIM_EVENT_EPOCH_COMMITTED] != 0) return false;
+  sim_disk_remove(run->world, "/out/t.db");
+  return true;
+}
+
 /* The job is over: was that all right? */
 static void end_life(struct sim_run *run, bool stopped) {
   struct weir_error error = {.code = WEIR_OK};
@@ -242,7 +257,7 @@ static void end_life(struct sim_run *run, bool stopped) {
   bool excused =
       stopped && (code == WEIR_CHECKPOINT_FAILED || code == WEIR_COMMIT_WAITS || weir_code_is_transient(code));
   excused = excused || sim_tamper_excuses(run, code) || sim_run_kafka_excuses(run, code) ||
-            sim_sink_topic_excuses(run, code);
+            sim_sink_topic_excuses(run, code) || sqlite_lost_its_beginning(run, &error);
   if (stopped && run->stop_must_snapshot && code == WEIR_CHECKPOINT_FAILED)
     sim_violation(run, "a stop could not make its last checkpoint, and nothing was in its way: %s", error.message);
   if (stopped) run->report->events[code == WEIR_OK ? SIM_EVENT_STOP : SIM_EVENT_STOP_FAILED]++;
@@ -399,15 +414,14 @@ bool sim_run(const struct sim_run_options *options, struct sim_run_report *out_r
   draw_job(run);
   draw_faults(run);
   if (options->verbose)
-    fprintf(stderr,
-            "seed %" PRIu64 ": %s, %s%s, %u partitions, %" PRIu64 " records, mode %d, interval %" PRIu64 " ms\n",
-            options->seed, sim_job_name(run->kind), run->kafka == NULL ? "files" : "topic",
+    fprintf(
+        stderr, "seed %" PRIu64 ": %s, %s%s, %u partitions, %" PRIu64 " records, mode %d, interval %" PRIu64 " ms\n",
+        options->seed, sim_job_name(run->kind), run->kafka == NULL ? "files" : "topic",
 
-            run->directory                    ? ", to files"
-            : run->sink_topic.kafka != NULL ? ", to a topic"
-                                            : "",
-            run->log.options.partitions, run->log.records, run->job_options.mode,
-            run->job_options.checkpoint_interval_ms);
+        run->directory                  ? ", to files"
+        : run->sink_topic.kafka != NULL ? ", to a topic"
+                                        : "",
+        run->log.options.partitions, run->log.records, run->job_options.mode, run->job_options.checkpoint_interval_ms);
   struct weir_error error;
   if (!sim_oracle_init(run, &error))
     sim_violation(run, "the graph cannot be made: %s", error.message);
