@@ -67,7 +67,8 @@ static void open_transaction(struct sim_kafka_producer *producer) {
   c->is_open = true;
   c->pending = (struct wr_kafka_group_marker){.present = false};
   c->message_count = 0;
-  c->timeout_at_ns = producer->kafka->world->now_ns + producer->timeout_ns;
+  uint64_t least_ns = producer->kafka->transaction_least_ns;
+  c->timeout_at_ns = producer->kafka->world->now_ns + (producer->timeout_ns > least_ns ? producer->timeout_ns : least_ns);
   for (int p = 0; p < SIM_KAFKA_PARTITIONS_MAX; p++)
     c->transactions[p] = SIM_KAFKA_NO_TRANSACTION;
 }
@@ -377,6 +378,10 @@ bool sim_kafka_producer_is_misled(const struct sim_kafka *kafka) {
 void sim_kafka_on_commit(struct sim_kafka *kafka, sim_kafka_committed *committed, void *context) {
   kafka->committed = committed;
   kafka->committed_context = context;
+}
+
+void sim_kafka_be_patient(struct sim_kafka *kafka) {
+  kafka->transaction_least_ns = 60 * 1000 * ms_ns;
 }
 
 void sim_kafka_limit_messages(struct sim_kafka *kafka, size_t bytes_max) {

@@ -24,6 +24,8 @@ uint32_t sim_kafka_producers(const struct sim_kafka *kafka); /* that are open */
 typedef void sim_kafka_committed(void *context, const struct wr_kafka_group_marker *before,
                                  const struct wr_kafka_group_marker *now, uint32_t messages);
 void sim_kafka_on_commit(struct sim_kafka *kafka, sim_kafka_committed *committed, void *context);
+/* From now on no transaction times out before a minute has passed, whatever its producer says. */
+void sim_kafka_be_patient(struct sim_kafka *kafka);
 /* Longer messages are refused for good; 0: all are taken. */
 void sim_kafka_limit_messages(struct sim_kafka *kafka, size_t bytes_max);
 /* Is a transaction open now, and not decided? */

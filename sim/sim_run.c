@@ -291,6 +291,8 @@ static uint64_t grow_log(struct sim_run *run, uint64_t deadline_ns) {
 
 /* The last life's faults have their end. */
 static void calm_down(struct sim_run *run) {
+  /* With a time-out that is shorter than an epoch takes, a job would try for ever. */
+  if (run->last_life && run->sink_topic.kafka != NULL) sim_kafka_be_patient(run->sink_topic.kafka);
   if (!run->last_life || sim_world_now_ns(run->world) < run->faults_end_ns) return;
   sim_world_faults(run->world)->rule_count = 0;
   run->host.hold_one_in = 0;
