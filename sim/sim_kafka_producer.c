@@ -240,6 +240,9 @@ static enum weir_code begin_commit(struct sim_kafka_producer *producer, const st
                                    uint32_t timeout_ms, struct weir_error *error) {
   struct sim_kafka *kafka = producer->kafka;
   struct sim_kafka_coordinator *c = &kafka->coordinator;
+  /* Some take long to reach the brokers, so that a kill finds them on their way. */
+  if (!is_at_once(kafka) && wr_random_one_in(&kafka->world->fault_random, 4))
+    sim_coroutine_sleep(kafka->world, wr_random_below(&kafka->world->fault_random, 60 * ms_ns));
   enum weir_code code = begin_operation(kafka, "commit", timeout_ms, error);
   if (code == WEIR_OK) code = wait_decided(kafka, timeout_ms, false, error);
   if (code == WEIR_OK) code = check_epoch(producer, error);
