@@ -108,7 +108,7 @@ struct sim_kafka {
   struct sim_kafka_producer *producers;
   struct sim_kafka_coordinator coordinator;
   uint64_t epoch_last;
-  size_t message_bytes_max; /* 0: no limit */
+  size_t message_bytes_max;      /* 0: no limit */
   uint64_t transaction_least_ns; /* a transaction does not time out before */
   sim_kafka_committed *committed;
   void *committed_context;

@@ -68,7 +68,8 @@ static void open_transaction(struct sim_kafka_producer *producer) {
   c->pending = (struct wr_kafka_group_marker){.present = false};
   c->message_count = 0;
   uint64_t least_ns = producer->kafka->transaction_least_ns;
-  c->timeout_at_ns = producer->kafka->world->now_ns + (producer->timeout_ns > least_ns ? producer->timeout_ns : least_ns);
+  c->timeout_at_ns =
+      producer->kafka->world->now_ns + (producer->timeout_ns > least_ns ? producer->timeout_ns : least_ns);
   for (int p = 0; p < SIM_KAFKA_PARTITIONS_MAX; p++)
     c->transactions[p] = SIM_KAFKA_NO_TRANSACTION;
 }

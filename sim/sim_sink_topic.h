@@ -16,9 +16,9 @@
 struct sim_run;
 
 struct sim_sink_topic {
-  struct sim_kafka *kafka; /* NULL: the rows go elsewhere */
-  uint32_t timeout_ms;     /* of its transactions */
-  bool is_limited;         /* in this life it takes only short messages */
+  struct sim_kafka *kafka;                 /* NULL: the rows go elsewhere */
+  uint32_t timeout_ms;                     /* of its transactions */
+  bool is_limited;                         /* in this life it takes only short messages */
   struct sim_kafka_image *older, *present; /* with /keep/older and /keep/present */
 };
 
