@@ -38,14 +38,12 @@ static void end_open(struct sim_kafka *kafka, bool commit) {
     if (c->transactions[p] != SIM_KAFKA_NO_TRANSACTION) sim_kafka_end(kafka, p, c->transactions[p], commit);
   sim_world_trace(kafka->world, "kafka: a transaction of %u messages is %s", c->message_count,
                   commit ? "committed" : "aborted");
-  bool is_late = c->commit_at_ns != 0;
   c->is_open = c->is_decided = c->is_hidden = false;
   c->commit_at_ns = 0;
   if (!commit || !c->pending.present) return;
   struct wr_kafka_group_marker before = c->marker;
   c->marker = c->pending;
-  if (kafka->committed != NULL)
-    kafka->committed(kafka->committed_context, &before, &c->marker, c->message_count, is_late);
+  if (kafka->committed != NULL) kafka->committed(kafka->committed_context, &before, &c->marker, c->message_count);
 }
 
 /* What has happened by itself until now. */

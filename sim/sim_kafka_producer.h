@@ -20,9 +20,9 @@
 const struct wr_kafka_producer_driver *sim_kafka_producer_driver(struct sim_kafka *kafka);
 uint32_t sim_kafka_producers(const struct sim_kafka *kafka); /* that are open */
 
-/* A transaction with a marker was committed; `is_late`: some time after it was asked for. NULL: nobody listens. */
+/* A transaction with a marker was committed. NULL: nobody listens. */
 typedef void sim_kafka_committed(void *context, const struct wr_kafka_group_marker *before,
-                                 const struct wr_kafka_group_marker *now, uint32_t messages, bool is_late);
+                                 const struct wr_kafka_group_marker *now, uint32_t messages);
 void sim_kafka_on_commit(struct sim_kafka *kafka, sim_kafka_committed *committed, void *context);
 /* From now on no transaction times out before a minute has passed, whatever its producer says. */
 void sim_kafka_be_patient(struct sim_kafka *kafka);

@@ -410,7 +410,7 @@ bool sim_run(const struct sim_run_options *options, struct sim_run_report *out_r
   sim_disk_make_folders(run->world, "/keep");
   run->kind = one_in(run, 2) ? SIM_JOB_PV : SIM_JOB_SEEN;
   run->directory = one_in(run, 3);
-  if (!run->directory && one_in(run, 3)) sim_sink_topic_draw(run);
+  if (options->to_topic && !run->directory && one_in(run, 3)) sim_sink_topic_draw(run);
   sim_directory_draw(run);
   draw_log(run);
   draw_job(run);

@@ -84,7 +84,7 @@ static bool tamper_with_data_file(struct sim_run *run) {
 }
 
 /* The folder records that nothing is in doubt: then a topic's marker may be missing, and nobody can tell whether its
- * group's offsets have expired or the whole topic is another one. */
+ * group's offsets have expired or the whole topic is another one, or one from before the first claim. */
 static bool may_be_forgotten(struct sim_run *run) {
   char path[300];
   size_t length = 0;
@@ -98,7 +98,7 @@ static bool may_be_forgotten(struct sim_run *run) {
 }
 
 static bool tamper_with_target(struct sim_run *run, enum sim_tamper_kind kind) {
-  if (kind == SIM_TAMPER_TARGET_OLDER ? !run->tamper.has_older : may_be_forgotten(run)) return false;
+  if (may_be_forgotten(run) || (kind == SIM_TAMPER_TARGET_OLDER && !run->tamper.has_older)) return false;
   sim_disk_remove(run->world, "/keep/present");
   sim_disk_rename(run->world, "/out", "/keep/present");
   if (kind == SIM_TAMPER_TARGET_OLDER)
