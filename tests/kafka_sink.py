@@ -116,6 +116,7 @@ def compare_seen(messages, records):
 
 class History(kills.History):
     """One job that writes into a topic."""
+    stop_codes = (0, 4)
 
     again = "tests/kafka_sink.py"
     broker = None  # of all histories

@@ -31,6 +31,8 @@ MARKER, ROWS, COMMIT = b"SET checkpoint", b"INSERT INTO", b"COMMIT"
 
 
 class History(kills.History):
+    stop_codes = (0, 4)
+
     def __init__(self, seed, index, cycles, server):
         super().__init__(seed, index, cycles, sink=server.name)
         self.server = server
