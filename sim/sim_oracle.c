@@ -10,7 +10,7 @@
 
 /* ---- while it runs ---- */
 
-uint64_t sim_oracle_newest_durable(struct sim_run *run) {
+static uint64_t newest_durable(struct sim_run *run) {
   struct wr_name_list names = sim_disk_list(run->world, run->job_options.folder);
   uint64_t newest = 0;
   for (size_t i = 0; i < names.count; i++) {
@@ -28,7 +28,7 @@ static void watch_commit(void *context, const char *uid, const struct wr_epoch *
   if (run->job == NULL) return;
   struct wr_job_status status;
   wr_job_read_status(run->job, &status);
-  uint64_t newest = sim_oracle_newest_durable(run);
+  uint64_t newest = newest_durable(run);
   if (newest < epoch->checkpoint_id)
     sim_violation(run, "sink %s commits epoch %" PRIu64 ", but the newest durable checkpoint is %" PRIu64, uid,
                   epoch->checkpoint_id, newest);
@@ -92,7 +92,7 @@ static void watch_disk(void *context, const struct sim_disk_event *event) {
   if (name[0] == 'd' && is_named(run, name, &by))
     sim_violation(run, "%s was removed, but checkpoint %" PRIu64 " names it", event->path, by);
   uint64_t id = sim_checkpoint_of(event->path);
-  if (id != 0 && sim_oracle_newest_durable(run) <= id)
+  if (id != 0 && newest_durable(run) <= id)
     sim_violation(run, "%s was removed, but no newer checkpoint is durable", event->path);
 }
 

@@ -54,7 +54,6 @@ __attribute__((format(printf, 2, 3))) void sim_violation(struct sim_run *run, co
 /* Makes the graph and begins to watch. */
 bool sim_oracle_init(struct sim_run *run, struct weir_error *error);
 void sim_oracle_new_life(struct sim_run *run);
-uint64_t sim_oracle_newest_durable(struct sim_run *run); /* 0: none */
 /* After the last life. */
 void sim_oracle_judge(struct sim_run *run);
 void sim_oracle_deinit(struct sim_run *run);

@@ -159,7 +159,7 @@ static enum wr_result settle(struct committer *committer) {
 /* ---- the marker of a target that forgets ---- */
 
 /* What the refresh answered. That it failed matters only when it keeps failing for longer than the target remembers, so
- * a transient failure is tried again with the next commit's connection, an hour later. */
+ * a transient failure is tried again an hour later, over a new connection. */
 static enum wr_result settle_refresh(struct committer *committer) {
   struct wr_operator_context *context = committer->op.context;
   committer->is_refreshing = false;
