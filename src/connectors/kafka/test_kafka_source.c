@@ -494,6 +494,37 @@ TEST(a_bad_record_fails_the_job) {
   }
 }
 
+/* They are decoded together; each keeps its offset, its newlines, and its faults to itself. */
+TEST(values_of_one_fetch) {
+  enum { LARGE = 40000 }; /* more than are decoded together */
+  struct job job;
+  begin(&job, 1);
+  append(0, "a");
+  fake_append(&fake, 0, "{\"app_id\":");
+  fake_append(&fake, 0, "{\n\"app_id\"\n:\"b\"}\n");
+  fake_append(&fake, 0, fake_tombstone);
+  fake_append(&fake, 0, "{\"app_id\":\"c");
+  fake_append(&fake, 0, "\"}");
+  char *large = malloc(LARGE + 1);
+  memset(large, ' ', LARGE);
+  memcpy(large, "{\"app_id\":\"d\"}", 14);
+  large[LARGE] = 0;
+  fake_append(&fake, 0, large);
+  free(large);
+  fake_append(&fake, 0, fake_hole);
+  fake_append(&fake, 0, "");
+  fake_append(&fake, 0, "{\"app_id\":\"\xc3");
+  fake_append(&fake, 0, "\xa9\"}");
+  append(0, "e");
+  fake.is_early = true;
+  CHECK_INT(job_start(&job, 1, false), WEIR_OK);
+  CHECK_INT(job_run_for(&job, 100), WEIR_OK);
+  CHECK_STRING(came(&job), "0:0:a 0:1! 0:2:b 0:3! 0:4! 0:5! 0:6:d 0:8! 0:9! 0:10! 0:11:e");
+  job_snapshot(&job);
+  CHECK_STRING(stored(&job), "0@12");
+  end(&job);
+}
+
 TEST(a_record_that_is_too_long) {
   struct job job;
   begin(&job, 1);
@@ -777,6 +808,6 @@ TEST_MAIN(TEST_CASE(reads_and_follows), TEST_CASE(an_uncommitted_tail_waits), TE
           TEST_CASE(a_client_that_is_refused_for_no_reason), TEST_CASE(trouble_of_the_client),
           TEST_CASE(another_topic_or_cluster_is_foreign), TEST_CASE(a_restored_partition_needs_a_leader),
           TEST_CASE(commits_come_after_completion), TEST_CASE(metrics_of_partitions),
-          TEST_CASE(a_bad_record_fails_the_job), TEST_CASE(a_record_that_is_too_long), TEST_CASE(configurations),
-          TEST_CASE(watermarks), TEST_CASE(a_full_output_holds_back), TEST_CASE(teardown_while_calls_run),
-          TEST_CASE(failures), TEST_CASE(model))
+          TEST_CASE(a_bad_record_fails_the_job), TEST_CASE(values_of_one_fetch), TEST_CASE(a_record_that_is_too_long),
+          TEST_CASE(configurations), TEST_CASE(watermarks), TEST_CASE(a_full_output_holds_back),
+          TEST_CASE(teardown_while_calls_run), TEST_CASE(failures), TEST_CASE(model))
