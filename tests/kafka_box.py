@@ -225,6 +225,14 @@ class Box(blackbox.Box):
         self.producers.append(process)
         return process
 
+    def join(self, group, *arguments):
+        """A member of a consumer group, until it is killed."""
+        process = subprocess.Popen([TOOL, "join", self.broker.address(), self.topic, "--group", group, *arguments],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.producers.append(process)
+        self.check(process.stdout.readline() == b"joined\n", f"nobody joined group {group}")
+        return process
+
     def read(self):
         return self.broker.read(self.topic)
 
