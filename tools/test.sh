@@ -64,6 +64,8 @@ deep=(
   "fault loops deep | 60 | build/release/tests/test_fault_loops --share deep --processes 2"
   "kills x 30       | 30 | python3 tests/kills.py --cycles 1800"
   "points, all      | 15 | python3 tests/points.py --all"
+  "newer librdkafka | 1 | tools/install.sh librdkafka"
+  "kafka, newer     | 4 | WEIR_LIBRDKAFKA=\${WEIR_CACHE:-\$HOME/.cache/weir}/librdkafka-2.16.0/librdkafka.so.1 python3 tests/kafka.py"
   "soak             | 70 | python3 tests/soak.py"
 )
 
