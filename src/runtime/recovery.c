@@ -399,8 +399,6 @@ static enum weir_code settle_folder(struct wr_recovery *recovery, struct weir_er
   if (!recovery->has_restored) return WEIR_OK;
   if (wr_folder_publish_again(recovery->folder, recovery->restored.checkpoint_id, error) != WR_PUBLISH_DURABLE)
     return error == NULL ? WEIR_IO : error->code;
-  /* While a newer checkpoint is there that cannot be read, nothing is removed: it may be asked for evidence. */
-  if (recovery->damaged_count != 0) return WEIR_OK;
   struct wr_folder_cleanup cleanup = {.retained = recovery->retained,
                                       .retained_count = recovery->retained_count,
                                       .present_start = recovery->store->start_number};
