@@ -242,6 +242,7 @@ static bool sqlite_lost_its_beginning(struct sim_run *run, const struct weir_err
   if (errors == 0 || sim_world_fault_count(run->world, SIM_FAULT_POWER_CUT) == 0) return false;
   if (run->report->events[SIM_EVENT_EPOCH_COMMITTED] != 0) return false;
   sim_disk_remove(run->world, "/out/t.db");
+  run->database_moved = true;
   return true;
 }
 
@@ -380,7 +381,9 @@ static bool live_all(struct sim_run *run) {
   run->last_life = true;
   if (one_in(run, 2)) run->faults_end_ns = sim_world_now_ns(run->world) + below(run, 2000) * ms_ns;
   /* Finished early by a bounded life: that was the whole log, or the life was the last one. */
+  run->database_moved = false;
   if (!run->finished && !live(run, LIFE_FINISH)) return false;
+  if (run->database_moved && !live(run, LIFE_FINISH)) return false; /* now its way is free */
   if (!run->finished) {
     sim_violation(run, "the last life did not finish the job");
     return false;
@@ -409,8 +412,8 @@ bool sim_run(const struct sim_run_options *options, struct sim_run_report *out_r
   sim_disk_make_folders(run->world, "/state");
   sim_disk_make_folders(run->world, "/keep");
   run->kind = one_in(run, 2) ? SIM_JOB_PV : SIM_JOB_SEEN;
-  run->directory = one_in(run, 3);
-  if (options->to_topic && !run->directory && one_in(run, 3)) sim_sink_topic_draw(run);
+  run->directory = one_in(run, 3) && !options->to_topic;
+  if (options->to_topic || (!run->directory && one_in(run, 3))) sim_sink_topic_draw(run);
   sim_directory_draw(run);
   draw_log(run);
   draw_job(run);

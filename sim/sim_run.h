@@ -86,7 +86,7 @@ struct sim_run_report {
 struct sim_run_options {
   uint64_t seed;
   const enum wr_mode *mode; /* NULL: drawn; else this one, everything else as the seed has it */
-  bool to_topic;            /* some runs write to a topic; else none does */
+  bool to_topic;            /* its rows go to a topic; else it is drawn where they go */
   FILE *trace;              /* the world's trace; NULL: none */
   bool verbose;             /* what is drawn, and each life, on standard error */
 };

@@ -35,6 +35,7 @@ struct sim_run {
   struct wr_job *job;              /* of this life; NULL between lives */
   uint32_t lives;
   bool last_life, finished;
+  bool database_moved; /* its user has moved a database away that SQLite had spoilt */
   bool fresh_pending;  /* a fresh start was killed before it was surely made: it is given again */
   bool bounded_growth; /* from life `bounded_from` on the job is bounded while its log grows */
   uint32_t bounded_from;

@@ -253,6 +253,10 @@ void sim_tamper_after(struct sim_run *run, enum wr_job_phase phase) {
   struct sim_tamper *tamper = &run->tamper;
   if (tamper->kind == SIM_TAMPER_NONE) return;
   bool untouched = tamper->refused || identity_is_unchanged(run);
+  /* Whoever goes on from an older checkpoint, or with an older target, has seen to it that no older run lives: until
+   * the claim that one could still commit what is passed over now, and every later start would refuse, rightly. */
+  if (!untouched && (is_checkpoint_kind(tamper->kind) || is_target_kind(tamper->kind)))
+    sim_zombie_deinit(&run->graph.zombie);
   if (is_checkpoint_kind(tamper->kind))
     put_back_checkpoint(run, untouched);
   else if (is_target_kind(tamper->kind))
