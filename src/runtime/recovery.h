@@ -46,7 +46,7 @@ struct wr_recovery {
   struct wr_folder *folder;    /* open and locked from the first open on */
   struct wr_identity identity; /* as it stands in the folder */
   bool has_identity;
-  bool already_finished; /* the folder says FINISHED and nobody asked for a fresh start: nothing else was done */
+  bool already_finished;       /* the folder says FINISHED and nobody asked for a fresh start: nothing else was done */
   struct wr_metadata restored; /* R */
   bool has_restored;
   uint32_t damaged_count;   /* newer checkpoints that cannot be read */
