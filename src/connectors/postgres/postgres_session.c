@@ -27,11 +27,11 @@ enum weir_code wr_postgres_code(const char *state) {
     const char *prefix;
     enum weir_code code;
   } codes[] = {
-      {"08", WEIR_IO},        {"53100", WEIR_NO_SPACE},  {"53", WEIR_BUSY},         {"57014", WEIR_TIMEOUT},
-      {"57P03", WEIR_BUSY},   {"57P04", WEIR_NOT_FOUND}, {"57", WEIR_IO},           {"58", WEIR_IO},
-      {"XX", WEIR_IO},        {"55P03", WEIR_BUSY},      {"40", WEIR_BUSY},         {"25006", WEIR_BUSY},
-      {"25P03", WEIR_IO},     {"25P02", WEIR_IO},        {"28", WEIR_DENIED},       {"42501", WEIR_DENIED},
-      {"3D", WEIR_NOT_FOUND}, {"3F", WEIR_NOT_FOUND},    {"42P01", WEIR_NOT_FOUND},
+      {"08", WEIR_IO},        {"53100", WEIR_NO_SPACE},  {"53", WEIR_BUSY},      {"57014", WEIR_TIMEOUT},
+      {"57P03", WEIR_BUSY},   {"57P04", WEIR_NOT_FOUND}, {"57", WEIR_IO},        {"58", WEIR_IO},
+      {"XX", WEIR_IO},        {"55P03", WEIR_BUSY},      {"40", WEIR_BUSY},      {"25006", WEIR_BUSY},
+      {"25P03", WEIR_IO},     {"25P02", WEIR_IO},        {"28", WEIR_DENIED},    {"42501", WEIR_DENIED},
+      {"3D", WEIR_NOT_FOUND}, {"3F", WEIR_NOT_FOUND},    {"42", WEIR_NOT_FOUND}, {"0A", WEIR_NOT_FOUND},
   };
   for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
     if (strncmp(state, codes[i].prefix, strlen(codes[i].prefix)) == 0) return codes[i].code;

@@ -74,7 +74,8 @@ enum wr_sql_outcome wr_postgres_run(struct wr_postgres_session *session, const c
                                     struct weir_error *error);
 /* The SQLSTATE in an error's sentence, or "". */
 const char *wr_postgres_state(const struct weir_error *error);
-/* The class of an SQLSTATE. */
+/* The class of an SQLSTATE. CONSTRAINT is about values: a statement that no rows at all would make right is NOT_FOUND,
+ * for the table is not what it was when the job looked at it. */
 enum weir_code wr_postgres_code(const char *state);
 
 #endif
