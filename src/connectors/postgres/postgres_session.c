@@ -220,6 +220,21 @@ void wr_postgres_close(struct wr_postgres_session *session) {
 
 /* ---- statements ---- */
 
+/* Waits until there is room for more to the server, or it has said something. */
+static enum wr_sql_outcome make_room(struct wr_postgres_session *session, const char *doing, struct weir_error *error) {
+  if (!wait_for(session, POLLIN | POLLOUT)) return silent(session, doing, error);
+  return session->pq.PQconsumeInput(session->connection) == 0 ? gone(session, doing, error) : WR_SQL_DONE;
+}
+
+static enum wr_sql_outcome flush_all(struct wr_postgres_session *session, const char *doing, struct weir_error *error) {
+  int rest;
+  while ((rest = session->pq.PQflush(session->connection)) > 0) {
+    enum wr_sql_outcome outcome = make_room(session, doing, error);
+    if (outcome != WR_SQL_DONE) return outcome;
+  }
+  return rest < 0 ? gone(session, doing, error) : WR_SQL_DONE;
+}
+
 static enum wr_sql_outcome send_all(struct wr_postgres_session *session, const char *sql,
                                     const struct wr_postgres_values *values, const char *doing,
                                     struct weir_error *error) {
@@ -227,13 +242,7 @@ static enum wr_sql_outcome send_all(struct wr_postgres_session *session, const c
   int sent = values == NULL ? pq->PQsendQuery(session->connection, sql)
                             : pq->PQsendQueryParams(session->connection, sql, values->count, values->types,
                                                     values->values, values->lengths, values->is_binary, 0);
-  if (sent == 0) return gone(session, doing, error);
-  int rest;
-  while ((rest = pq->PQflush(session->connection)) > 0) {
-    if (!wait_for(session, POLLIN | POLLOUT)) return silent(session, doing, error);
-    if (pq->PQconsumeInput(session->connection) == 0) return gone(session, doing, error);
-  }
-  return rest < 0 ? gone(session, doing, error) : WR_SQL_DONE;
+  return sent == 0 ? gone(session, doing, error) : flush_all(session, doing, error);
 }
 
 /* The next result, NULL at the end. */
@@ -249,14 +258,13 @@ static enum wr_sql_outcome next_result(struct wr_postgres_session *session, cons
   return WR_SQL_DONE;
 }
 
-enum wr_sql_outcome wr_postgres_run(struct wr_postgres_session *session, const char *sql,
-                                    const struct wr_postgres_values *values, const char *doing, PGresult **out_result,
-                                    struct weir_error *error) {
+/* All results up to the end; the first that is a failure is told. */
+static enum wr_sql_outcome read_results(struct wr_postgres_session *session, const char *doing, PGresult **out_result,
+                                        struct weir_error *error) {
   const struct wr_libpq *pq = &session->pq;
-  enum wr_sql_outcome outcome = send_all(session, sql, values, doing, error);
+  enum wr_sql_outcome outcome;
   PGresult *result = NULL, *last = NULL;
   bool has_failed = false;
-  if (outcome != WR_SQL_DONE) return outcome;
   while ((outcome = next_result(session, doing, &result, error)) == WR_SQL_DONE && result != NULL) {
     ExecStatusType status = pq->PQresultStatus(result);
     if (!has_failed) {
@@ -274,4 +282,52 @@ enum wr_sql_outcome wr_postgres_run(struct wr_postgres_session *session, const c
   else
     pq->PQclear(last);
   return outcome;
+}
+
+enum wr_sql_outcome wr_postgres_run(struct wr_postgres_session *session, const char *sql,
+                                    const struct wr_postgres_values *values, const char *doing, PGresult **out_result,
+                                    struct weir_error *error) {
+  enum wr_sql_outcome outcome = send_all(session, sql, values, doing, error);
+  return outcome == WR_SQL_DONE ? read_results(session, doing, out_result, error) : outcome;
+}
+
+/* ---- COPY ---- */
+
+enum wr_sql_outcome wr_postgres_copy_begin(struct wr_postgres_session *session, const char *sql, const char *doing,
+                                           struct weir_error *error) {
+  const struct wr_libpq *pq = &session->pq;
+  PGresult *first = NULL, *ignored = NULL;
+  enum wr_sql_outcome outcome = send_all(session, sql, NULL, doing, error);
+  if (outcome == WR_SQL_DONE) outcome = next_result(session, doing, &first, error);
+  if (outcome != WR_SQL_DONE) return outcome;
+  if (first != NULL && pq->PQresultStatus(first) == PGRES_COPY_IN) {
+    pq->PQclear(first);
+    return WR_SQL_DONE;
+  }
+  outcome = first == NULL ? gone(session, doing, error) : failed(session, first, doing, error);
+  pq->PQclear(first);
+  while (outcome == WR_SQL_FAILED && next_result(session, doing, &ignored, error) == WR_SQL_DONE && ignored != NULL)
+    pq->PQclear(ignored);
+  return outcome;
+}
+
+enum wr_sql_outcome wr_postgres_copy_put(struct wr_postgres_session *session, const void *data, size_t length,
+                                         const char *doing, struct weir_error *error) {
+  int put;
+  while ((put = session->pq.PQputCopyData(session->connection, data, (int)length)) == 0) {
+    enum wr_sql_outcome outcome = make_room(session, doing, error);
+    if (outcome != WR_SQL_DONE) return outcome;
+  }
+  return put < 0 ? gone(session, doing, error) : WR_SQL_DONE;
+}
+
+enum wr_sql_outcome wr_postgres_copy_end(struct wr_postgres_session *session, const char *give_up, const char *doing,
+                                         struct weir_error *error) {
+  int put;
+  enum wr_sql_outcome outcome = WR_SQL_DONE;
+  while ((put = session->pq.PQputCopyEnd(session->connection, give_up)) == 0 && outcome == WR_SQL_DONE)
+    outcome = make_room(session, doing, error);
+  if (put < 0) outcome = gone(session, doing, error);
+  if (outcome == WR_SQL_DONE) outcome = flush_all(session, doing, error);
+  return outcome == WR_SQL_DONE ? read_results(session, doing, NULL, error) : outcome;
 }
