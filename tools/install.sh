@@ -1,7 +1,7 @@
 #!/bin/sh
-# tools/install.sh build|test|kafka|postgres|mariadb: installs what is missing to build weir, to test it, or to run a real
-# server for the tests (tools/servers/), by apt; the jars of Kafka come by Maven into a folder that `make clean` leaves alone,
-# ${WEIR_CACHE:-~/.cache/weir}. Says nothing and takes no time when all is there. Exit 2: something is missing and cannot be
+# tools/install.sh build|test|kafka|postgres|mariadb|mysql9: installs what is missing to build weir, to test it, or to run a
+# real server for the tests (tools/servers/), by apt; the jars of Kafka come by Maven into a folder that `make clean` leaves
+# alone, ${WEIR_CACHE:-~/.cache/weir}, and MySQL 9, which nothing else here asks for, by debootstrap, as root. Says nothing and takes no time when all is there. Exit 2: something is missing and cannot be
 # installed here; the packages and the command that would do it are named.
 set -eu
 
@@ -12,6 +12,7 @@ build="gcc:gcc g++:g++ make:make cmake:cmake ninja-build:ninja pkg-config:pkg-co
 kafka="openjdk-17-jre-headless:java maven:mvn openssl:openssl python3:python3"
 postgres="postgresql-15:- python3:python3"
 mariadb="mariadb-server:mariadbd mariadb-client:mariadb-admin python3:python3"
+mysql9="debootstrap:debootstrap openssl:openssl python3:python3"
 test="clang-14:clang++-14 clang-format-14:clang-format-14 libclang-rt-14-dev:- patch:patch $postgres $mariadb"
 
 case "${1:-}" in
@@ -20,8 +21,9 @@ test) wanted="$build $test" ;;
 kafka) wanted=$kafka ;;
 postgres) wanted=$postgres ;;
 mariadb) wanted=$mariadb ;;
+mysql9) wanted=$mysql9 ;;
 *)
-  echo "usage: tools/install.sh build|test|kafka|postgres|mariadb" >&2
+  echo "usage: tools/install.sh build|test|kafka|postgres|mariadb|mysql9" >&2
   exit 2
   ;;
 esac
@@ -102,5 +104,25 @@ fetch_kafka() {
   fi
 }
 
+# Debian has MySQL in unstable only: a Debian of its own, of which only the server's files are used. 560 MB.
+fetch_mysql9() {
+  root=${WEIR_CACHE:-$HOME/.cache/weir}
+  mkdir -p "$root"
+  exec 9>"$root/lock-mysql" # Two at once would fetch twice.
+  flock 9
+  [ ! -d "$root/mysql-9" ] || return 0
+  echo "weir: fetching MySQL 9 into $root" >&2
+  ${sudo}rm -rf "$root/mysql.partial"
+  ${sudo}debootstrap --variant=minbase --include=mysql-server-core,mysql-client-core sid "$root/mysql.partial" \
+    </dev/null >"$root/mysql.log" 2>&1 9>&- || {
+    tail -n 10 "$root/mysql.log" >&2
+    echo "weir: debootstrap did not fetch MySQL; the lines above are the end of $root/mysql.log" >&2
+    exit 2
+  }
+  ${sudo}find "$root/mysql.partial/var/cache/apt/archives" -name '*.deb' -delete
+  ${sudo}mv "$root/mysql.partial" "$root/mysql-9"
+}
+
 [ -z "$missing" ] || install_packages "$1"
+[ "$1" != mysql9 ] || fetch_mysql9
 [ "$1" != kafka ] || fetch_kafka

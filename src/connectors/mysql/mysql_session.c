@@ -84,6 +84,14 @@ static void set_options(const struct wr_mysql_session *session) {
   if (server->ssl_key != NULL) my->mysql_options(session->connection, MYSQL_OPT_SSL_KEY, server->ssl_key);
 }
 
+/* Is it about certificates, and no connection that broke? */
+static bool is_unfit(const char *said) {
+  static const char *const words[] = {"ertificate", "SSL is required", "does not support", "No such file"};
+  for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+    if (strstr(said, words[i]) != NULL) return true;
+  return false;
+}
+
 static enum wr_sql_outcome start(struct wr_mysql_session *session, const char *password, struct weir_error *error) {
   const struct wr_sql_server *server = session->server;
   session->connection = session->my.mysql_init(NULL);
@@ -97,6 +105,9 @@ static enum wr_sql_outcome start(struct wr_mysql_session *session, const char *p
                                      server->port, NULL, CLIENT_FOUND_ROWS) != NULL)
     return WR_SQL_DONE;
   failed(session, "connect", error);
+  if (session->last_error == WR_MYSQL_NO_TLS && is_unfit(session->my.mysql_error(session->connection)))
+    WR_FAIL(error, WEIR_DENIED, "%s: cannot connect as ssl-mode and the certificates given ask for: %s (error %u)",
+            server->where, session->my.mysql_error(session->connection), session->last_error);
   return WR_SQL_GONE;
 }
 

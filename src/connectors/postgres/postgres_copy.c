@@ -89,8 +89,8 @@ static enum weir_code put_field(struct wr_bytes *out, const struct wr_postgres_r
   return WEIR_OK;
 }
 
-static enum weir_code put_line(struct wr_bytes *out, const struct wr_postgres_rows *rows, const struct wr_sql_row *at,
-                               struct weir_error *error) {
+enum weir_code wr_postgres_copy_line(struct wr_bytes *out, const struct wr_postgres_rows *rows,
+                                     const struct wr_sql_row *at, struct weir_error *error) {
   for (uint32_t i = 0; i < rows->schema->field_count; i++) {
     if (i > 0) wr_bytes_put_u8(out, '\t');
     WR_TRY(put_field(out, rows, at, i, error));
@@ -120,7 +120,7 @@ static enum wr_sql_outcome copy(struct wr_postgres_rows *rows, struct wr_postgre
   for (uint32_t i = 0; outcome == WR_SQL_DONE && i < count && sent < STATEMENT_BYTES_MAX;) {
     wr_bytes_clear(lines);
     for (; i < count && lines->length < SEND_BYTES; i++)
-      if (put_line(lines, rows, &all[i], error) != WEIR_OK) return give_up(session, error);
+      if (wr_postgres_copy_line(lines, rows, &all[i], error) != WEIR_OK) return give_up(session, error);
     outcome = wr_postgres_copy_put(session, lines->data, lines->length, doing, error);
     sent += lines->length;
     *out_taken = i;

@@ -9,6 +9,9 @@
 
 #include "connectors/postgres/postgres_rows.h"
 
+/* Appends the line of one row. CONSTRAINT: it has what the column cannot hold. */
+enum weir_code wr_postgres_copy_line(struct wr_bytes *out, const struct wr_postgres_rows *rows,
+                                     const struct wr_sql_row *at, struct weir_error *error);
 /* Writes all rows, in as many statements as it takes; as wr_postgres_rows_write. */
 enum wr_sql_outcome wr_postgres_copy_rows(struct wr_postgres_rows *rows, struct wr_postgres_session *session,
                                           const struct wr_sql_row *all, uint32_t count, struct weir_error *error);

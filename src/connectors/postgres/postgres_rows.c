@@ -1,8 +1,9 @@
 /* connectors/postgres/postgres_rows.c: see postgres_rows.h.
  *
- * Why arrays: one path for inserts, upserts and deletions, no table of one's own on the server, one round trip a
- * statement. COPY into a temporary table, then INSERT ... ON CONFLICT, was no faster (0.10 to 0.14 M rows/s of 20 bytes
- * both ways); a plain COPY was, but for inserts alone (0.93 against 0.82 M rows/s at this size of a statement). */
+ * Why arrays: one path for upserts and deletions, no table of one's own on the server, one round trip a statement. Rows
+ * that are only inserted go by COPY, which is 2.6 times as fast (2 M rows of three columns: 0.56 M rows/s by
+ * arrays, 1.44 by COPY, 1.96 by psql's own); upserts are bound by the index, and cost the same by arrays, by many rows
+ * of VALUES, and by COPY into a temporary table (1 M new keys: 15 to 16 s). */
 #include "connectors/postgres/postgres_rows.h"
 
 #include "connectors/postgres/postgres_copy.h"

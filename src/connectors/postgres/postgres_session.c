@@ -112,8 +112,11 @@ static void pass_over_notice(void *context, const char *text) {
 }
 
 /* A connection that failed has no result to ask; but in verbose sentences the SQLSTATE stands behind the severity:
- * "FATAL:  28P01: password authentication failed ...". */
+ * "FATAL:  28P01: password authentication failed ...". Certificates that do not fit are libpq's own finding, and stay
+ * so however often it is tried. */
 static enum wr_sql_outcome refused(struct wr_postgres_session *session, struct weir_error *error) {
+  static const char *const unfit[] = {"certificate", "private key file", "does not support SSL"};
+  bool is_unfit = false;
   char text[512], state[6] = "";
   const char *said = session->pq.PQerrorMessage(session->connection);
   const char *severity = strstr(said, "FATAL:  ");
@@ -121,7 +124,10 @@ static enum wr_sql_outcome refused(struct wr_postgres_session *session, struct w
   const char *location = strstr(said, "\nLOCATION:");
   one_line(said, text, sizeof text);
   if (location != NULL && (size_t)(location - said) < sizeof text) text[location - said] = 0;
-  WR_FAIL(error, wr_postgres_code(state), "%s: cannot connect: %s%s%s%s", session->server->where, text,
+  for (size_t i = 0; i < sizeof unfit / sizeof unfit[0] && state[0] == 0; i++)
+    is_unfit = is_unfit || strstr(text, unfit[i]) != NULL;
+  WR_FAIL(error, is_unfit ? WEIR_DENIED : wr_postgres_code(state), "%s: cannot connect%s: %s%s%s%s",
+          session->server->where, is_unfit ? " as ssl-mode and the certificates given ask for" : "", text,
           state[0] == 0 ? "" : " (SQLSTATE ", state, state[0] == 0 ? "" : ")");
   return WR_SQL_GONE;
 }
