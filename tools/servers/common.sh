@@ -33,8 +33,12 @@ PYTHON
 }
 
 # The process of the folder, if it runs: a pid of another program that came to bear the same number does not name the
-# folder, and a zombie has no command line.
+# folder, and a zombie has no command line. Nor has a process for a moment while it becomes another program: looked at twice.
 alive() {
+  names_folder || { [ -s "$dir/pid" ] && sleep 0.1 && names_folder; }
+}
+
+names_folder() {
   [ -s "$dir/pid" ] && tr '\0' ' ' 2>/dev/null <"/proc/$(cat "$dir/pid")/cmdline" | grep -qF "$dir"
 }
 
