@@ -108,7 +108,7 @@ class MariaDB(Server):
     rows_words = {"pv": b"INSERT INTO", "seen": b"INSERT INTO"}
     table_in = "CREATE TABLE seen (`partition` text, position bigint, app_id text) DATA DIRECTORY = '{folder}'"
     settings = {"tx_isolation": "READ-COMMITTED", "idle_transaction_timeout": "20", "wait_timeout": "30",
-                "innodb_lock_wait_timeout": "10", "lock_wait_timeout": "10", "max_statement_time": "30.000000",
+                "innodb_lock_wait_timeout": "10", "lock_wait_timeout": "10", "max_statement_time": "30",
                 "net_read_timeout": "30", "ssl": "true"}
 
     session_status = "information_schema.session_status"

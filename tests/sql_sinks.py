@@ -488,7 +488,7 @@ class Cases:
             return
         small = os.path.join(self.server.folder, "small")
         os.mkdir(small)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", small], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", small], check=True)
         try:
             disk = os.path.join(small, "space")
             os.mkdir(disk)
