@@ -1,7 +1,7 @@
 /* bench/pv_kafka.c: the pv job over a Kafka topic, beside librdkafka alone on the same topic.
  *
- *   pv_kafka --records | kafka_tool produce HOST:PORT TOPIC     writes the records, a line each, for the topic
- *   pv_kafka --servers HOST:PORT --topic TOPIC                  measures; the topic holds just these records
+ *   pv_kafka --records | kafka_tool produce HOST:PORT views     writes the records, a line each, for the topic
+ *   pv_kafka --kafka HOST:PORT                                  measures; the topic "views" holds just these records
  *
  * Without a broker to go to it measures nothing; tools/bench.py starts one and fills the topic, where Kafka is
  * installed. Million records per CPU second of all threads of this process, those of librdkafka among them; best of
@@ -91,22 +91,20 @@ static void measure(const char *servers, const char *topic) {
 }
 
 int main(int argc, char **argv) {
-  const char *servers = NULL, *topic = NULL;
+  const char *servers = NULL;
   for (int i = 1; i < argc; i++) {
     if (strcmp(argv[i], "--records") == 0) {
       write_records();
       return 0;
     }
-    if (strcmp(argv[i], "--servers") == 0 && i + 1 < argc)
+    if (strcmp(argv[i], "--kafka") == 0 && i + 1 < argc)
       servers = argv[++i];
-    else if (strcmp(argv[i], "--topic") == 0 && i + 1 < argc)
-      topic = argv[++i];
     else
-      bench_fail("usage: pv_kafka --records | pv_kafka --servers HOST:PORT --topic TOPIC");
+      bench_fail("usage: pv_kafka --records | pv_kafka --kafka HOST:PORT");
   }
-  if (servers == NULL || topic == NULL)
-    printf("# nothing measured: pv_kafka --servers HOST:PORT --topic TOPIC\n");
+  if (servers == NULL)
+    printf("# nothing measured: pv_kafka --kafka HOST:PORT\n");
   else
-    measure(servers, topic);
+    measure(servers, "views");
   return 0;
 }
