@@ -154,6 +154,13 @@ static enum weir_code claim_marker(struct sqlite_target *sqlite, const struct wr
   return changed == 1 ? WEIR_OK : wr_marker_fenced(&sqlite->context, &present, sqlite->config->path, error);
 }
 
+/* Rows with a key go anywhere in the table, and 64 MiB of it stay in memory; those without go behind its last one, and
+ * SQLite's own 2 MiB are more than enough. */
+static enum weir_code set_cache(struct sqlite_target *sqlite, struct weir_error *error) {
+  if (sqlite->config->mode != WR_SQLITE_UPSERT) return WEIR_OK;
+  return wr_sqlite_execute(&sqlite->database, "PRAGMA cache_size=-65536", error);
+}
+
 static enum weir_code prepare_statements(struct sqlite_target *sqlite, struct weir_error *error) {
   static const char doing[] = "move the job's marker";
   if (sqlite->read_marker == NULL)
@@ -177,6 +184,7 @@ static enum weir_code claim(struct wr_target *target, const struct wr_marker *se
   struct sqlite_target *sqlite = target_of(target);
   WR_TRY(wr_sqlite_check_identity(&sqlite->database, error));
   WR_TRY(wr_sqlite_execute(&sqlite->database, "PRAGMA journal_mode=WAL", error));
+  WR_TRY(set_cache(sqlite, error));
   WR_TRY(wr_sqlite_begin(&sqlite->database, error));
   enum weir_code code = claim_in_transaction(sqlite, seen, checkpoint, error);
   if (code != WEIR_OK) wr_sqlite_roll_back(&sqlite->database);
