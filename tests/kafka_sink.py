@@ -247,10 +247,14 @@ def forgotten_marker(broker, seed):
     """After a clean stop the job goes on; after a kill it does not. The prefix names the group."""
     broker.make_topic("forgotten", 3)
     box = Box("forgotten", seed, broker, "forgotten", "--sink-option", "sink.transactional-id-prefix=own")
+
+    def has_marker():
+        return any(each["committed"] >= 0 for each in broker.tool("offsets", "forgotten", "--group", "own-seen-seen"))
+
     for end in (box.stop, box.kill):
         process = box.start(job="seen")
-        box.wait_for(lambda: len(blackbox.checkpoints(box.state)) > 1 and len(broker.messages("forgotten")) >= 5000,
-                     "rows in the topic", 40)
+        box.wait_for(lambda: len(blackbox.checkpoints(box.state)) > 1 and len(broker.messages("forgotten")) >= 5000
+                     and has_marker(), "rows in the topic, and the marker", 40)
         end(process)
         broker.tool("delete-group", "--group", "own-seen-seen")
     box.run(3, "knows nothing of this job.*offsets.retention.minutes", job="seen")
