@@ -25,6 +25,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -150,12 +151,13 @@ TARGETS = {"kafka": KafkaTarget, "postgres": SqlTarget, "mariadb": SqlTarget, "d
 # ---- the log and the job ----
 
 class Log(threading.Thread):
-    """Partition files that grow slowly until it is told to stop; add() is for more at once."""
+    """Partition files that grow slowly while a job reads them, until it is told to stop; add() is for more at once."""
 
     def __init__(self, folder):
         super().__init__(daemon=True)
         os.mkdir(folder)
-        self.folder, self.lines, self.lock, self.stopped = folder, 0, threading.Lock(), threading.Event()
+        self.folder, self.lines, self.lock = folder, 0, threading.Lock()
+        self.stopped, self.grows = threading.Event(), threading.Event()
         self.files = [open(os.path.join(folder, f"p{i}.ndjson"), "ab", buffering=0) for i in range(FILES)]
 
     def add(self, lines):
@@ -166,7 +168,8 @@ class Log(threading.Thread):
 
     def run(self):
         while not self.stopped.wait(0.02):
-            self.add(TRICKLE)
+            if self.grows.is_set():
+                self.add(TRICKLE)
 
     def finish(self):
         self.stopped.set()
@@ -281,6 +284,7 @@ class Chain:
         """Starts the job, and gives it something to do."""
         self.starts += 1
         self.log.add(BURST)
+        self.log.grows.set()
         command = [JOB, "--source", self.log.folder, "--state", os.path.join(self.folder, "state"), "--parallelism",
                    str(next(self.parallelism)), "--checkpoint-interval", f"{self.rng.randint(30, 80)}ms",
                    *self.target.options, *(["--at", at] if at else []), *more]
@@ -321,6 +325,7 @@ class Chain:
             job.kill()
             return False
         job.end()
+        self.log.grows.clear()
         self.kills[phase] += 1
         self.look(name, point)
         return True
@@ -407,6 +412,7 @@ class Chain:
         came = job.until(lambda *_: job.done > before + EPOCHS_WAITING_MAX + 1)
         self.check(came, f"{name}: it did not catch up")
         job.kill()
+        self.log.grows.clear()
         wanted = [self.base + job.done_rows, self.base + job.done_rows + job.open_rows]
         found = self.wait_for_count(wanted)
         self.check(found in wanted, f"{name}: {found} rows in the target, not one of {wanted}")
@@ -447,11 +453,13 @@ class Chain:
         self.check(after and after[0] <= EPOCHS_WAITING_MAX + 2, f"{name}: it read on, or more waits: {job.status()}")
         if is_killed:
             job.kill()
+        self.log.grows.clear()
         if self.target.kill:
             self.target.restart()
         if is_killed:
             job = self.begin()
         else:
+            self.log.grows.set()
             job.tell("go")
         if after:
             self.tell(name, f"{after[0]} epochs waited, {after[1]} checkpoints failed, held back at {after[3]} records")
@@ -471,8 +479,10 @@ class Chain:
         if not self.check(line and line[0] == "at", f"{name}: it was not passed"):
             job.kill()
             return
+        self.log.grows.clear()
         self.target.kill()
         self.target.restart()
+        self.log.grows.set()
         job.tell("go")
         if phase == "recovery":
             line, _ = job.wait("sources", after=place)
@@ -540,6 +550,7 @@ class Chain:
 
 
 def live_on(kind, options):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is stopped all the same
     begin = time.monotonic()
     chain = Chain(kind, options.seed, options.all, options.only)
     try:
