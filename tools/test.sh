@@ -46,7 +46,7 @@ test=(
   "fault loops      | 4 | build/release/tests/test_fault_loops --share test --processes 2"
   "planted bugs     | 4 | tests/planted/run.sh"
   "kills            | 5 | python3 tests/kills.py --cycles 60"
-  "sql sinks        | 3 | python3 tests/sql_sinks.py --histories 2"
+  "sql sinks        | 4 | python3 tests/sql_sinks.py --histories 2"
   "bad input        | 2 | python3 tests/bad_input.py"
   "install kafka    | 2 | tools/install.sh kafka"
   "kafka            | 4 | python3 tests/kafka.py"
