@@ -81,7 +81,7 @@ static uint8_t *put_escaped(uint8_t *at, const char *text, size_t from, size_t t
   return at;
 }
 
-static void put_string(struct wr_bytes *out, const char *text, size_t length) {
+void wr_json_put_string(struct wr_bytes *out, const char *text, size_t length) {
   wr_bytes_put_u8(out, '"');
   for (size_t from = 0; from < length;) {
     size_t to = length - from < CHUNK_BYTES ? length : from + CHUNK_BYTES;
@@ -133,7 +133,7 @@ enum weir_code wr_json_encoder_new(struct wr_memory *memory, const struct weir_s
     struct field *field = &encoder->fields[i];
     *field = (struct field){.type = schema->fields[i].type, .prefix_at = (uint32_t)encoder->prefixes.length};
     wr_bytes_put_u8(&encoder->prefixes, ',');
-    put_string(&encoder->prefixes, schema->fields[i].name, strlen(schema->fields[i].name));
+    wr_json_put_string(&encoder->prefixes, schema->fields[i].name, strlen(schema->fields[i].name));
     wr_bytes_put_u8(&encoder->prefixes, ':');
     field->prefix_length = (uint32_t)encoder->prefixes.length - field->prefix_at;
     encoder->fixed_bytes += field->prefix_length + width_max(field->type);
@@ -194,8 +194,8 @@ static char *put_value(const struct wr_json_encoder *encoder, const struct wr_ba
   default: {
     const struct wr_view *view = &((const struct wr_view *)values)[row];
     out->length = (size_t)((uint8_t *)at - out->data);
-    (encoder->fields[field].type == WEIR_TYPE_STRING ? put_string : put_base64)(out, wr_view_bytes(batch, view),
-                                                                                (size_t)view->length);
+    (encoder->fields[field].type == WEIR_TYPE_STRING ? wr_json_put_string : put_base64)(out, wr_view_bytes(batch, view),
+                                                                                        (size_t)view->length);
     return (char *)wr_bytes_reserve(out, encoder->fixed_bytes);
   }
   }
