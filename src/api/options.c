@@ -25,7 +25,9 @@ static const struct weir_option common_options[] = {
     {"sink-option", WEIR_OPTION_LIST, "KEY=VALUE", NULL, NULL,
      "an option of the sink, as format=csv; may be given several times (docs/connectors.md)", 0},
     {"plain", WEIR_OPTION_FLAG, NULL, NULL, NULL,
-     "a database sink commits by the clock, not with the checkpoints: rows can come twice after a restart", 0},
+     "the sink (a database server, a topic or a folder) writes by the clock, not with the checkpoints: rows can come "
+     "twice after a restart",
+     0},
     {"mode", WEIR_OPTION_CHOICE, NULL, "exactly-once|at-least-once", "exactly-once", "whether checkpoints align", 0},
     {"parallelism", WEIR_OPTION_NUMBER, "N", NULL, NULL, "subtasks of each operator (default: the number of cores)",
      WR_PARALLELISM_MAX},

@@ -11,7 +11,7 @@ enum { WR_DIRECTORY_BASE_BYTES = 208, WR_DIRECTORY_SUFFIX_BYTES = 16 };
  * PATH/.weir/<base>-<number><suffix>.<staged_by>. */
 struct wr_directory_manifest {
   uint32_t part_count;
-  uint64_t staged_by; /* start number that wrote them */
+  uint64_t staged_by; /* start number that wrote them; 0: they have their final names at once */
   char base[WR_DIRECTORY_BASE_BYTES];
   char suffix[WR_DIRECTORY_SUFFIX_BYTES];
 };
