@@ -376,11 +376,10 @@ def seen_once_killed(box, is_plain, rows_now, places):
     options = ["--plain", "--sink-option", "sink.buffer-flush.interval=100ms"] if is_plain else []
     box.log = os.path.join(box.source, "p0.ndjson")
     process = box.start(*options, job="seen", interval="3s" if is_plain else "300ms")
-    stored, commits, rows, records, deadline = None, 0, 0, 0, time.monotonic() + 60
+    stored, commits, rows, deadline = None, 0, 0, time.monotonic() + 60
     while commits < 4 and process.poll() is None and time.monotonic() < deadline:
         with open(box.log, "a", encoding="ascii") as log:
             log.write('{"app_id":"app1"}\n' * 10)
-        records += 10
         time.sleep(0.02)
         newest = blackbox.checkpoints(box.state)[-1:]
         before, rows = rows, rows_now()
@@ -394,10 +393,10 @@ def seen_once_killed(box, is_plain, rows_now, places):
     said = box.run(0, "rows can come twice" if is_plain else "", *options, job="seen")
     box.check(("rows can come twice" in said) == is_plain, f"{name}: what the log says: {said[-800:]}")
     restored = re.search(r"restored checkpoint \d+ \((\d+) records before it\)", said)
-    found = collections.Counter(places())
+    found, records = collections.Counter(places()), len(box.read()[0])
     doubled = sum(found.values()) - len(found)
     wanted = out - int(restored[1]) if is_plain and restored else 0
-    box.check(restored and len(found) == len(box.read()[0]) and doubled == wanted and (doubled > 0) == is_plain,
+    box.check(restored and len(found) == records and doubled == wanted and (doubled > 0) == is_plain,
               f"{name}: {records} records, {sum(found.values())} rows, {len(found)} different; {wanted} of {out} were out "
               f"after the checkpoint: {said[-800:]}")
     print(f"  {name}: {records} records, rows lost {records - len(found)}, rows doubled {doubled}", flush=True)

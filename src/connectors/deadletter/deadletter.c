@@ -45,13 +45,16 @@ static struct dead_letter *self_of(struct wr_target *target) {
 
 static enum weir_code load(struct dead_letter *self, struct wr_dead_letter_marker *out_marker,
                            struct weir_error *error) {
-  return wr_dead_letter_marker_load(&self->context, self->marker_path, out_marker, error);
+  *out_marker = (struct wr_dead_letter_marker){0};
+  return wr_file_marker_load(&wr_dead_letter_marker_kind, &self->context, self->marker_path, &out_marker->marker,
+                             error);
 }
 
 static enum weir_code publish(struct dead_letter *self, const struct wr_dead_letter_marker *marker,
                               struct weir_error *error) {
   self->uncertain = true;
-  WR_TRY(wr_dead_letter_marker_publish(&self->context, self->folder, self->marker_path, marker, error));
+  WR_TRY(wr_file_marker_publish(&wr_dead_letter_marker_kind, &self->context, self->folder, self->marker_path,
+                                &marker->marker, error));
   self->uncertain = false;
   return WEIR_OK;
 }

@@ -60,10 +60,16 @@ static struct directory *self_of(struct wr_target *target) {
 
 /* ---- the marker ---- */
 
+static enum weir_code load(struct directory *self, struct wr_directory_marker *out_marker, struct weir_error *error) {
+  *out_marker = (struct wr_directory_marker){0};
+  return wr_file_marker_load(&wr_directory_marker_kind, &self->context, self->marker_path, &out_marker->marker, error);
+}
+
 static enum weir_code publish(struct directory *self, const struct wr_directory_marker *marker,
                               struct weir_error *error) {
   self->is_uncertain = true;
-  WR_TRY(wr_directory_marker_publish(&self->context, self->folder, self->marker_path, marker, error));
+  WR_TRY(wr_file_marker_publish(&wr_directory_marker_kind, &self->context, self->folder, self->marker_path,
+                                &marker->marker, error));
   self->is_uncertain = false;
   return WEIR_OK;
 }
@@ -137,7 +143,7 @@ static enum weir_code read_marker(struct wr_target *target, struct wr_marker *ou
   struct directory *self = self_of(target);
   struct wr_directory_marker marker;
   *out_marker = (struct wr_marker){.present = false};
-  WR_TRY(wr_directory_marker_load(&self->context, self->marker_path, &marker, error));
+  WR_TRY(load(self, &marker, error));
   *out_marker = marker.marker;
   return WEIR_OK;
 }
@@ -161,7 +167,7 @@ static enum weir_code claim_locked(struct directory *self, const struct wr_marke
                                    struct weir_error *error) {
   const struct wr_store *store = self->context.store;
   struct wr_directory_marker marker;
-  WR_TRY(wr_directory_marker_load(&self->context, self->marker_path, &marker, error));
+  WR_TRY(load(self, &marker, error));
   /* A claim that was made and whose answer got lost is ours. */
   if (!wr_marker_is_mine(&self->context, &marker.marker))
     WR_TRY(wr_marker_check_claim(&self->context, seen, &marker.marker, self->config->path, error));
@@ -210,7 +216,7 @@ static enum weir_code commit_new(struct directory *self, const struct wr_epoch *
 static enum weir_code commit_locked(struct directory *self, const struct wr_epoch *epoch, bool *out_already,
                                     struct weir_error *error) {
   struct wr_directory_marker marker;
-  WR_TRY(wr_directory_marker_load(&self->context, self->marker_path, &marker, error));
+  WR_TRY(load(self, &marker, error));
   if (!marker.marker.present)
     return WR_FAIL(error, WEIR_REFUSED, "%s was removed while the job runs; put it back", self->marker_path);
   if (!wr_marker_is_mine(&self->context, &marker.marker))

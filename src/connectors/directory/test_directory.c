@@ -558,20 +558,6 @@ TEST(plain) {
   fixture_deinit(&f);
 }
 
-/* The page of the documentation has the table as it is. */
-TEST(reference_page) {
-  static char rows[16384], page[65536];
-  size_t length = wr_connector_options_help(wr_directory_options, WR_DIRECTORY_OPTION_COUNT, true, rows, sizeof rows);
-  CHECK(length < sizeof rows);
-  char path[512];
-  snprintf(path, sizeof path, "%s/docs/connectors.md", WEIR_ROOT);
-  FILE *file = fopen(path, "rb");
-  CHECK(file != NULL);
-  page[fread(page, 1, sizeof page - 1, file)] = 0;
-  fclose(file);
-  if (strstr(page, rows) == NULL) TEST_FAIL("docs/connectors.md has not these rows:\n%s", rows);
-}
-
 TEST(no_memory) {
   bool failed = true;
   for (uint64_t n = 1; failed; n++) {
@@ -593,4 +579,4 @@ TEST(no_memory) {
 
 TEST_MAIN(TEST_CASE(files), TEST_CASE(rolls_by_size), TEST_CASE(rolls_by_time), TEST_CASE(csv), TEST_CASE(taken_away),
           TEST_CASE(fences), TEST_CASE(two_jobs), TEST_CASE(markers), TEST_CASE(refusals), TEST_CASE(option_mistakes),
-          TEST_CASE(plain), TEST_CASE(reference_page), TEST_CASE(no_memory))
+          TEST_CASE(plain), TEST_CASE(no_memory))
