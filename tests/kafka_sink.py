@@ -12,7 +12,7 @@ in their order. Every message must have the key of its row.
 Of the plain sink (--plain): what it sent after its checkpoint comes twice after a kill, and nothing else does.
 
 The bad targets: no such topic, a message limit below a row, a password that is wrong, a marker that others have written,
-one that the brokers forgot after a clean stop or after a kill.
+one that the brokers forgot after a clean stop or after a kill. WEIR_LIBRDKAFKA names another librdkafka (kafka.py).
 """
 import argparse
 import collections
@@ -27,6 +27,7 @@ import threading
 import time
 
 import blackbox
+import kafka_box
 import kills
 
 TOOL = os.path.join(blackbox.BUILD, "tests", "kafka_tool")
@@ -133,6 +134,7 @@ class History(kills.History):
         self.broker.make_topic(self.topic, self.rng.randint(1, 5))
         sink_at = self.command.index("--sink") + 1
         self.command[sink_at] = f"kafka://{self.broker.address}/{self.topic}"
+        self.command += kafka_box.library_options()
 
     def moment(self):
         """A start takes longer here: the broker is asked, and may be away."""
@@ -193,7 +195,7 @@ class Box(blackbox.Box):
     def command(self, job="pv", *options):
         address = self.broker.sasl_address if "security.protocol=sasl_plaintext" in self.options else self.broker.address
         return [blackbox.program(job), "--source", self.source, "--sink", f"kafka://{address}/{self.topic}", "--state",
-                self.state, "--parallelism", "2", *self.options, *options]
+                self.state, "--parallelism", "2", *kafka_box.library_options(), *self.options, *options]
 
     def exact_topic(self, what, job="seen"):
         compare = compare_pv if job == "pv" else compare_seen
@@ -271,6 +273,25 @@ def mistakes(broker, seed):
     return box
 
 
+def broker_away(broker, seed):
+    """When the job starts, and when an epoch is to be committed: it is waited for, and nothing is lost or doubled."""
+    broker.make_topic("away", 2)
+    box = Box("away", seed, broker, "away")
+    broker.server("kill")
+    process = box.start(job="seen")
+    box.wait_for_words(process, r"WARN .*127\.0\.0\.1:\d+.*the job restarts in \d+ ms", 40)
+    broker.server("restart")
+    box.wait_for(lambda: len(broker.messages("away")) == 5000, "rows after the broker came", 60)
+    broker.server("kill")
+    box.write_log("p0.ndjson", ['{"app_id":"later"}'] * 10)
+    box.wait_for_words(process, r"WARN sink seen: epoch \d+ could not be committed, it is tried again", 80)
+    broker.server("restart")
+    box.wait_for(lambda: len(broker.messages("away")) == 5010, "rows after the broker came again", 60)
+    box.stop(process)
+    box.exact_topic("a broker that was away twice")
+    return box
+
+
 def two_jobs(broker, seed):
     """Of one name on one topic: the second is refused, and the first goes on; by --fresh it takes over."""
     broker.make_topic("shared", 2)
@@ -316,8 +337,8 @@ def join(boxes):
 
 def bad_targets(broker, options):
     checks = blackbox.Checks()
-    for case in (mistakes, missing_topic, wrong_password, small_messages, marker_of_others, forgotten_marker, two_jobs,
-                 plain):
+    for case in (mistakes, missing_topic, wrong_password, small_messages, marker_of_others, forgotten_marker,
+                 broker_away, two_jobs, plain):
         begin = time.monotonic()
         box = case(broker, options.seed)
         box.close(options.keep)

@@ -88,6 +88,16 @@ struct weir_stream *wr_kafka_source_with(struct weir_job_builder *builder, const
 
 /* ---- sinks ---- */
 
+struct wr_connector_option;
+/* The options of a kind of sink. */
+struct wr_sink_table {
+  const char *sink; /* how --sink names it */
+  const struct wr_connector_option *options;
+  uint32_t option_count;
+};
+enum { WR_SINK_TABLE_COUNT = 3 };
+extern const struct wr_sink_table wr_sink_tables[WR_SINK_TABLE_COUNT];
+
 struct wr_two_phase_description {
   int64_t roll_interval_ms; /* 0: none; see wr_sink_writer_new */
   void *config;             /* outlives the jobs */
