@@ -51,7 +51,6 @@ struct sim_job_graph {
   bool zombie_commits;      /* it makes that commit, late, when a later start is about to claim the target */
   uint64_t zombie_commit_count;
   struct wr_kafka_sink_config kafka_sink;
-  struct wr_sink_config kafka_nodes;
 };
 
 struct sim_job_options {
@@ -64,6 +63,8 @@ struct sim_job_options {
   uint64_t discovery_interval_ms; /* of its partitions */
   const char *database;           /* "/out/t.db" */
   const char *directory;          /* not NULL: the rows go to files there instead */
+  bool directory_is_csv;
+  uint32_t directory_rollover_ms; /* 0: the option's default */
   struct sim_kafka *sink_kafka;   /* not NULL: they go to its topic, "rows" */
   uint32_t sink_timeout_ms;       /* of its transactions; 0: the default */
   const char *dead_letter;        /* not NULL: bad records are skipped to it */

@@ -155,6 +155,8 @@ bool sim_oracle_init(struct sim_run *run, struct weir_error *error) {
                                     .discovery_interval_ms = run->topic.discovery_interval_ms,
                                     .database = "/out/t.db",
                                     .directory = run->directory ? "/out" : NULL,
+                                    .directory_is_csv = run->directory_is_csv,
+                                    .directory_rollover_ms = run->directory_rollover_ms,
                                     .sink_kafka = run->sink_topic.kafka,
                                     .sink_timeout_ms = run->sink_topic.timeout_ms,
                                     .dead_letter = run->dead_letter ? "/out/dead-letter.ndjson" : NULL,

@@ -23,7 +23,9 @@ struct sim_run {
   struct sim_run_kafka topic;
   struct sim_sink_topic sink_topic; /* rows go to a topic, if it has one */
   enum sim_job_kind kind;
-  bool directory;                 /* rows go to files in /out instead of a table */
+  bool directory; /* rows go to files in /out instead of a table */
+  bool directory_is_csv;
+  uint32_t directory_rollover_ms; /* 0: the option's default */
   uint32_t marker_crash_one_in;   /* markers of files, on average, between two power cuts; 0: none */
   bool power_goes;                /* the crash that was ordered is a power cut */
   uint32_t take_one_in;           /* steps, on average, between two looks of who takes them away; 0: nobody does */

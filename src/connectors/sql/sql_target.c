@@ -367,56 +367,18 @@ static enum weir_code new_sql(const struct wr_sql_config *config, const struct w
   return code;
 }
 
-enum weir_code wr_sql_target_new(const struct wr_sql_config *config, const struct wr_target_context *context,
-                                 struct wr_target **out_target, struct weir_error *error) {
+enum weir_code wr_sql_target_new(void *config, const struct wr_target_context *context, struct wr_target **out_target,
+                                 struct weir_error *error) {
   struct sql_target *sql = NULL;
   enum weir_code code = new_sql(config, context, &sql, error);
   *out_target = sql == NULL ? NULL : &sql->target;
   return code;
 }
 
-enum weir_code wr_sql_plain_new(const struct wr_sql_config *config, const struct wr_target_context *context,
+enum weir_code wr_sql_plain_new(void *config, const struct wr_target_context *context,
                                 struct wr_plain_target **out_target, struct weir_error *error) {
   struct sql_target *sql = NULL;
   enum weir_code code = new_sql(config, context, &sql, error);
   *out_target = sql == NULL ? NULL : &sql->plain;
   return code;
-}
-
-/* ---- the graph ---- */
-
-static enum weir_code new_target(void *config, const struct wr_target_context *context, struct wr_target **out_target,
-                                 struct weir_error *error) {
-  return wr_sql_target_new(config, context, out_target, error);
-}
-
-enum weir_code wr_sql_sink_add(struct wr_graph *graph, const char *uid, const struct weir_schema *schema,
-                               uint32_t parallelism, const struct wr_sql_config *config, struct wr_sink_config *sink,
-                               uint32_t *out_writer, struct weir_error *error) {
-  WR_TRY(wr_sql_config_check(config, schema, error));
-  const struct wr_sink_description description = {.uid = uid,
-                                                  .schema = schema,
-                                                  .parallelism = parallelism,
-                                                  .config = sink,
-                                                  .target_config = (void *)config,
-                                                  .new_target = new_target};
-  return wr_sink_add(graph, &description, out_writer, error);
-}
-
-static enum weir_code new_plain(void *config, const struct wr_target_context *context,
-                                struct wr_plain_target **out_target, struct weir_error *error) {
-  return wr_sql_plain_new(config, context, out_target, error);
-}
-
-enum weir_code wr_sql_plain_add(struct wr_graph *graph, const char *uid, const struct weir_schema *schema,
-                                uint32_t parallelism, const struct wr_sql_config *config, int64_t interval_ms,
-                                struct wr_plain_sink_config *plain, uint32_t *out_node, struct weir_error *error) {
-  struct wr_node node;
-  WR_TRY(wr_sql_config_check(config, schema, error));
-  *plain = (struct wr_plain_sink_config){.where = config->where,
-                                         .interval_ns = (uint64_t)interval_ms * 1000 * 1000,
-                                         .target_config = (void *)config,
-                                         .new_target = new_plain};
-  WR_TRY(wr_plain_sink_node(uid, schema, parallelism, plain, &node, error));
-  return wr_graph_add_node(graph, &node, out_node, error);
 }

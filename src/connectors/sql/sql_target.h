@@ -38,17 +38,8 @@ struct wr_sql_config {
 /* INVALID: a key where none belongs, or none where one does, or of fields that are not there. */
 enum weir_code wr_sql_config_check(const struct wr_sql_config *config, const struct weir_schema *schema,
                                    struct weir_error *error);
-enum weir_code wr_sql_target_new(const struct wr_sql_config *config, const struct wr_target_context *context,
-                                 struct wr_target **out_target, struct weir_error *error);
-/* The sink's two nodes: as wr_sink_add with this target. `sink` is filled here; it and `config` outlive the job. */
-enum weir_code wr_sql_sink_add(struct wr_graph *graph, const char *uid, const struct weir_schema *schema,
-                               uint32_t parallelism, const struct wr_sql_config *config, struct wr_sink_config *sink,
-                               uint32_t *out_writer, struct weir_error *error);
-enum weir_code wr_sql_plain_new(const struct wr_sql_config *config, const struct wr_target_context *context,
-                                struct wr_plain_target **out_target, struct weir_error *error);
-/* The plain sink's one node. `plain` is filled here; it and `config` outlive the job. */
-enum weir_code wr_sql_plain_add(struct wr_graph *graph, const char *uid, const struct weir_schema *schema,
-                                uint32_t parallelism, const struct wr_sql_config *config, int64_t interval_ms,
-                                struct wr_plain_sink_config *plain, uint32_t *out_node, struct weir_error *error);
+/* By a struct wr_sql_config. */
+wr_new_target wr_sql_target_new;
+wr_new_plain_target wr_sql_plain_new;
 
 #endif

@@ -345,8 +345,9 @@ enum weir_code wr_sqlite_config_check(const struct wr_sqlite_config *config, con
   return WEIR_OK;
 }
 
-enum weir_code wr_sqlite_target_new(const struct wr_sqlite_config *config, const struct wr_target_context *context,
+enum weir_code wr_sqlite_target_new(void *target_config, const struct wr_target_context *context,
                                     struct wr_target **out_target, struct weir_error *error) {
+  const struct wr_sqlite_config *config = target_config;
   *out_target = NULL;
   WR_TRY(wr_sqlite_config_check(config, context->schema, error));
   struct sqlite_target *sqlite = wr_alloc_zeroed(context->memory, 1, sizeof *sqlite, WR_MEMORY_SINK);
@@ -361,24 +362,4 @@ enum weir_code wr_sqlite_target_new(const struct wr_sqlite_config *config, const
                       (struct wr_key_fields){.fields = config->key_fields, .count = config->key_count});
   *out_target = &sqlite->target;
   return WEIR_OK;
-}
-
-/* ---- the graph ---- */
-
-static enum weir_code new_target(void *config, const struct wr_target_context *context, struct wr_target **out_target,
-                                 struct weir_error *error) {
-  return wr_sqlite_target_new(config, context, out_target, error);
-}
-
-enum weir_code wr_sqlite_sink_add(struct wr_graph *graph, const char *uid, const struct weir_schema *schema,
-                                  uint32_t parallelism, const struct wr_sqlite_config *config,
-                                  struct wr_sink_config *sink, uint32_t *out_writer, struct weir_error *error) {
-  WR_TRY(wr_sqlite_config_check(config, schema, error));
-  const struct wr_sink_description description = {.uid = uid,
-                                                  .schema = schema,
-                                                  .parallelism = parallelism,
-                                                  .config = sink,
-                                                  .target_config = (void *)config,
-                                                  .new_target = new_target};
-  return wr_sink_add(graph, &description, out_writer, error);
 }
