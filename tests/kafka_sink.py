@@ -280,7 +280,7 @@ def mistakes(broker, seed):
 def broker_away(broker, seed):
     """When the job starts, and when an epoch is to be committed: it is waited for, and nothing is lost or doubled."""
     broker.make_topic("away", 2)
-    box = Box("away", seed, broker, "away")
+    box = Box("away", seed, broker, "away", "--sink-option", "properties.transaction.timeout.ms=5000")
     broker.server("kill")
     process = box.start(job="seen")
     box.wait_for_words(process, r"WARN .*127\.0\.0\.1:\d+.*the job restarts in \d+ ms", 40)
