@@ -1,7 +1,8 @@
 /* bench/pv_kafka.c: the pv job over a Kafka topic, beside librdkafka alone on the same topic.
  *
  *   pv_kafka --records | kafka_tool produce HOST:PORT TOPIC     writes the records, a line each, for the topic
- *   pv_kafka --servers HOST:PORT --topic TOPIC                  measures; the topic holds just these records
+ *   pv_kafka --servers HOST:PORT --topic TOPIC [KEY=VALUE...]   measures; the topic holds just these records; settings
+ *                                                               are of the job's client alone
  *
  * Without a broker to go to it measures nothing; tools/bench.py starts one and fills the topic, where Kafka is
  * installed. Million records per CPU second of all threads of this process, those of librdkafka among them; best of
@@ -18,7 +19,10 @@
 #include "bench/views.h"
 #include "os/posix_seams.h"
 
-enum { RUNS = 3, RECORDS = 4000000 };
+enum { RUNS = 3, RECORDS = 4000000, SETTINGS_MAX = 16 };
+
+static struct weir_kafka_setting settings[SETTINGS_MAX];
+static uint32_t setting_count;
 
 static void write_records(void) {
   char line[VIEW_BYTES_MAX];
@@ -37,8 +41,12 @@ static void run_pv(const char *servers, const char *topic, int parallelism, stru
   struct weir_error error;
   char state[256];
   bench_folder_make(state, sizeof state);
-  const struct weir_kafka_options kafka = {
-      .size = sizeof kafka, .servers = servers, .topic = topic, .schema = &view_schema};
+  const struct weir_kafka_options kafka = {.size = sizeof kafka,
+                                           .servers = servers,
+                                           .topic = topic,
+                                           .schema = &view_schema,
+                                           .settings = settings,
+                                           .setting_count = setting_count};
   bench_job_new(&job, "pv");
   bench_set(&job, "parallelism", "%d", parallelism);
   bench_set(&job, "bounded", "true");
@@ -93,6 +101,7 @@ static void measure(const char *servers, const char *topic) {
 int main(int argc, char **argv) {
   const char *servers = NULL, *topic = NULL;
   for (int i = 1; i < argc; i++) {
+    char *equals = strchr(argv[i], '=');
     if (strcmp(argv[i], "--records") == 0) {
       write_records();
       return 0;
@@ -101,8 +110,11 @@ int main(int argc, char **argv) {
       servers = argv[++i];
     else if (strcmp(argv[i], "--topic") == 0 && i + 1 < argc)
       topic = argv[++i];
-    else
-      bench_fail("usage: pv_kafka --records | pv_kafka --servers HOST:PORT --topic TOPIC");
+    else if (equals != NULL && setting_count < SETTINGS_MAX) {
+      *equals = 0;
+      settings[setting_count++] = (struct weir_kafka_setting){.key = argv[i], .value = equals + 1};
+    } else
+      bench_fail("usage: pv_kafka --records | pv_kafka --servers HOST:PORT --topic TOPIC [KEY=VALUE...]");
   }
   if (servers == NULL || topic == NULL)
     printf("# nothing measured: pv_kafka --servers HOST:PORT --topic TOPIC\n");

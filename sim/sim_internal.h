@@ -41,10 +41,11 @@ struct sim_world {
   struct wr_entropy entropy;
   struct wr_files files;
   struct wr_calls calls;
+  struct wr_watches watches;
   struct wr_log log;
   struct sim_world_options options;
 
-  struct wr_random harness_random, schedule_random, fault_random, entropy_random, power_random;
+  struct wr_random harness_random, schedule_random, fault_random, entropy_random, power_random, watch_random;
   uint64_t now_ns;
   int64_t wall_shift_ms;
   uint64_t generation; /* from 1 */

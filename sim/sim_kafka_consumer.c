@@ -304,7 +304,7 @@ static int64_t copy_records(struct sim_kafka_consumer *consumer, uint32_t p, uin
     const struct sim_kafka_entry *entry = &partition->entries[i];
     if (!sim_kafka_is_visible(partition, entry, consumer->uncommitted)) continue;
     struct wr_kafka_record *record = &consumer->records[consumer->record_count++];
-    *record = (struct wr_kafka_record){.offset = entry->offset, .timestamp_ms = entry->timestamp_ms};
+    *record = (struct wr_kafka_record){.offset = entry->offset};
     record->key = entry->has_key ? at : NULL;
     record->key_length = entry->key_length;
     if (entry->key_length > 0) memcpy(at, partition->bytes + entry->key, entry->key_length);

@@ -78,6 +78,20 @@ static void entropy_fill(struct wr_entropy *entropy, void *bytes, size_t length)
   }
 }
 
+/* A watch that is good for little: it can refuse, and what it tells is made up, or nothing. It is never what a job
+ * depends on. */
+static bool watch_arm(struct wr_watches *watches, struct wr_watch *watch, const char *folder) {
+  struct sim_world *world = SIM_WORLD_OF(watches, watches);
+  (void)folder;
+  if (wr_random_one_in(&world->watch_random, 4)) atomic_store_explicit(&watch->is_touched, true, memory_order_relaxed);
+  return !wr_random_one_in(&world->watch_random, 3);
+}
+
+static void watch_drop(struct wr_watches *watches, struct wr_watch *watch) {
+  (void)watches;
+  (void)watch;
+}
+
 static void log_line(struct wr_log *log, enum wr_log_level level, const char *text) {
   struct sim_world *world = SIM_WORLD_OF(log, log);
   sim_world_trace(world, "log %s: %s", wr_log_level_text(level), text);
@@ -200,6 +214,7 @@ uint64_t sim_world_fault_count(const struct sim_world *world, enum sim_fault fau
 static void tables_init(struct sim_world *world) {
   world->clock = (struct wr_clock){.monotonic_ns = clock_monotonic_ns, .wall_ms = clock_wall_ms};
   world->entropy = (struct wr_entropy){.fill = entropy_fill};
+  world->watches = (struct wr_watches){.arm = watch_arm, .drop = watch_drop};
   world->log = (struct wr_log){.line = log_line, .level = WR_LOG_DEBUG};
   sim_memory_init(&world->memory);
   sim_model_init(&world->model, world->fault_counts);
@@ -211,6 +226,7 @@ static void tables_init(struct sim_world *world) {
                                    .entropy = &world->entropy,
                                    .files = &world->files,
                                    .calls = &world->calls,
+                                   .watches = &world->watches,
                                    .log = &world->log,
                                    .sqlite_vfs = world->vfs_name};
 }
@@ -226,6 +242,7 @@ struct sim_world *sim_world_new(const struct sim_world_options *options) {
   world->fault_random = wr_random_of(wr_hash_index_u64(options->seed, 3));
   world->entropy_random = wr_random_of(wr_hash_index_u64(options->seed, 4));
   world->power_random = wr_random_of(wr_hash_index_u64(options->seed, 5));
+  world->watch_random = wr_random_of(wr_hash_index_u64(options->seed, 6));
   world->plan.slow_ns_max = 5000000000u;
   world->plan.slow_sync_ns_max = 30000000000u;
   world->plan.no_space_ns_max = 3000000000u;

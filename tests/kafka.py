@@ -4,6 +4,7 @@ others, holes, bad records, and all that a broker may refuse.
 
 Usage: tests/kafka.py [--all] [--cycles N] [--seed S] [--history I] [--keep] [--only NAME]...
 
+WEIR_LIBRDKAFKA=FILE: the jobs load this librdkafka in place of the system's; tools/install.sh librdkafka fetches a newer one.
 One broker serves all; tools/install.sh kafka fetches it. The histories are those of kills.py with a topic for a log. Each
 other case is a function below: it runs the examples as a person would and compares tables with what kafka_tool reads from
 the topic. Cases that stop the broker run last, one by one. --all has more cycles, and the cases that take long.
@@ -12,6 +13,7 @@ import argparse
 import concurrent.futures
 import contextlib
 import io
+import json
 import os
 import re
 import signal
@@ -214,13 +216,6 @@ def doors(box):
             "both": ("port-sasl-tls", ["--kafka", "security.protocol=sasl_ssl", "--kafka", "sasl.mechanism=PLAIN", "--kafka",
                                        "sasl.username=weir", *word, "--kafka",
                                        f"ssl.ca.location={broker.file('tls', 'ca.pem')}"])}
-    try:
-        broker.tool("offsets", box.topic, "-X", "security.protocol=sasl_plaintext", "-X", "sasl.mechanism=SCRAM-SHA-256", "-X",
-                    "sasl.username=weir", "-X", f"sasl.password={broker.password()}", port="port-sasl",
-                    timeout=6)
-        ways["scram"] = ("port-sasl", [*SASL, *word, "--kafka", "sasl.mechanism=SCRAM-SHA-256"])
-    except (RuntimeError, subprocess.TimeoutExpired):
-        print("  left out: SCRAM; librdkafka before 2.6.1 cannot log in to Kafka 4 by it")
     for name, (port, options) in ways.items():
         box.another(name)
         box.source = broker.source(box.topic, port)
@@ -230,21 +225,63 @@ def doors(box):
 
 
 @case()
+def scram(box):
+    """By the system's library where it is new enough, else refused with the way out of it; by the newer one where it is."""
+    box.create(1)
+    box.produce(100)
+    box.source = box.broker.source(box.topic, "port-sasl")
+    password = ["--kafka", f"sasl.password={box.broker.password()}"]
+    system, newer = ["--kafka", "weir.librdkafka=librdkafka.so.1"], ["--kafka", "weir.librdkafka=" + kafka_box.NEWER]
+    is_old, is_here, refused = kafka_box.library_version() < (2, 6, 1), os.path.exists(kafka_box.NEWER), []
+    for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
+        way = [*SASL, "--kafka", "sasl.mechanism=" + mechanism]
+        box.another(mechanism + "-system")
+        if is_old:
+            refused.append((mechanism, True, box.start(*way, *password, *system)))
+        else:
+            box.run(0, "", *way, *password, *system, what=mechanism)
+            box.exact(mechanism)
+        if is_here:
+            box.another(mechanism + "-wrong")
+            refused.append((mechanism, False, box.start(*way, "--kafka", "sasl.password=wrong", *newer)))
+    version = ".".join(map(str, kafka_box.library_version()))
+    for mechanism, blamed, process in refused:
+        remark = (f"librdkafka {version} cannot log in to Kafka 4 by SCRAM, 2.6.1 or newer can: the setting "
+                  "weir.librdkafka=FILE names one: .*") if blamed else ""
+        box.ends(process, 4, remark + "(?i:authenticat)", f"{mechanism}, {'an old library' if blamed else 'a wrong password'}",
+                 BELIEVED_S)
+        box.check(blamed or "weir.librdkafka" not in box.said(process), "the library is blamed for a wrong password")
+    if not is_here:
+        print("  left out: SCRAM by a newer librdkafka; tools/install.sh librdkafka fetches one")
+        return
+    for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
+        box.another(mechanism + ("-system" if is_old else "-newer"))  # with the folder of the job that was refused
+        box.run(0, "", *SASL, "--kafka", "sasl.mechanism=" + mechanism, *password, *newer, what=f"{mechanism}, newer")
+        box.exact(mechanism)
+
+
+@case()
 def refusals(box):
-    """A no that stays: exit 4 with the reason. A broker that does not answer is waited for."""
+    """A no that stays: exit 4 with the reason; with what was wrong mended, the same folder goes on. A broker that does not
+    answer is waited for."""
     box.create(1)
     box.produce(10)
     broker, jobs = box.broker, {}
+    mended = {}
 
-    def begin(name, source, code, words, *options):
+    def begin(name, source, code, words, *options, then=None):
         box.another(name)
         box.source = source
         jobs[name] = (box.start(*options), code, words)
+        mended[name] = (source, then)
 
     begin("a wrong password", broker.source(box.topic, "port-sasl"), 4, "(?i)authenticat", *SASL, "--kafka",
-          "sasl.password=wrong", "--kafka", "sasl.mechanism=PLAIN")
+          "sasl.password=wrong", "--kafka", "sasl.mechanism=PLAIN",
+          then=[*SASL, "--kafka", f"sasl.password={broker.password()}", "--kafka", "sasl.mechanism=PLAIN"])
     begin("a CA that is not the server's", broker.source(box.topic, "port-tls"), 4, "(?i)certificate", *TLS, "--kafka",
-          f"ssl.ca.location={broker.file('tls', 'wrong-ca.pem')}")
+          f"ssl.ca.location={broker.file('tls', 'wrong-ca.pem')}",
+          then=[*TLS, "--kafka", f"ssl.ca.location={broker.file('tls', 'ca.pem')}"])
+    begin("plain words to a port of TLS", broker.source(box.topic, "port-tls"), 0, "no answer about topic")
     begin("no such topic", broker.source("no-such-topic"), 4, 'no topic "no-such-topic"')
     begin("nobody there", "kafka://127.0.0.1:1/views", 0, "no answer about topic views")
     begin("a name of no machine", "kafka://nobody.invalid:9092/views", 0, "no answer about topic views")
@@ -254,6 +291,28 @@ def refusals(box):
         else:
             box.wait_for_words(process, words, BELIEVED_S)
             box.stop(process)
+    for name, (source, then) in mended.items():
+        if then is None:
+            continue
+        box.another(name)
+        box.source = source
+        box.run(0, "", *then, what=f"{name}, mended")
+        box.exact(f"{name}, mended")
+
+
+@case()
+def debug_lines(box):
+    """librdkafka's own lines come where they are asked for, and no password among them."""
+    box.create(1)
+    box.produce(10)
+    box.source = box.broker.source(box.topic, "port-sasl")
+    way = [*SASL, "--kafka", f"sasl.password={box.broker.password()}", "--kafka", "sasl.mechanism=PLAIN"]
+    process = box.start("--bounded", *way, "--kafka", "debug=all")
+    box.ends(process, 0, r"%7\|.*\|weir#consumer-[0-9]+\|.*FETCH", "debug=all")
+    box.check(box.broker.password() not in box.said(process), "the password is among librdkafka's lines")
+    box.another("without")
+    said = box.run(0, "", *way, what="without debug")
+    box.check("weir#consumer" not in said, f"librdkafka's lines come without being asked for: {said[-800:]}")
 
 
 @case()
@@ -262,7 +321,12 @@ def options(box):
     box.create(1)
     ask = [("security.protocl=ssl", 'no setting "security.protocl"; did you mean "security.protocol"'),
            ("isolation.level=sometimes", "isolation.level"), ("enable.auto.commit=true", "enable.auto.commit"),
-           ("auto.offset.reset=latest", "auto.offset.reset"), ("=3", "KEY=VALUE")]
+           ("auto.offset.reset=latest", "auto.offset.reset"), ("=3", "KEY=VALUE"), ("acks=1", "a message counts when"),
+           ("session.timeout.ms=9000", "no member of its group"), ("group.protocol=consumer", "no member of its group"),
+           ("group.instance.id=me", "no member of its group"), ("statistics.interval.ms=1000", "the job's metrics"),
+           ("transactional.id=mine", "the sink has its own"), ("debug=everything", "debug"),
+           ("weir.librdkafka=/nowhere/librdkafka.so", "/nowhere/librdkafka.so"),
+           ("weir.librdkafka=libm.so.6", "has no function rd_kafka_")]
     for setting, words in ask:
         box.run(2, words, "--kafka", setting, what=setting)
     for source in ("kafka://127.0.0.1:9092", "kafka://127.0.0.1:9092/", "kafka:views", "kafka:///views",
@@ -289,6 +353,22 @@ def topic_made_again(box):
     box.produce(10)
     box.ends(box.start(), 4, "ends at offset 10, but was read up to offset 1000", "a topic that was made again", BELIEVED_S)
     box.check(box.rows() == 1000, f"a topic that was made again: {box.rows()} rows in the table")
+
+
+@case()
+def topic_made_again_under_a_job(box):
+    """The same while the job runs. The brokers' offsets say so as soon as the new topic is asked for the next record."""
+    box.create(1)
+    box.produce(1000)
+    process = box.start("--kafka", "topic.metadata.refresh.interval.ms=500")
+    box.wait_for_rows(1000)
+    box.wait_for(lambda: blackbox.checkpoints(box.state), "a checkpoint")
+    box.broker.tool("delete-topic", box.topic)
+    box.create(1)
+    box.produce(10)
+    box.ends(process, 4, "ends at offset 10, but was read up to offset 1000", "a topic that was made again under a job",
+             BELIEVED_S)
+    box.check(box.rows() == 1000, f"a topic that was made again under a job: {box.rows()} rows in the table")
 
 
 @case()
@@ -332,6 +412,93 @@ def broker_away_at_the_start(box):
     box.wait_for_rows(1000, seconds=30)
     box.stop(process)
     box.exact("the broker came later")
+
+
+@case(alone=True, long=True)
+def broker_away_for_a_minute(box):
+    """Nothing is lost, and the job says once in a while why it waits."""
+    box.create(2)
+    box.produce(1000)
+    process = box.start()
+    box.wait_for_rows(1000)
+    box.broker.server("kill")
+    time.sleep(60)
+    box.check(process.poll() is None, f"the job ended when the broker was away: {box.said(process)[-800:]}")
+    box.wait_for_words(process, f"topic {box.topic}: .*(refused|down|failed)", 1)
+    lines = len(box.said(process).splitlines())
+    box.check(lines < 40, f"{lines} lines were said about a broker that was away for a minute")
+    box.broker.server("start")
+    box.produce(500)
+    box.wait_for_rows(1500, seconds=40)
+    box.stop(process)
+    box.exact("the broker was away for a minute")
+
+
+def metrics_of(path):
+    """What the file says of the Kafka source's tasks: their numbers added up, and its partitions by their number."""
+    with contextlib.suppress(OSError), open(path, encoding="utf-8") as handle:
+        tasks = [task for task in json.load(handle)["tasks"] if "partitions" in task]
+        sums = {name: sum(task[name] for task in tasks) for name in ("pendingRecords", "commitsSucceeded", "commitsFailed")}
+        return sums, {each["partition"]: each for task in tasks for each in task["partitions"]}
+    return {}, {}
+
+
+@case()
+def metrics(box):
+    """Offsets and lag, with Flink's names, against what the broker says."""
+    box.create(2)
+    box.produce(200000)
+    path, highs, behind = box.path("metrics.json"), watermarks(box), []
+
+    def is_read():
+        sums, partitions = metrics_of(path)
+        if sums.get("pendingRecords"):
+            behind.append((sums, partitions))
+        return len(partitions) == 2 and all(
+            each["currentOffset"] == highs[number] - 1 and each["committedOffset"] == highs[number] and each["recordsLag"] == 0
+            and each["topic"] == box.topic for number, each in partitions.items())
+
+    process = box.start("--metrics-file", path, "--kafka", f"group.id={box.topic}")
+    box.wait_for(is_read, f"the metrics of a topic that was read; they are {metrics_of(path)}")
+    sums, _ = metrics_of(path)
+    box.check(sums["pendingRecords"] == 0 and sums["commitsSucceeded"] > 0 and sums["commitsFailed"] == 0, f"{sums}")
+    shown = {each["partition"]: each["committed"] for each in box.broker.offsets(box.topic, "--group", box.topic)}
+    box.check(shown == highs, f"the group has {shown}, the topic ends at {highs}")
+    box.check(behind, "no lag was seen while records were read")
+    for sums, partitions in behind:
+        lags = [each["recordsLag"] or 0 for each in partitions.values()]
+        box.check(0 < sums["pendingRecords"] <= sum(highs.values()), f"{sums} of {highs}")
+        box.check(all(0 <= lag <= highs[number] for number, lag in zip(partitions, lags)), f"{partitions} of {highs}")
+    box.stop(process)
+    os.remove(path)
+    process = box.start("--metrics-file", path, "--kafka", f"group.id={box.topic}")  # it goes on there
+    box.wait_for(lambda: all(each["currentOffset"] == highs[number] - 1 for number, each in metrics_of(path)[1].items())
+                 and len(metrics_of(path)[1]) == 2, "the metrics of a job that goes on")
+    box.stop(process)
+
+
+@case()
+def group_of_others(box):
+    """A group with members takes no offsets from anybody else: that is counted and told, and no reason to stop; when the
+    members are gone the newest are shown."""
+    box.create(1)
+    box.produce(1000)
+    path = box.path("metrics.json")
+    process = box.start("--metrics-file", path, "--kafka", f"group.id={box.topic}")
+    box.wait_for(lambda: metrics_of(path)[0].get("commitsSucceeded"), "a commit")
+    member = box.join(box.topic, "-X", "session.timeout.ms=6000")
+    box.wait_for(lambda: metrics_of(path)[0].get("commitsFailed"), "a commit that failed")
+    box.wait_for_words(process, "offsets could not be shown to group .*; the job does not need them", 5)
+    box.produce(500)
+    box.wait_for_rows(1500)
+    sums, partitions = metrics_of(path)
+    box.check(partitions[0]["committedOffset"] == 1000, f"{sums}, {partitions} while the group has members")
+    box.kill(member)
+    box.wait_for(lambda: metrics_of(path)[1][0]["committedOffset"] == 1500, "the newest offset in the metrics", 40)
+    shown = [each["committed"] for each in box.broker.offsets(box.topic, "--group", box.topic)]
+    box.check(shown == [1500], f"the group has {shown}")
+    box.stop(process)
+    box.exact("a group of others")
 
 
 def broker_killed(box, turns, job):

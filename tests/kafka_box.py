@@ -3,6 +3,7 @@
 Nothing here knows how weir reads a topic: topics are made, filled and read back by tests/kafka_tool.c, over librdkafka.
 """
 import contextlib
+import ctypes
 import json
 import os
 import random
@@ -17,6 +18,20 @@ import kills
 
 SERVER = os.path.join(blackbox.ROOT, "tools", "servers", "kafka.sh")
 TOOL = os.path.join(blackbox.BUILD, "tests", "kafka_tool")
+CACHE = os.environ.get("WEIR_CACHE") or os.path.expanduser("~/.cache/weir")
+NEWER = os.path.join(CACHE, "librdkafka-2.16.0", "librdkafka.so.1")  # by tools/install.sh librdkafka
+
+
+def library_options():
+    """What makes a job load another librdkafka than the system's: WEIR_LIBRDKAFKA names its file."""
+    path = os.environ.get("WEIR_LIBRDKAFKA")
+    return ["--kafka", "weir.librdkafka=" + path] if path else []
+
+
+def library_version(path="librdkafka.so.1"):
+    """Of the library, as (2, 6, 1)."""
+    number = ctypes.CDLL(path).rd_kafka_version()
+    return number >> 24, number >> 16 & 255, number >> 8 & 255
 
 
 class Broker:
@@ -150,7 +165,8 @@ class History(kills.History):
         self.broker = Broker(os.environ["WEIR_KAFKA_DIR"])
         self.partitions = [1, 2, 5][index // 2 % 3]
         super().__init__(seed, index, cycles, sink)
-        self.command += ["--kafka", "topic.metadata.refresh.interval.ms=300", "--kafka", f"group.id=history-{index}"]
+        self.command += ["--kafka", "topic.metadata.refresh.interval.ms=300", "--kafka", f"group.id=history-{index}",
+                         *library_options()]
 
     def make_log(self):
         self.topic = f"history-{self.index}"
@@ -188,6 +204,10 @@ class Box(blackbox.Box):
         self.broker, self.topic, self.producers = broker, name, []
         self.source = broker.source(self.topic)
 
+    def command(self, job="pv", *options):
+        own = [] if any(str(option).startswith("weir.librdkafka=") for option in options) else library_options()
+        return super().command(job, *own, *options)
+
     def create(self, partitions=1, *configs, topic=None):
         pairs = [word for config in configs for word in ("--config", config)]
         self.broker.tool("create-topic", topic or self.topic, "--partitions", partitions, *pairs)
@@ -203,6 +223,14 @@ class Box(blackbox.Box):
     def start_producer(self, *arguments):
         process = self.broker.producer(self.topic, *arguments)
         self.producers.append(process)
+        return process
+
+    def join(self, group, *arguments):
+        """A member of a consumer group, until it is killed."""
+        process = subprocess.Popen([TOOL, "join", self.broker.address(), self.topic, "--group", group, *arguments],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.producers.append(process)
+        self.check(process.stdout.readline() == b"joined\n", f"nobody joined group {group}")
         return process
 
     def read(self):

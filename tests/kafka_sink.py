@@ -10,7 +10,7 @@ every app, and each app's counts only growing; of seen every record's place once
 in their order. Every message must have the key of its row.
 
 The bad targets: no such topic, a message limit below a row, a password that is wrong, a marker that others have written,
-one that the brokers forgot after a clean stop or after a kill.
+one that the brokers forgot after a clean stop or after a kill. WEIR_LIBRDKAFKA names another librdkafka (kafka.py).
 """
 import argparse
 import collections
@@ -25,6 +25,7 @@ import threading
 import time
 
 import blackbox
+import kafka_box
 import kills
 
 TOOL = os.path.join(blackbox.BUILD, "tests", "kafka_tool")
@@ -127,6 +128,7 @@ class History(kills.History):
         self.broker.make_topic(self.topic, self.rng.randint(1, 5))
         sink_at = self.command.index("--sink") + 1
         self.command[sink_at] = f"kafka://{self.broker.address}/{self.topic}"
+        self.command += kafka_box.library_options()
 
     def moment(self):
         """A start takes longer here: the broker is asked, and may be away."""
@@ -187,7 +189,7 @@ class Box(blackbox.Box):
     def command(self, job="pv", *options):
         address = self.broker.sasl_address if "security.protocol=sasl_plaintext" in self.options else self.broker.address
         return [blackbox.program(job), "--source", self.source, "--sink", f"kafka://{address}/{self.topic}", "--state",
-                self.state, "--parallelism", "2", *self.options, *options]
+                self.state, "--parallelism", "2", *kafka_box.library_options(), *self.options, *options]
 
     def exact_topic(self, what, job="seen"):
         compare = compare_pv if job == "pv" else compare_seen

@@ -6,8 +6,10 @@
  *   kafka_tool delete-records BROKERS TOPIC [--partition P] --offset O    all before O are gone, as by retention
  *   kafka_tool produce BROKERS TOPIC [OPTION]...                 see below
  *   kafka_tool consume BROKERS TOPIC                             all that is there now, a JSON line per record
- *   kafka_tool offsets BROKERS TOPIC [--group G]                 a JSON line per partition: low, high, committed (-1:
- * none) kafka_tool commit BROKERS TOPIC --group G [--partition P] --offset O kafka_tool delete-group BROKERS --group G
+ *   kafka_tool offsets BROKERS TOPIC [--group G]    a JSON line per partition: low, high, committed (-1: none)
+ *   kafka_tool commit BROKERS TOPIC --group G [--partition P] --offset O
+ *   kafka_tool delete-group BROKERS --group G
+ *   kafka_tool join BROKERS TOPIC --group G                      a member of it until it is killed; it says "joined"
  *
  * Each takes -X KEY=VALUE, librdkafka's own settings. consume reads committed records only, unless -X
  * isolation.level=read_uncommitted; so does the high of offsets with read_committed.
@@ -348,6 +350,27 @@ static void commit_offset(const struct arguments *a) {
   rd_kafka_destroy(kafka);
 }
 
+/* ---- join ---- */
+
+static void join(const struct arguments *a) {
+  rd_kafka_t *kafka = new_handle(a, RD_KAFKA_CONSUMER);
+  rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+  rd_kafka_topic_partition_list_add(list, a->topic, RD_KAFKA_PARTITION_UA);
+  rd_kafka_poll_set_consumer(kafka);
+  die_on(rd_kafka_subscribe(kafka, list), "the topic was not subscribed to");
+  rd_kafka_topic_partition_list_destroy(list);
+  for (bool is_member = false;;) {
+    rd_kafka_message_t *message = rd_kafka_consumer_poll(kafka, 100);
+    if (message != NULL) rd_kafka_message_destroy(message);
+    if (is_member) continue;
+    die_on(rd_kafka_assignment(kafka, &list), "no assignment");
+    is_member = list->cnt > 0;
+    rd_kafka_topic_partition_list_destroy(list);
+    if (is_member) printf("joined\n");
+    if (is_member) fflush(stdout);
+  }
+}
+
 /* ---- consume ---- */
 
 static void print_text(const void *bytes, size_t length) {
@@ -570,7 +593,7 @@ int main(int argc, char **argv) {
                   {"delete-topic", change, true, false, false},  {"delete-records", change, true, true, false},
                   {"produce", produce, true, false, false},      {"consume", consume, true, false, false},
                   {"offsets", show_offsets, true, false, false}, {"commit", commit_offset, true, true, true},
-                  {"delete-group", change, false, false, true}};
+                  {"delete-group", change, false, false, true},  {"join", join, true, false, true}};
   const struct arguments a = read_arguments(argc, argv);
   if (a.leave_open && a.transaction == 0) usage("--leave-open wants --transaction N");
   for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {

@@ -1,7 +1,8 @@
 #!/bin/sh
-# tools/install.sh build|test|kafka|postgres|mariadb: installs what is missing to build weir, to test it, or to run a real
-# server for the tests (tools/servers/), by apt; the jars of Kafka come by Maven into a folder that `make clean` leaves alone,
-# ${WEIR_CACHE:-~/.cache/weir}. Says nothing and takes no time when all is there. Exit 2: something is missing and cannot be
+# tools/install.sh build|test|kafka|postgres|mariadb|librdkafka: installs what is missing to build weir, to test it, or to run
+# a real server for the tests (tools/servers/), by apt; the jars of Kafka come by Maven into a folder that `make clean` leaves
+# alone, ${WEIR_CACHE:-~/.cache/weir}. `librdkafka` puts one that is newer than Debian's beside them, for the setting
+# weir.librdkafka: librdkafka-2.16.0/librdkafka.so.1. Says nothing and takes no time when all is there. Exit 2: something is missing and cannot be
 # installed here; the packages and the command that would do it are named.
 set -eu
 
@@ -11,6 +12,7 @@ build="gcc:gcc g++:g++ make:make cmake:cmake ninja-build:ninja pkg-config:pkg-co
   libpq-dev:=libpq libmariadb-dev:=libmariadb"
 kafka="openjdk-17-jre-headless:java maven:mvn openssl:openssl python3:python3"
 postgres="postgresql-15:- python3:python3"
+librdkafka="python3:python3 python3-pip:pip3"
 mariadb="mariadb-server:mariadbd mariadb-client:mariadb-admin python3:python3"
 test="clang-14:clang++-14 clang-format-14:clang-format-14 libclang-rt-14-dev:- patch:patch $postgres $mariadb"
 
@@ -20,8 +22,9 @@ test) wanted="$build $test" ;;
 kafka) wanted=$kafka ;;
 postgres) wanted=$postgres ;;
 mariadb) wanted=$mariadb ;;
+librdkafka) wanted=$librdkafka ;;
 *)
-  echo "usage: tools/install.sh build|test|kafka|postgres|mariadb" >&2
+  echo "usage: tools/install.sh build|test|kafka|postgres|mariadb|librdkafka" >&2
   exit 2
   ;;
 esac
@@ -74,13 +77,17 @@ install_packages() {
   done
 }
 
-# The jars, and the archive of classes that a first broker writes when it ends.
-fetch_kafka() {
+open_cache() {
   root=${WEIR_CACHE:-$HOME/.cache/weir}
-  here=$(dirname "$0")
   mkdir -p "$root"
   exec 9>"$root/lock" # Two at once would fetch twice.
   flock 9
+}
+
+# The jars, and the archive of classes that a first broker writes when it ends.
+fetch_kafka() {
+  here=$(dirname "$0")
+  open_cache
   if [ ! -d "$root/kafka-4.4.0/lib" ]; then
     echo "weir: fetching Apache Kafka 4.4.0 into $root" >&2
     rm -rf "$root/kafka.partial"
@@ -102,5 +109,27 @@ fetch_kafka() {
   fi
 }
 
+# The library that Python's client brings along; it needs nothing of the system but libc.
+fetch_librdkafka() {
+  open_cache
+  [ ! -e "$root/librdkafka-2.16.0/librdkafka.so.1" ] || return 0
+  echo "weir: fetching librdkafka 2.16.0 into $root" >&2
+  partial=$root/librdkafka.partial
+  rm -rf "$partial"
+  mkdir "$partial"
+  pip3 download -q --no-deps --only-binary=:all: --platform "manylinux_2_28_$(uname -m)" --python-version 311 -d "$partial" \
+    confluent-kafka==2.16.1 </dev/null >"$root/librdkafka.log" 2>&1 9>&- &&
+    python3 -m zipfile -e "$partial"/confluent_kafka-*.whl "$partial" >>"$root/librdkafka.log" 2>&1 || {
+    tail -n 10 "$root/librdkafka.log" >&2
+    echo "weir: pip did not fetch librdkafka; the lines above are the end of $root/librdkafka.log" >&2
+    exit 2
+  }
+  mkdir "$partial/done"
+  mv "$partial"/confluent_kafka.libs/librdkafka-*.so.1 "$partial/done/librdkafka.so.1"
+  mv "$partial/done" "$root/librdkafka-2.16.0"
+  rm -rf "$partial"
+}
+
 [ -z "$missing" ] || install_packages "$1"
+[ "$1" != librdkafka ] || fetch_librdkafka
 [ "$1" != kafka ] || fetch_kafka

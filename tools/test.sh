@@ -62,6 +62,8 @@ deep=(
   "fault loops asan | 60 | build/asan/tests/test_fault_loops --share test --processes 2"
   "fault loops deep | 60 | build/release/tests/test_fault_loops --share deep --processes 2"
   "kills x 30       | 30 | python3 tests/kills.py --cycles 1800"
+  "newer librdkafka | 1 | tools/install.sh librdkafka"
+  "kafka, newer     | 4 | WEIR_LIBRDKAFKA=\${WEIR_CACHE:-\$HOME/.cache/weir}/librdkafka-2.16.0/librdkafka.so.1 python3 tests/kafka.py"
   "soak             | 70 | python3 tests/soak.py"
 )
 

@@ -83,17 +83,19 @@ void demo_path(char *path, size_t size, const char *format, ...) {
 
 /* ---- the temporary folder ---- */
 
-/* Of a job of this many records, measured, with room to spare: the log, and what its jobs write. */
-static uint64_t needed_bytes(const struct demo *demo) {
+/* Measured, with room to spare: the log, and what its jobs write. Those that write to a server have a log of some
+ * minutes at 2,000 records a second. */
+static uint64_t needed_bytes(const struct demo *demo, bool has_kills) {
+  if (!has_kills) return 128 * 1024 * 1024;
   return demo->records * (DEMO_RECORD_BYTES + DEMO_RECORD_BYTES / 4) + 384 * 1024 * 1024;
 }
 
-static enum weir_code make_folder(struct demo *demo, struct weir_error *error) {
+static enum weir_code make_folder(struct demo *demo, bool has_kills, struct weir_error *error) {
   const char *parent = getenv("TMPDIR");
   struct statvfs disk;
   if (parent == NULL || parent[0] == 0) parent = "/tmp";
   if (strlen(parent) > WR_PATH_BYTES_MAX / 2) return WR_FAIL(error, WEIR_INVALID, "TMPDIR is too long");
-  uint64_t needed_mb = needed_bytes(demo) >> 20;
+  uint64_t needed_mb = needed_bytes(demo, has_kills) >> 20;
   if (statvfs(parent, &disk) == 0 && (disk.f_bavail * disk.f_frsize) >> 20 < needed_mb)
     return WR_FAIL(error, WEIR_NO_SPACE,
                    "%" PRIu64 " MB are needed in %s, and only %" PRIu64 " are free; set TMPDIR to another folder, or "
@@ -185,7 +187,7 @@ static bool jobs_part(struct demo *demo, const struct arguments *arguments, stru
   struct weir_error error;
   bool good = true;
   enum weir_code code = find_programs(demo, &error);
-  if (code == WEIR_OK) code = make_folder(demo, &error);
+  if (code == WEIR_OK) code = make_folder(demo, arguments->kills, &error);
   if (code == WEIR_OK && arguments->kafka) code = demo_broker_new(demo, &demo->broker, &error);
   if (code == WEIR_OK) {
     if (arguments->kills) good = demo_kills(demo, out_summary);

@@ -9,15 +9,18 @@ enum weir_code wr_posix_seams_init(struct wr_posix_seams *posix, uint64_t budget
   wr_posix_files_init(&posix->files, &posix->heap.memory);
   wr_posix_log_init(&posix->log, &posix->clock, log_level);
   WR_TRY(wr_thread_calls_init(&posix->calls, error));
+  wr_folder_watches_init(&posix->watches);
   posix->seams = (struct wr_seams){.memory = &posix->heap.memory,
                                    .clock = &posix->clock,
                                    .entropy = &posix->entropy,
                                    .files = &posix->files.files,
                                    .calls = &posix->calls.calls,
+                                   .watches = &posix->watches.watches,
                                    .log = &posix->log.log};
   return WEIR_OK;
 }
 
 void wr_posix_seams_deinit(struct wr_posix_seams *posix) {
   wr_thread_calls_deinit(&posix->calls);
+  wr_folder_watches_deinit(&posix->watches);
 }

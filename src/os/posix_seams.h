@@ -2,6 +2,7 @@
 #ifndef WR_OS_POSIX_SEAMS_H
 #define WR_OS_POSIX_SEAMS_H
 
+#include "os/folder_watch.h"
 #include "os/posix_clock.h"
 #include "os/posix_files.h"
 #include "os/posix_log.h"
@@ -14,6 +15,7 @@ struct wr_posix_seams {
   struct wr_entropy entropy;
   struct wr_posix_files files;
   struct wr_thread_calls calls;
+  struct wr_folder_watches watches;
   struct wr_posix_log log;
 };
 

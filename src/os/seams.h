@@ -5,6 +5,7 @@
  *   entropy   random bytes (ids, index seeds, jitter)
  *   files     blocking file operations, allowed only inside a call
  *   calls     runs a blocking function elsewhere and answers by a completion
+ *   watches   tells when files in a folder change, where the system can tell
  *   log       base/log.h
  *
  * Tasks never block: whatever can block (a file, a database driver) is put into a `struct wr_call` and submitted; the
@@ -167,6 +168,25 @@ static inline void wr_call_finish(struct wr_call *call) {
   if (waker != NULL) waker->wake(waker);
 }
 
+/* ---- watches: being told, instead of looking by the clock ---- */
+
+/* Whoever watches a folder embeds one, zeroed but for `waker`. */
+struct wr_watch {
+  struct wr_waker *waker;
+  _Atomic bool is_touched; /* something has changed since it was armed; its owner clears it */
+  uint32_t slot;           /* the table's own; 0: none */
+};
+
+/* A hint and no more: a change may go untold (a mapped file, a link that leads elsewhere), and a touch may mean
+ * nothing, so the owner looks by the clock as well, only less often. */
+struct wr_watches {
+  /* The first change of a file in `folder` from now on touches the watch and wakes its owner; then it is armed again.
+   * False: nothing will be told. Blocks: only inside a call. */
+  bool (*arm)(struct wr_watches *watches, struct wr_watch *watch, const char *folder);
+  /* After it nothing is told. Also for a watch that was never armed. */
+  void (*drop)(struct wr_watches *watches, struct wr_watch *watch);
+};
+
 /* ---- all of them ---- */
 
 struct wr_seams {
@@ -175,6 +195,7 @@ struct wr_seams {
   struct wr_entropy *entropy;
   struct wr_files *files;
   struct wr_calls *calls;
+  struct wr_watches *watches; /* NULL: nothing is told */
   struct wr_log *log;
   const char
       *sqlite_vfs; /* the sqlite3_vfs that SQLite opens files with; NULL is SQLite's own. The simulator has one. */

@@ -206,6 +206,8 @@ static void free_reader(struct wr_operator *op) {
   struct wr_files_reader *reader = reader_of(op);
   struct wr_memory *memory = op->context->memory;
   WR_ASSERT(is_idle(op));
+  struct wr_watches *watches = op->context->seams->watches;
+  if (watches != NULL) watches->drop(watches, &reader->watch);
   for (unsigned i = 0; i < WR_READER_SLOTS; i++) {
     struct wr_reader_slot *slot = &reader->slots[i];
     wr_file_input_deinit(&slot->input);

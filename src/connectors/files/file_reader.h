@@ -78,7 +78,9 @@ struct wr_files_reader {
   bool look_running;
   struct wr_reader_file **look_files; /* the call's */
   uint32_t look_count, look_capacity;
-  uint64_t look_at_ns, look_delay_ns;
+  uint64_t looked_at_ns, look_at_ns, look_delay_ns;
+  struct wr_watch watch; /* of the folder, armed by each look before it looks */
+  bool is_watched;       /* what arming said */
   struct weir_error look_error;
   struct wr_record_fields fields;
   struct wr_source_time time;

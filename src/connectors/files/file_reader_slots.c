@@ -12,7 +12,7 @@
 
 static const uint64_t TURN_BYTES = 8ull * 1024 * 1024;
 static const uint64_t LOOK_DELAY_FIRST_NS = 10ull * 1000 * 1000, LOOK_DELAY_FEW_NS = 25ull * 1000 * 1000,
-                      LOOK_DELAY_PER_FILE_NS = 200ull * 1000;
+                      LOOK_DELAY_PER_FILE_NS = 200ull * 1000, LOOK_DELAY_WATCHED_NS = 250ull * 1000 * 1000;
 
 /* ---- the queue ---- */
 
@@ -266,6 +266,8 @@ bool wr_reader_is_dry(const struct wr_files_reader *reader) {
 static void run_look(struct wr_call *call) {
   struct wr_files_reader *reader = (struct wr_files_reader *)((char *)call - offsetof(struct wr_files_reader, look));
   struct wr_files *files = reader->op.context->seams->files;
+  struct wr_watches *watches = reader->op.context->seams->watches;
+  reader->is_watched = watches != NULL && watches->arm(watches, &reader->watch, reader->config->folder);
   for (uint32_t i = 0; i < reader->look_count; i++) {
     struct wr_reader_file *file = reader->look_files[i];
     file->look_code = files->stat(files, file->path, &file->look_info, &reader->look_error);
@@ -276,6 +278,7 @@ static void run_look(struct wr_call *call) {
 void wr_reader_init_look(struct wr_files_reader *reader) {
   reader->look.run = run_look;
   reader->look.waker = reader->op.context->waker;
+  reader->watch.waker = reader->op.context->waker;
 }
 
 /* Another inode under the name. The enumerator judges it first, for it can tell a file that was renamed from one that
@@ -312,10 +315,12 @@ static enum weir_code judge_look(struct wr_files_reader *reader, struct wr_reade
   return WEIR_OK;
 }
 
-/* How long nobody looks at the most. A look costs a microsecond or two per file: few files are looked at more often. */
+/* How long nobody looks at the most. A look costs a microsecond or two per file, and some hundred for waking two
+ * threads: few files are looked at more often, unless the folder is watched. */
 static uint64_t look_limit_ns(const struct wr_files_reader *reader) {
-  uint64_t limit_ms = reader->config->poll_interval_ms;
-  uint64_t limit_ns = (limit_ms == 0 ? WR_FILES_POLL_INTERVAL_MS : limit_ms) * 1000000;
+  uint64_t limit_ns = reader->config->poll_interval_ms * 1000000;
+  if (limit_ns == 0 && reader->is_watched) return LOOK_DELAY_WATCHED_NS;
+  if (limit_ns == 0) limit_ns = WR_FILES_POLL_INTERVAL_MS * 1000000ull;
   uint64_t cheap_ns = reader->look_count * LOOK_DELAY_PER_FILE_NS;
   if (cheap_ns < LOOK_DELAY_FEW_NS) cheap_ns = LOOK_DELAY_FEW_NS;
   return cheap_ns < limit_ns ? cheap_ns : limit_ns;
@@ -329,7 +334,8 @@ static enum weir_code take_look(struct wr_files_reader *reader, bool *out_made, 
   uint64_t limit_ns = look_limit_ns(reader);
   reader->look_delay_ns = grown || reader->look_delay_ns == 0 ? LOOK_DELAY_FIRST_NS : reader->look_delay_ns * 2;
   if (reader->look_delay_ns > limit_ns) reader->look_delay_ns = limit_ns;
-  reader->look_at_ns = reader->op.context->now_ns + reader->look_delay_ns;
+  reader->looked_at_ns = reader->op.context->now_ns;
+  reader->look_at_ns = reader->looked_at_ns + reader->look_delay_ns;
   *out_made = *out_made || grown;
   return WEIR_OK;
 }
@@ -349,6 +355,14 @@ static enum weir_code list_looked(struct wr_files_reader *reader, struct weir_er
   return WEIR_OK;
 }
 
+/* When to look again: when its time has come, or, in a folder that was touched, as soon as the last look lies a moment
+ * back. */
+static uint64_t next_look_ns(const struct wr_files_reader *reader) {
+  uint64_t soon_ns = reader->looked_at_ns + LOOK_DELAY_FIRST_NS;
+  bool is_touched = atomic_load_explicit(&reader->watch.is_touched, memory_order_acquire);
+  return is_touched && soon_ns < reader->look_at_ns ? soon_ns : reader->look_at_ns;
+}
+
 enum weir_code wr_reader_look(struct wr_files_reader *reader, uint64_t *wake_at_ns, bool *out_made,
                               struct weir_error *error) {
   if (reader->look_running) {
@@ -357,10 +371,12 @@ enum weir_code wr_reader_look(struct wr_files_reader *reader, uint64_t *wake_at_
   }
   WR_TRY(list_looked(reader, error));
   if (reader->look_count == 0) return WEIR_OK;
-  if (reader->op.context->now_ns < reader->look_at_ns) {
-    if (*wake_at_ns > reader->look_at_ns) *wake_at_ns = reader->look_at_ns;
+  uint64_t next_ns = next_look_ns(reader);
+  if (reader->op.context->now_ns < next_ns) {
+    if (*wake_at_ns > next_ns) *wake_at_ns = next_ns;
     return WEIR_OK;
   }
+  atomic_store_explicit(&reader->watch.is_touched, false, memory_order_relaxed);
   for (uint32_t i = 0; i < reader->look_count; i++)
     reader->look_files[i]->look_code = WEIR_NOT_FOUND; /* not asked, after an error */
   reader->look_running = true;

@@ -79,7 +79,6 @@ static inline void wr_kafka_topic_deinit(struct wr_kafka_topic *topic, struct wr
 
 struct wr_kafka_record {
   int64_t offset;
-  int64_t timestamp_ms;       /* -1: none */
   const uint8_t *key, *value; /* NULL: there is none; a record without a value is a tombstone */
   size_t key_length, value_length;
 };

@@ -77,7 +77,7 @@ enum weir_code wr_kafka_fault_fail(enum wr_kafka_fault fault, const struct wr_ka
                    connection->uid, topic_name, partition, low, high, position);
   case WR_KAFKA_FORBIDDEN:
     return WR_FAIL(error, WEIR_DENIED,
-                   "source %s: the brokers at %s do not let this job read topic %s (%.200s); check its credentials and "
+                   "source %s: the brokers at %s do not let this job read topic %s (%.255s); check its credentials and "
                    "the rights of its user (Read and Describe on the topic)",
                    connection->uid, connection->servers, topic_name,
                    topic->reason[0] == 0 ? "not authorized" : topic->reason);

@@ -24,23 +24,8 @@ struct wr_record_fields wr_kafka_fields(const struct wr_kafka_config *config) {
                                    .event_time_field = config->event_time_field};
 }
 
-/* Settings that mean nothing to this source, and why. Those that its client sets itself are refused by the driver. */
-static const struct {
-  const char *key, *reason;
-} refused[] = {
-    {"partition.assignment.strategy", "partitions are dealt out to subtasks by the job"},
-    {"group.instance.id", "the source is no member of its group; it only shows offsets there"},
-    {"group.protocol", "the source is no member of its group; it only shows offsets there"},
-    {"auto.commit.interval.ms", "offsets are shown to the group when a checkpoint has completed"},
-    {"topic.blacklist", "the source reads one topic, which it is given"},
-};
-
+/* What a setting means, the driver knows. */
 static enum weir_code check_settings(const struct wr_kafka_connection *connection, struct weir_error *error) {
-  for (uint32_t i = 0; i < connection->setting_count; i++)
-    for (size_t k = 0; k < sizeof refused / sizeof refused[0]; k++)
-      if (strcmp(connection->settings[i].key, refused[k].key) == 0)
-        return WR_FAIL(error, WEIR_INVALID, "source %s: the setting %s cannot be given: %s", connection->uid,
-                       refused[k].key, refused[k].reason);
   for (uint32_t i = 0; i < connection->setting_count; i++)
     for (uint32_t k = 0; k < i; k++)
       if (strcmp(connection->settings[i].key, connection->settings[k].key) == 0)

@@ -2,7 +2,8 @@
  * kafka_rdkafka.h and, for the parts, kafka_rdkafka_int.h.
  *
  * librdkafka's own threads reach into weir in one way only: a queue that was empty has something, and a waker is woken.
- * Errors wait in its main queue until the client's own thread asks for them. */
+ * Errors wait in its main queue until the client's own thread asks for them. The lines that the setting debug asks for
+ * librdkafka writes itself, to standard error, where weir's log goes, too. */
 #include "connectors/kafka/kafka_rdkafka.h"
 
 #include "connectors/kafka/kafka_rdkafka_int.h"
@@ -10,7 +11,15 @@
 static void on_error(rd_kafka_t *handle, int code, const char *reason, void *opaque) {
   (void)handle;
   struct wr_rdkafka_client *client = opaque;
-  wr_rdkafka_trouble_note(client->listener, (rd_kafka_resp_err_t)code, reason);
+  wr_rdkafka_trouble_note(client->listener, (rd_kafka_resp_err_t)code, reason, client->login_remark);
+}
+
+/* A setting as librdkafka has it; "" where there is none. */
+static const char *value_of(const struct wr_rdkafka *library, const rd_kafka_conf_t *conf, const char *key, char *out,
+                            size_t size) {
+  out[0] = 0;
+  if (library->conf_get(conf, key, out, &size) != RD_KAFKA_CONF_OK) out[0] = 0;
+  return out;
 }
 
 enum weir_code wr_rdkafka_client_start(struct wr_rdkafka_client *client, rd_kafka_type_t type, rd_kafka_conf_t *conf,
@@ -24,8 +33,14 @@ enum weir_code wr_rdkafka_client_start(struct wr_rdkafka_client *client, rd_kafk
   }
   client->library.conf_set_opaque(conf, client);
   client->library.conf_set_error_cb(conf, on_error);
-  client->library.conf_set_log_cb(conf, NULL); /* what matters of it comes to on_error, too */
   char words[400] = "";
+  wr_rdkafka_login_remark(client->library.version(), client->library.version_str(),
+                          value_of(&client->library, conf, "sasl.mechanisms", words, sizeof words),
+                          client->login_remark, sizeof client->login_remark);
+  /* Without debug: what matters of its lines comes to on_error, too. */
+  bool wants_lines = value_of(&client->library, conf, "debug", words, sizeof words)[0] != 0;
+  client->library.conf_set_log_cb(conf, wants_lines ? client->library.log_print : NULL);
+  words[0] = 0;
   client->handle = client->library.new(type, conf, words, sizeof words);
   if (client->handle != NULL) return WEIR_OK; /* and conf is its own now */
   rd_kafka_resp_err_t why = client->library.last_error();

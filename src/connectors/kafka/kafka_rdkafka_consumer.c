@@ -191,14 +191,11 @@ static void add_record(struct rdkafka_consumer *consumer, struct slot *slot, con
                        struct wr_kafka_fetch *fetch) {
   if (message->offset < slot->next) return;
   slot->next = message->offset + 1;
-  rd_kafka_timestamp_type_t type;
-  consumer->records[fetch->count++] =
-      (struct wr_kafka_record){.offset = message->offset,
-                               .timestamp_ms = consumer->client.library.message_timestamp(message, &type),
-                               .key = message->key,
-                               .value = message->payload,
-                               .key_length = message->key_len,
-                               .value_length = message->len};
+  consumer->records[fetch->count++] = (struct wr_kafka_record){.offset = message->offset,
+                                                               .key = message->key,
+                                                               .value = message->payload,
+                                                               .key_length = message->key_len,
+                                                               .value_length = message->len};
   fetch->at_end = false; /* it was, before this record */
 }
 
@@ -219,7 +216,7 @@ static bool add_message(struct rdkafka_consumer *consumer, struct slot *slot, co
   const char *words = consumer->client.library.message_errstr(message);
   fetch->answer = wr_rdkafka_answer_of(message->err);
   if (fetch->answer == WR_KAFKA_FINE) {
-    wr_rdkafka_trouble_note(&consumer->client.trouble, message->err, words);
+    wr_rdkafka_trouble_note(&consumer->client.trouble, message->err, words, "");
     return true;
   }
   wr_rdkafka_copy_words(fetch->reason, sizeof fetch->reason, words);

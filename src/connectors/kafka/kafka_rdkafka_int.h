@@ -20,6 +20,9 @@
 
 /* Every function of librdkafka's that is used, without its rd_kafka_. */
 #define WR_RDKAFKA_FUNCTIONS(X)                                                                                        \
+  X(version)                                                                                                           \
+  X(version_str)                                                                                                       \
+  X(conf_get)                                                                                                          \
   X(conf_new)                                                                                                          \
   X(conf_destroy)                                                                                                      \
   X(conf_set)                                                                                                          \
@@ -28,6 +31,7 @@
   X(conf_set_opaque)                                                                                                   \
   X(conf_set_error_cb)                                                                                                 \
   X(conf_set_log_cb)                                                                                                   \
+  X(log_print)                                                                                                         \
   X(new)                                                                                                               \
   X(destroy_flags)                                                                                                     \
   X(last_error)                                                                                                        \
@@ -60,7 +64,6 @@
   X(consume_batch_queue)                                                                                               \
   X(message_destroy)                                                                                                   \
   X(message_errstr)                                                                                                    \
-  X(message_timestamp)                                                                                                 \
   X(commit_queue)                                                                                                      \
   X(event_type)                                                                                                        \
   X(event_error)                                                                                                       \
@@ -127,7 +130,12 @@ struct wr_rdkafka_trouble {
 enum wr_kafka_answer wr_rdkafka_answer_of(rd_kafka_resp_err_t code);
 /* The same for an error of the client as a whole, of which `reason` says more. */
 enum wr_kafka_answer wr_rdkafka_trouble_of(rd_kafka_resp_err_t code, const char *reason);
-void wr_rdkafka_trouble_note(struct wr_rdkafka_trouble *trouble, rd_kafka_resp_err_t code, const char *reason);
+/* `remark` goes in front of what is said of a login that was refused; "": there is none. */
+void wr_rdkafka_trouble_note(struct wr_rdkafka_trouble *trouble, rd_kafka_resp_err_t code, const char *reason,
+                             const char *remark);
+/* The remark where the library itself may be why a login by this mechanism is refused; else "". `version` is
+ * librdkafka's number, 0x020601ff for 2.6.1. */
+void wr_rdkafka_login_remark(int version, const char *version_text, const char *mechanism, char *out, size_t size);
 /* Copies librdkafka's words: in one line, cut where a secret could follow. */
 void wr_rdkafka_copy_words(char *out, size_t size, const char *words);
 
@@ -138,7 +146,8 @@ struct wr_rdkafka_client {
   struct wr_rdkafka library;
   struct wr_seams *seams;
   struct wr_memory *memory;
-  char *servers; /* for messages */
+  char *servers;          /* for messages */
+  char login_remark[160]; /* for refused logins, "" where there is none */
   rd_kafka_t *handle;
   struct wr_rdkafka_trouble trouble;
   struct wr_rdkafka_trouble

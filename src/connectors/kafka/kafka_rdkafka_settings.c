@@ -42,6 +42,7 @@ static const struct row producer_defaults[] = {
 struct own_row {
   const char *key, *value, *why;
 };
+#define NO_MEMBER "a source is no member of its group; it only shows offsets there"
 /* Weir's own, with the reason that a user is told. */
 static const struct own_row own[] = {
     {"bootstrap.servers", NULL, "the servers are given as such"},
@@ -51,6 +52,23 @@ static const struct own_row own[] = {
     {"enable.auto.offset.store", "false", "offsets are shown to the group when a checkpoint has completed"},
     {"auto.offset.reset", "error", "positions come from the job's checkpoints, and a lost one must not be replaced"},
     {"enable.partition.eof", "true", "the source has to know when it has read all there is"},
+    {"session.timeout.ms", NULL, NO_MEMBER},
+    {"heartbeat.interval.ms", NULL, NO_MEMBER},
+    {"max.poll.interval.ms", NULL, NO_MEMBER},
+    {"group.protocol.type", NULL, NO_MEMBER},
+    {"group.remote.assignor", NULL, NO_MEMBER},
+    {"group.protocol", NULL, NO_MEMBER},
+    {"group.instance.id", NULL, NO_MEMBER},
+    {"partition.assignment.strategy", NULL, "partitions are dealt out to subtasks by the job"},
+    {"topic.blacklist", NULL, "the source reads one topic, which it is given"},
+    {"auto.commit.interval.ms", NULL, "offsets are shown to the group when a checkpoint has completed"},
+    {"auto.commit.enable", NULL, "offsets are shown to the group when a checkpoint has completed"},
+    {"offset.store.method", NULL, "positions are in the job's checkpoints"},
+    {"offset.store.path", NULL, "positions are in the job's checkpoints"},
+    {"offset.store.sync.interval.ms", NULL, "positions are in the job's checkpoints"},
+    {"statistics.interval.ms", NULL, "nobody would take the statistics; the job's metrics have its lag"},
+    {"enabled_events", NULL, "weir asks librdkafka for what it needs"},
+    {"log.queue", NULL, "librdkafka writes its lines itself; debug says which"},
 };
 
 static const struct own_row producer_own[] = {

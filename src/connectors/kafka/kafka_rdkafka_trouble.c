@@ -57,11 +57,25 @@ void wr_rdkafka_copy_words(char *out, size_t size, const char *words) {
   if (cut != NULL) cut[sizeof secret - 1] = 0;
 }
 
-void wr_rdkafka_trouble_note(struct wr_rdkafka_trouble *trouble, rd_kafka_resp_err_t code, const char *reason) {
+void wr_rdkafka_login_remark(int version, const char *version_text, const char *mechanism, char *out, size_t size) {
+  enum { SCRAM_MENDED = 0x02060100 }; /* before, its answer to the server's nonce was one that Kafka 4 takes no more */
+  out[0] = 0;
+  if (version < SCRAM_MENDED && strncmp(mechanism, "SCRAM-", 6) == 0)
+    snprintf(out, size,
+             "librdkafka %.20s cannot log in to Kafka 4 by SCRAM, 2.6.1 or newer can: the setting "
+             "weir.librdkafka=FILE names one: ",
+             version_text);
+}
+
+void wr_rdkafka_trouble_note(struct wr_rdkafka_trouble *trouble, rd_kafka_resp_err_t code, const char *reason,
+                             const char *remark) {
   enum wr_kafka_answer answer = wr_rdkafka_trouble_of(code, reason);
   /* That all brokers are down follows from what was said of the last one, which says more. */
   if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && trouble->reason[0] != 0) return;
-  wr_rdkafka_copy_words(trouble->reason, sizeof trouble->reason, reason);
+  bool is_refused_login = answer == WR_KAFKA_NOT_ALLOWED && code == RD_KAFKA_RESP_ERR__AUTHENTICATION;
+  size_t used = 0;
+  if (is_refused_login) used = (size_t)snprintf(trouble->reason, sizeof trouble->reason, "%.160s", remark);
+  wr_rdkafka_copy_words(trouble->reason + used, sizeof trouble->reason - used, reason);
   trouble->answer = answer;
   trouble->told = false;
 }

@@ -3,6 +3,9 @@
  * Partitions are asked in turn; a fetch is held until all its records were taken, over several polls if need be. After
  * each record split.position is its offset + 1; at the end of what could be read it is that end, which lies behind
  * offsets that hold no record (control records, aborted transactions, compaction).
+ *
+ * What is in the decoder's window are the values of the records from fetch_at on, without those that are not decoded;
+ * it is filled when it has run empty, and forgotten with the fetch.
  */
 #include "connectors/kafka/kafka_reader.h"
 
@@ -37,6 +40,7 @@ void wr_kafka_reading_publish(struct wr_kafka_reading *reading, int64_t high) {
 
 void wr_kafka_reader_drop_fetch(struct wr_kafka_reader *reader) {
   if (reader->fetch_of == NULL) return;
+  wr_json_forget_gathered(reader->decoder);
   reader->consumer->vtable->release(reader->consumer);
   reader->fetch_of = NULL;
 }
@@ -78,14 +82,31 @@ static void end_run(struct wr_kafka_reader *reader, struct wr_kafka_reading *rea
   run->first = rows;
 }
 
+/* Copies the values of the fetch's records from `first` on into the decoder's window, as far as it takes them. */
+static void gather(struct wr_kafka_reader *reader, uint32_t first) {
+  for (uint32_t i = first; i < reader->fetch.count; i++) {
+    const struct wr_kafka_record *record = &reader->fetch.records[i];
+    bool is_old = record->offset < reader->fetch_of->split.position;
+    if (is_old || record->value == NULL) continue; /* neither is decoded */
+    if (!wr_json_gather(reader->decoder, (const char *)record->value, record->value_length)) break;
+  }
+}
+
+static enum weir_code decode(struct wr_kafka_reader *reader, const struct wr_kafka_record *record,
+                             struct wr_json_fault *fault, struct weir_error *error) {
+  if (wr_json_gathered(reader->decoder) == 0) gather(reader, (uint32_t)(record - reader->fetch.records));
+  if (wr_json_gathered(reader->decoder) > 0)
+    return wr_json_decode_gathered(reader->decoder, &reader->rows, fault, error);
+  return wr_json_decode(reader->decoder, (const char *)record->value, record->value_length, &reader->rows, fault,
+                        error);
+}
+
 /* A row of one record, or its end as a bad one. */
 static enum weir_code take_record(struct wr_kafka_reader *reader, struct wr_kafka_reading *reading,
                                   const struct wr_kafka_record *record, struct run *run, struct weir_error *error) {
   struct wr_json_fault fault;
-  const char *text = record->value_length == 0 ? "" : (const char *)record->value;
   enum weir_code code = WEIR_BAD_RECORD;
-  if (record->value != NULL)
-    code = wr_json_decode(reader->decoder, text, record->value_length, &reader->rows, &fault, error);
+  if (record->value != NULL) code = decode(reader, record, &fault, error);
   if (code == WEIR_BAD_RECORD) return take_bad(reader, reading, record, &fault, error);
   if (code != WEIR_OK) return code;
   uint32_t row = wr_batch_builder_rows(&reader->rows);

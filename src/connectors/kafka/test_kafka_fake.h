@@ -36,8 +36,9 @@ struct fake {
   const char *trouble; /* told once */
   enum wr_kafka_answer trouble_answer;
   int64_t committed[FAKE_PARTITIONS];
-  uint32_t commits, looks, assigns;
-  int open_clients;
+  uint32_t commits, assigns;
+  _Atomic uint32_t looks;
+  _Atomic int open_clients; /* clients are opened in calls, on real threads at the same time */
 };
 
 struct fake_admin {
@@ -178,7 +179,7 @@ static inline bool fake_take(struct wr_kafka_consumer *consumer, int32_t partiti
   for (; position < end && count < FAKE_TAKE && count < limit; position++) {
     const char *value = from->values[position];
     if (value == fake_hole) continue;
-    self->records[count] = (struct wr_kafka_record){.offset = position, .timestamp_ms = -1};
+    self->records[count] = (struct wr_kafka_record){.offset = position};
     if (value != fake_tombstone) {
       self->records[count].value = (const uint8_t *)value;
       self->records[count].value_length = strlen(value);

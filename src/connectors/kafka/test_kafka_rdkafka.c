@@ -44,7 +44,30 @@ TEST(settings) {
   const char *sentence = check_setting("isolation.level", "read_all", &error);
   CHECK(strstr(sentence, "isolation.level") != NULL && strstr(sentence, "read_all") != NULL);
   CHECK(strstr(check_setting("auto.offset.reset", "latest", &error), "not a user's to set") != NULL);
-  CHECK(strstr(check_setting("bootstrap.servers", "x:1", &error), "not a user's to set") != NULL);
+  static const char *const own[][2] = {
+      {"bootstrap.servers", "x:1"},
+      {"enable.auto.commit", "true"},
+      {"session.timeout.ms", "10000"},
+      {"group.protocol", "consumer"},
+      {"group.instance.id", "me"},
+      {"partition.assignment.strategy", "range"},
+      {"auto.commit.interval.ms", "100"},
+      {"offset.store.method", "file"},
+      {"statistics.interval.ms", "1000"},
+      {"enabled_events", "1"},
+      {"log.queue", "true"},
+      {"enable.partition.eof", "false"},
+      {"acks", "1"},
+      {"transactional.id", "mine"},
+      {"allow.auto.create.topics", "true"},
+      {"topic.blacklist", "a"},
+  };
+  for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+    sentence = check_setting(own[i][0], own[i][1], &error);
+    if (strstr(sentence, own[i][0]) == NULL || strstr(sentence, "is not a user's to set: ") == NULL)
+      TEST_FAIL("setting %s: %s", own[i][0], sentence);
+  }
+  CHECK_STRING(check_setting("debug", "broker,topic", &error), "");
 }
 
 TEST(secrets) {
@@ -83,10 +106,37 @@ TEST(troubles) {
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
     CHECK_INT(wr_rdkafka_trouble_of(cases[i].code, cases[i].reason), cases[i].answer);
   struct wr_rdkafka_trouble trouble = {.told = true};
-  wr_rdkafka_trouble_note(&trouble, RD_KAFKA_RESP_ERR__TRANSPORT, "Connection refused");
-  wr_rdkafka_trouble_note(&trouble, RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN, "1/1 brokers are down");
+  wr_rdkafka_trouble_note(&trouble, RD_KAFKA_RESP_ERR__TRANSPORT, "Connection refused", "");
+  wr_rdkafka_trouble_note(&trouble, RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN, "1/1 brokers are down", "");
   CHECK_STRING(trouble.reason, "Connection refused");
   CHECK(!trouble.told);
+}
+
+/* Only where the library is older, the way SCRAM, and the login refused. */
+TEST(scram_by_an_old_library) {
+  static const struct {
+    int version;
+    const char *mechanism;
+    bool remarked;
+  } cases[] = {{0x020002ff, "SCRAM-SHA-256", true},  {0x020600ff, "SCRAM-SHA-512", true},
+               {0x020601ff, "SCRAM-SHA-256", false}, {0x021000ff, "SCRAM-SHA-256", false},
+               {0x020002ff, "PLAIN", false},         {0x020002ff, "", false}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    char remark[160] = "?";
+    wr_rdkafka_login_remark(cases[i].version, "2.0.2", cases[i].mechanism, remark, sizeof remark);
+    CHECK_INT(remark[0] != 0, cases[i].remarked);
+    if (!cases[i].remarked) continue;
+    CHECK(strstr(remark, "librdkafka 2.0.2 cannot") != NULL && strstr(remark, "weir.librdkafka=FILE") != NULL);
+    CHECK(strlen(remark) < sizeof remark - 1);
+    struct wr_rdkafka_trouble trouble = {.told = true};
+    wr_rdkafka_trouble_note(&trouble, RD_KAFKA_RESP_ERR__TRANSPORT, "Connection refused", remark);
+    CHECK_STRING(trouble.reason, "Connection refused");
+    wr_rdkafka_trouble_note(&trouble, RD_KAFKA_RESP_ERR__AUTHENTICATION, "SASL: Disconnected", remark);
+    CHECK_STRING(trouble.reason, "SASL: Disconnected");
+    wr_rdkafka_trouble_note(&trouble, RD_KAFKA_RESP_ERR__AUTHENTICATION, "Invalid credentials", remark);
+    CHECK(strncmp(trouble.reason, remark, strlen(remark)) == 0 &&
+          strstr(trouble.reason, ": Invalid credentials") != NULL);
+  }
 }
 
 /* ---- nobody there ---- */
@@ -330,5 +380,5 @@ TEST(no_such_partition) {
 }
 
 TEST_MAIN(TEST_CASE(settings), TEST_CASE(secrets), TEST_CASE(library_missing), TEST_CASE(troubles),
-          TEST_CASE(admin_alone), TEST_CASE(consumer_alone), TEST_CASE(ranges), TEST_CASE(records),
-          TEST_CASE(no_such_partition))
+          TEST_CASE(scram_by_an_old_library), TEST_CASE(admin_alone), TEST_CASE(consumer_alone), TEST_CASE(ranges),
+          TEST_CASE(records), TEST_CASE(no_such_partition))

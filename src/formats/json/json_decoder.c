@@ -8,6 +8,9 @@
  * A window in which the first stage finds a fault is done again line by line, so that the fault meets its own record
  * only. A record that fails is scanned once more, byte by byte, to say where and why (json_text.h).
  *
+ * Records that come one by one are copied into such a window, with a newline behind each; where each ends is known, so
+ * one may have newlines inside.
+ *
  * What always holds: a window ends with a newline (or the input does), and no string of a window that was indexed holds
  * one, so a line's tokens are its own. Between two records all places are empty. One thread per decoder.
  */
@@ -22,11 +25,29 @@
 #include <stdio.h>
 
 /* Small enough for the second level cache together with its index; large enough to make a call cost nothing. */
-enum { WINDOW_BYTES = 32 * 1024, TABLE_MIN = 64 };
+enum { WINDOW_BYTES = 32 * 1024, GATHERED_MAX = 1024, TABLE_MIN = 64 };
 
 /* Where a field's value stands in the record: [start, end); end 0: it has none. */
 struct place {
   uint32_t start, end;
+};
+
+/* A record under way. Positions are those of the index: from `text`, which may be a window of many records. */
+struct walk {
+  const char *text;
+  const uint32_t *token; /* the next token; behind a record's last one comes a position at or behind `end` */
+  uint32_t end;          /* of the record */
+  bool has_escapes;      /* a backslash is somewhere in the record */
+};
+
+/* Records that were copied to be decoded together; those before `next` are done. */
+struct gathered {
+  uint32_t count, next;
+  enum { NOT_INDEXED, INDEXED, EACH_BY_ITSELF } state;
+  struct walk walk; /* INDEXED: its token is the first of the next record */
+  bool has_escapes;
+  uint32_t ends[GATHERED_MAX]; /* of each, in `text`; a newline is there */
+  char text[WINDOW_BYTES];
 };
 
 struct wr_json_decoder {
@@ -39,6 +60,7 @@ struct wr_json_decoder {
   struct place *places;        /* per field */
   uint16_t *table;             /* open addressing by name: field + 1, 0 is free */
   uint32_t table_mask;         /* its size, a power of two, minus 1 */
+  struct gathered *gathered;   /* NULL: nothing was gathered yet */
   struct wr_bytes scratch;     /* a string with its escapes decoded */
   struct wr_json_fault *fault; /* the caller's, during a call */
   struct weir_error *error;    /* likewise */
@@ -135,6 +157,7 @@ void wr_json_decoder_free(struct wr_json_decoder *decoder) {
   if (decoder->index != NULL && decoder->calls != NULL) decoder->calls->disown(decoder->calls, decoder->index);
   wr_simdjson_free(decoder->index);
   wr_bytes_deinit(&decoder->scratch);
+  wr_free(decoder->memory, decoder->gathered);
   wr_free(decoder->memory, decoder->table);
   wr_free(decoder->memory, decoder->places);
   wr_free(decoder->memory, decoder->columns);
@@ -144,14 +167,6 @@ void wr_json_decoder_free(struct wr_json_decoder *decoder) {
 }
 
 /* ---- the walk ---- */
-
-/* A record under way. Positions are those of the index: from `text`, which may be a window of many records. */
-struct walk {
-  const char *text;
-  const uint32_t *token; /* the next token; behind a record's last one comes a position at or behind `end` */
-  uint32_t end;          /* of the record */
-  bool has_escapes;      /* a backslash is somewhere in the record */
-};
 
 /* The first byte of the next token; 0 where the record has no more. */
 static inline char peek(const struct walk *walk) {
@@ -458,6 +473,81 @@ enum weir_code wr_json_decode(struct wr_json_decoder *decoder, const char *text,
   WR_TRY(wr_batch_builder_begin(builder, error));
   WR_TRY(decode_line(decoder, text, length, builder, &is_blank));
   return is_blank ? diagnose(decoder, text, length) : WEIR_OK;
+}
+
+/* ---- records that were gathered ---- */
+
+bool wr_json_gather(struct wr_json_decoder *decoder, const char *text, size_t length) {
+  struct gathered *gathered = decoder->gathered;
+  if (gathered == NULL) {
+    gathered = wr_alloc(decoder->memory, sizeof *gathered, WR_MEMORY_SOURCE);
+    if (gathered == NULL) return false; /* one by one, then */
+    gathered->count = gathered->next = 0;
+    decoder->gathered = gathered;
+  }
+  if (gathered->next == gathered->count) {
+    gathered->count = gathered->next = 0;
+    gathered->state = NOT_INDEXED;
+  }
+  uint32_t start = gathered->count == 0 ? 0 : gathered->ends[gathered->count - 1] + 1;
+  if (gathered->state != NOT_INDEXED || gathered->count == GATHERED_MAX || length >= WINDOW_BYTES - start) return false;
+  memcpy(gathered->text + start, text, length);
+  gathered->text[start + length] = '\n';
+  gathered->ends[gathered->count++] = start + (uint32_t)length;
+  return true;
+}
+
+uint32_t wr_json_gathered(const struct wr_json_decoder *decoder) {
+  return decoder->gathered == NULL ? 0 : decoder->gathered->count - decoder->gathered->next;
+}
+
+void wr_json_forget_gathered(struct wr_json_decoder *decoder) {
+  if (decoder->gathered != NULL) decoder->gathered->next = decoder->gathered->count;
+}
+
+static enum weir_code index_gathered(struct wr_json_decoder *decoder) {
+  struct gathered *gathered = decoder->gathered;
+  const uint32_t *tokens = NULL;
+  uint32_t count = 0, length = gathered->ends[gathered->count - 1] + 1;
+  enum wr_simdjson_result result = wr_simdjson_index(decoder->index, gathered->text, length, &tokens, &count);
+  if (result == WR_SIMDJSON_NO_MEMORY) return fail_no_memory(decoder, length);
+  gathered->state = result == WR_SIMDJSON_OK ? INDEXED : EACH_BY_ITSELF;
+  gathered->walk = (struct walk){.text = gathered->text, .token = tokens};
+  gathered->has_escapes = memchr(gathered->text, '\\', length) != NULL;
+  return WEIR_OK;
+}
+
+static enum weir_code decode_indexed(struct wr_json_decoder *decoder, struct gathered *gathered, uint32_t start,
+                                     uint32_t end, struct wr_batch_builder *builder, bool *out_is_blank) {
+  struct walk *walk = &gathered->walk;
+  const uint32_t *first = walk->token;
+  walk->end = end;
+  walk->has_escapes = gathered->has_escapes && memchr(gathered->text + start, '\\', end - start) != NULL;
+  *out_is_blank = *first >= end;
+  if (*out_is_blank) return WEIR_OK;
+  enum weir_code code = decode_record(decoder, walk, start, builder);
+  if (code == WEIR_OK) return code;
+  /* The walk may have ended before the record did, or one token behind it. */
+  walk->token = first;
+  while (*walk->token < end)
+    walk->token++;
+  return code;
+}
+
+enum weir_code wr_json_decode_gathered(struct wr_json_decoder *decoder, struct wr_batch_builder *builder,
+                                       struct wr_json_fault *fault, struct weir_error *error) {
+  struct gathered *gathered = decoder->gathered;
+  bool is_blank = false;
+  decoder->fault = fault;
+  decoder->error = error;
+  if (gathered->state == NOT_INDEXED) WR_TRY(index_gathered(decoder));
+  uint32_t start = gathered->next == 0 ? 0 : gathered->ends[gathered->next - 1] + 1;
+  uint32_t end = gathered->ends[gathered->next++];
+  WR_TRY(wr_batch_builder_begin(builder, error));
+  WR_TRY(gathered->state == INDEXED ? decode_indexed(decoder, gathered, start, end, builder, &is_blank)
+                                    : decode_line(decoder, gathered->text + start, end - start, builder, &is_blank));
+  fault->record_bytes = end - start;
+  return is_blank ? diagnose(decoder, gathered->text + start, end - start) : WEIR_OK;
 }
 
 /* ---- lines ---- */

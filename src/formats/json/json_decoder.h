@@ -53,6 +53,20 @@ void wr_json_decoder_free(struct wr_json_decoder *decoder); /* NULL is fine */
 enum weir_code wr_json_decode(struct wr_json_decoder *decoder, const char *text, size_t length,
                               struct wr_batch_builder *builder, struct wr_json_fault *fault, struct weir_error *error);
 
+/* Records that come one by one, decoded many at a time: the first pass over a text costs less for a text of many than
+ * for many texts. They are copied into the decoder's window until it takes no more, then decoded in the same order,
+ * with the same results as by wr_json_decode; a newline inside a record is white space there, too. The other ways of
+ * decoding are closed while something is left in the window. */
+
+/* Copies a record into the window. False: it takes no more, or this record is too large for it. */
+bool wr_json_gather(struct wr_json_decoder *decoder, const char *text, size_t length);
+/* How many are left to be decoded. */
+uint32_t wr_json_gathered(const struct wr_json_decoder *decoder);
+/* Decodes the next one, of which there is one, as wr_json_decode does, and takes it from the window, also a bad one. */
+enum weir_code wr_json_decode_gathered(struct wr_json_decoder *decoder, struct wr_batch_builder *builder,
+                                       struct wr_json_fault *fault, struct weir_error *error);
+void wr_json_forget_gathered(struct wr_json_decoder *decoder); /* those that are left */
+
 /* A run of lines to decode. */
 struct wr_json_lines {
   const char *text;    /* begins at the beginning of a line; taken-over lines are skipped by the callee */

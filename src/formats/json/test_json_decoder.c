@@ -1,5 +1,6 @@
-/* Tests of formats/json: the grammar as a table, values of every type, faults and their places, lines against single
- * records, and random texts against a validator of its own (below), which shares nothing with the code under test. */
+/* Tests of formats/json: the grammar as a table, values of every type, faults and their places, lines and gathered
+ * records against single records, and random texts against a validator of its own (below), which shares nothing with
+ * the code under test. */
 #include "base/limits.h"
 #include "base/random.h"
 #include "base/test.h"
@@ -887,6 +888,140 @@ TEST(a_full_builder_stops) {
   close_decoder();
 }
 
+/* ---- records that are gathered ---- */
+
+enum { RECORDS = 400, LARGE_BYTES = 40000 };
+struct record {
+  char *bytes; /* exactly its length */
+  size_t length;
+};
+
+/* Sound or spoiled, with newlines between its tokens and elsewhere, empty, of white space, or large. */
+static struct record make_record(struct wr_random *random, uint64_t bad_one_in) {
+  static char room[LARGE_BYTES + 5000];
+  struct text text = {.length = 0};
+  if (!wr_random_one_in(random, 20)) put_record(random, &text);
+  if (wr_random_one_in(random, bad_one_in)) spoil(random, text.bytes, &text.length);
+  for (uint64_t i = wr_random_one_in(random, 3) ? wr_random_below(random, 4) : 0; i > 0 && text.length > 0; i--) {
+    char *at = &text.bytes[wr_random_below(random, text.length)];
+    if (*at == ' ' || wr_random_one_in(random, 3 * bad_one_in)) *at = '\n';
+  }
+  size_t length = text.length;
+  memcpy(room, text.bytes, length);
+  if (wr_random_one_in(random, 40)) {
+    size_t more = wr_random_below(random, LARGE_BYTES);
+    memset(room + length, '\n', more);
+    length += more;
+  }
+  struct record record = {.bytes = malloc(length + (length == 0)), .length = length};
+  memcpy(record.bytes, room, length);
+  return record;
+}
+
+/* Decodes what was gathered of `records`, perhaps not all, and compares each row and each fault with single records. */
+static void compare_gathered(struct wr_random *random, const struct record *records, struct wr_json_decoder *single,
+                             struct wr_batch_builder *singly, uint32_t *out_done) {
+  uint32_t count = wr_json_gathered(decoder), done = 0;
+  uint32_t wanted = wr_random_one_in(random, 3) ? (uint32_t)wr_random_below(random, count) + 1 : count;
+  for (; done < wanted; done++) {
+    const struct record *record = &records[done];
+    struct wr_json_fault single_fault;
+    enum weir_code code = wr_json_decode_gathered(decoder, &builder, &fault, &error);
+    enum weir_code expected = wr_json_decode(single, record->bytes, record->length, singly, &single_fault, &error);
+    CHECK_INT(code, expected);
+    CHECK_INT(wr_json_gathered(decoder), count - done - 1);
+    if (expected == WEIR_OK && code == WEIR_OK) {
+      wr_batch_builder_end_row(&builder, WEIR_INSERT);
+      wr_batch_builder_end_row(singly, WEIR_INSERT);
+      struct wr_batch *a = wr_batch_builder_take(&builder), *b = wr_batch_builder_take(singly);
+      CHECK(rows_equal(a, 0, b, 0));
+      wr_batch_unref(a);
+      wr_batch_unref(b);
+    } else {
+      CHECK(fault.kind == single_fault.kind && fault.position == single_fault.position &&
+            fault.record_bytes == single_fault.record_bytes && fault.record_bytes == record->length);
+      CHECK_STRING(fault.sentence, single_fault.sentence);
+    }
+    if (test_failed) TEST_FAIL("the record was %.*s", (int)record->length, record->bytes);
+    if (test_failed) break;
+  }
+  wr_json_forget_gathered(decoder);
+  CHECK_INT(wr_json_gathered(decoder), 0);
+  *out_done = done;
+}
+
+TEST(random_gathered_records_against_single_records) {
+  struct wr_random random = wr_random_of(test_seed());
+  struct wr_json_decoder *single = NULL;
+  struct wr_batch_builder singly;
+  struct record records[RECORDS];
+  uint32_t most = 0, large = 0;
+  open_decoder(&nullable);
+  wr_batch_builder_init(&singly, &memory.memory, &nullable, false);
+  CHECK_INT(wr_json_decoder_new(&memory.memory, NULL, &nullable, NULL, &single, &error), WEIR_OK);
+  for (int round = 0; round < 100; round++) {
+    uint64_t bad_one_in = wr_random_one_in(&random, 2) ? 3 : 500;
+    for (int i = 0; i < RECORDS; i++)
+      records[i] = make_record(&random, bad_one_in);
+    for (uint32_t at = 0; at < RECORDS;) {
+      uint32_t count = 0;
+      while (at + count < RECORDS && wr_json_gather(decoder, records[at + count].bytes, records[at + count].length))
+        count++;
+      CHECK_INT(wr_json_gathered(decoder), count);
+      CHECK(count > 0 || records[at].length > 30000); /* it does not fit into an empty window */
+      if (count > most) most = count;
+      large += count == 0;
+      if (count == 0)
+        count = 1;
+      else
+        compare_gathered(&random, &records[at], single, &singly, &count);
+      CHECK_PASSED();
+      at += count;
+    }
+    for (int i = 0; i < RECORDS; i++)
+      free(records[i].bytes);
+  }
+  CHECK(most > 100 && large > 0);
+  wr_json_decoder_free(single);
+  wr_batch_builder_deinit(&singly);
+  close_decoder();
+}
+
+/* What one record leaves open is not closed by the next one, and its newlines end nothing. */
+TEST(gathered_records_are_their_own) {
+  static const char *const records[][2] = {
+      {"{\"a\":\"x\",", "\"b\":1}"},
+      {"{\"a\":\"x", "y\"}"},
+      {"{\"a\":\"x\\", "\"}"},
+      {"{\"a\":\"\xc3", "\xa9\"}"},
+      {"{\"b\":1", "2}"},
+      {"{\"b\":", "1}"},
+      {"{}{", "}"},
+      {"", "{}"},
+      {"{\n\"b\"\n:\n1\n}\n", "{\"b\":2}"},
+      {"{\"a\":\"x\ny\"}", "{}"},
+      {"\"a\"", "{\"a\":\"\"}"},
+      {"{\"b\":\"1\"}", "{}"},
+  };
+  static const enum weir_code codes[][2] = {
+      {WEIR_BAD_RECORD, WEIR_BAD_RECORD}, {WEIR_BAD_RECORD, WEIR_BAD_RECORD}, {WEIR_BAD_RECORD, WEIR_BAD_RECORD},
+      {WEIR_BAD_RECORD, WEIR_BAD_RECORD}, {WEIR_BAD_RECORD, WEIR_BAD_RECORD}, {WEIR_BAD_RECORD, WEIR_BAD_RECORD},
+      {WEIR_BAD_RECORD, WEIR_BAD_RECORD}, {WEIR_BAD_RECORD, WEIR_OK},         {WEIR_OK, WEIR_OK},
+      {WEIR_BAD_RECORD, WEIR_OK},         {WEIR_BAD_RECORD, WEIR_OK},         {WEIR_BAD_RECORD, WEIR_OK},
+  };
+  open_decoder(&nullable);
+  for (size_t i = 0; i < sizeof records / sizeof records[0]; i++) {
+    for (int k = 0; k < 2; k++)
+      CHECK(wr_json_gather(decoder, records[i][k], strlen(records[i][k])));
+    for (int k = 0; k < 2; k++) {
+      enum weir_code code = wr_json_decode_gathered(decoder, &builder, &fault, &error);
+      if (code != codes[i][k]) TEST_FAIL("record %d of pair %zu: code %d", k, i, (int)code);
+      if (code == WEIR_OK) wr_batch_builder_end_row(&builder, WEIR_INSERT);
+    }
+  }
+  close_decoder();
+}
+
 /* ---- memory ---- */
 
 static enum weir_code run_once(void) {
@@ -949,5 +1084,6 @@ TEST_MAIN(TEST_CASE(valid_records), TEST_CASE(invalid_records), TEST_CASE(other_
           TEST_CASE(depth), TEST_CASE(values), TEST_CASE(wrong_types), TEST_CASE(random_doubles),
           TEST_CASE(missing_fields), TEST_CASE(many_fields_and_a_map), TEST_CASE(length_limit),
           TEST_CASE(random_records_against_the_validator), TEST_CASE(random_lines_against_single_records),
-          TEST_CASE(lines_wait_for_their_end), TEST_CASE(a_full_builder_stops), TEST_CASE(every_allocation_fails),
-          TEST_CASE(dropped_as_a_whole))
+          TEST_CASE(lines_wait_for_their_end), TEST_CASE(a_full_builder_stops),
+          TEST_CASE(random_gathered_records_against_single_records), TEST_CASE(gathered_records_are_their_own),
+          TEST_CASE(every_allocation_fails), TEST_CASE(dropped_as_a_whole))
