@@ -75,7 +75,7 @@
   X(SQL_REPLACED, "server replaced by an older copy while it runs")                                                    \
   X(SQL_AHEAD, "marker ahead of all checkpoints")                                                                      \
   X(SQL_HARM_REFUSED, "job ended because of one of these")                                                             \
-  X(SQL_OLDER_REFUSED, "start refused: the server is an older copy")                                                   \
+  X(SQL_CHANGED, "server empty or an older copy at a start")                                                           \
   X(BAD_RECORD, "bad record to the dead-letter file")                                                                  \
   X(TOO_HIGH, "count too high after an unaligned checkpoint")
 

@@ -197,9 +197,9 @@ void sim_sink_sql_new_life(struct sim_run *run) {
   own->harm_ns = own->copy_ns = own->lock_ns = own->unlock_ns = UINT64_MAX;
   bool may_harm = !run->job_options.fresh && run->tamper.kind == SIM_TAMPER_NONE;
   if (may_harm && !run->last_life && run->lives != 0 && one_in(run, 2)) {
-    own->harm = (enum sim_sql_harm)(1 + below(run, SIM_SQL_HARM_COUNT - 1));
+    own->harm = one_in(run, 3) ? SIM_SQL_REPLACED : (enum sim_sql_harm)(1 + below(run, SIM_SQL_HARM_COUNT - 1));
     own->copy_ns = now_ns + below(run, 60) * ms_ns;
-    own->harm_ns = own->copy_ns + below(run, one_in(run, 2) ? 40 : 200) * ms_ns;
+    own->harm_ns = own->copy_ns + below(run, one_in(run, 2) ? 20 : 200) * ms_ns;
     if (own->harm != SIM_SQL_REPLACED) own->copy_ns = UINT64_MAX;
     if (own->harm == SIM_SQL_AHEAD) own->harm_ns = sim_sql_marker(own->sql).present ? now_ns : UINT64_MAX;
   }
@@ -290,8 +290,12 @@ void sim_sink_sql_step(struct sim_run *run) {
     own->copy_ns = UINT64_MAX;
     sim_sql_image_free(own->copy);
     own->copy = sim_sql_image_take(own->sql);
+    own->commits_before = sim_sql_commits(own->sql);
   }
-  if (now_ns >= own->harm_ns && do_harm(run)) own->harm_ns = UINT64_MAX;
+  /* A copy of what is still there would be no older one. */
+  bool is_early =
+      own->harm == SIM_SQL_REPLACED && (own->copy_ns != UINT64_MAX || sim_sql_commits(own->sql) == own->commits_before);
+  if (now_ns >= own->harm_ns && !is_early && do_harm(run)) own->harm_ns = UINT64_MAX;
   if (now_ns >= own->unlock_ns) {
     own->unlock_ns = UINT64_MAX;
     sim_sql_unlock(own->sql);
@@ -352,6 +356,7 @@ void sim_sink_sql_keep_older(struct sim_run *run) {
 void sim_sink_sql_tamper(struct sim_run *run, enum sim_tamper_kind kind) {
   struct sim_sink_sql *own = &run->sink_sql;
   if (own->sql == NULL) return;
+  run->report->events[SIM_EVENT_SQL_CHANGED]++;
   sim_sql_image_free(own->present);
   own->present = sim_sql_image_take(own->sql);
   if (kind == SIM_TAMPER_TARGET_OLDER)
@@ -364,11 +369,6 @@ void sim_sink_sql_tamper(struct sim_run *run, enum sim_tamper_kind kind) {
 
 void sim_sink_sql_put_back(struct sim_run *run) {
   if (run->sink_sql.sql != NULL) sim_sql_image_put(run->sink_sql.sql, run->sink_sql.present);
-}
-
-void sim_sink_sql_refused(struct sim_run *run, enum sim_tamper_kind kind) {
-  bool is_target = kind == SIM_TAMPER_TARGET_OLDER || kind == SIM_TAMPER_TARGET_EMPTY;
-  run->report->events[SIM_EVENT_SQL_OLDER_REFUSED] += run->sink_sql.sql != NULL && is_target;
 }
 
 /* ---- the oracle at the end ---- */

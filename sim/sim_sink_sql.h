@@ -52,7 +52,7 @@ struct sim_sink_sql {
   enum sim_sql_harm harm;
   uint64_t harm_ns, copy_ns, lock_ns, unlock_ns; /* UINT64_MAX: not at all, or done */
   bool is_harmed;
-  uint64_t commits_before;             /* the harm */
+  uint64_t commits_before;             /* the copy, then the harm */
   struct sim_sql_image *before, *copy; /* as it was before the harm; what takes over */
 };
 
@@ -74,8 +74,6 @@ void sim_sink_sql_after_life(struct sim_run *run);
 void sim_sink_sql_keep_older(struct sim_run *run);
 void sim_sink_sql_tamper(struct sim_run *run, enum sim_tamper_kind kind);
 void sim_sink_sql_put_back(struct sim_run *run);
-/* A start was refused because of it. */
-void sim_sink_sql_refused(struct sim_run *run, enum sim_tamper_kind kind);
 /* After the last life, as for a table. */
 void sim_sink_sql_judge_pv(struct sim_run *run);
 void sim_sink_sql_judge_seen(struct sim_run *run);

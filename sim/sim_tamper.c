@@ -213,7 +213,6 @@ bool sim_tamper_excuses(struct sim_run *run, enum weir_code code) {
   if (!excused) return false;
   run->tamper.refused = true;
   run->report->events[SIM_EVENT_REFUSED]++;
-  if (code == WEIR_REFUSED) sim_sink_sql_refused(run, kind);
   if (kind < SIM_TAMPER_LOG_COPIED && !identity_is_unchanged(run))
     sim_violation(run, "a start was refused, but has changed the job's identity");
   return true;
