@@ -2,8 +2,7 @@
  *
  *   sim --seeds N [--seed FIRST] [--processes P] [--minimum-of-each-kind M]     N seeds from FIRST (default: the clock)
  *   sim --seed S [--trace] [--verbose]                                     one seed
- *   ... --to-topic                                             with runs whose rows go to a topic, which are left out
- *                                                              else: their oracles still object to some good histories
+ *   ... --to-topic                                                         the rows of all go to a topic
  *
  * One seed in a hundred is run twice: its trace must be the same. With --stop-at-first all processes end at the first
  * seed that fails in any of them. Ends with "N passed, N failed". */
@@ -135,24 +134,15 @@ static void check_minimum(const char *text, uint64_t count, uint64_t minimum, st
   if (count < minimum) totals->failed++;
 }
 
-/* What only befalls runs that write to a topic. */
-static bool event_is_of_sink_topic(int event) {
-  return event >= SIM_EVENT_SINK_TOPIC && event <= SIM_EVENT_ZOMBIE_FIRST;
-}
-static bool fault_is_of_sink_topic(int fault) {
-  return fault >= SIM_FAULT_KAFKA_WRITE_LOST && fault <= SIM_FAULT_KAFKA_FENCED;
-}
-
 static void print_totals(const struct arguments *arguments, struct totals *totals) {
   printf("seeds %" PRIu64 " to %" PRIu64 ": %" PRIu64 " records, %" PRIu64 " steps, %" PRIu64 " file operations\n",
          arguments->seed, arguments->seed + arguments->seeds - 1, totals->records, totals->steps,
          totals->file_operations);
   for (int i = 0; i < SIM_EVENT_COUNT; i++)
-    if (arguments->to_topic || !event_is_of_sink_topic(i))
-      check_minimum(sim_event_text((enum sim_event)i), totals->events[i],
-                    i == SIM_EVENT_TOO_HIGH ? 0 : arguments->minimum, totals); /* an outcome, not a thing that befell */
+    check_minimum(sim_event_text((enum sim_event)i), totals->events[i],
+                  i == SIM_EVENT_TOO_HIGH ? 0 : arguments->minimum, totals); /* an outcome, not a thing that befell */
   for (int i = 0; i < SIM_FAULT_COUNT; i++)
-    if (i != SIM_FAULT_ORDERED_ERROR && (arguments->to_topic || !fault_is_of_sink_topic(i)))
+    if (i != SIM_FAULT_ORDERED_ERROR)
       check_minimum(sim_fault_text((enum sim_fault)i), totals->faults[i], arguments->minimum, totals);
 }
 

@@ -47,7 +47,9 @@ static enum weir_code watched_claim(struct wr_target *target, const struct wr_ma
                                     struct weir_error *error) {
   struct watched_target *self = watched(target);
   let_zombie_commit(self);
-  return self->inner->vtable->claim(self->inner, seen, checkpoint, error);
+  enum weir_code code = self->inner->vtable->claim(self->inner, seen, checkpoint, error);
+  if (code == WEIR_OK) self->sink->out_id = checkpoint;
+  return code;
 }
 
 static enum weir_code watched_commit(struct wr_target *target, const struct wr_epoch *epoch, bool *out_already,
@@ -57,7 +59,9 @@ static enum weir_code watched_commit(struct wr_target *target, const struct wr_e
   if (owner->watch.commit != NULL) owner->watch.commit(owner->watch.context, self->context.uid, epoch);
   sim_zombie_note(&owner->zombie, &owner->memory.memory, self->sink->new_target, self->sink->target_config,
                   &self->context, epoch);
-  return self->inner->vtable->commit(self->inner, epoch, out_already, error);
+  enum weir_code code = self->inner->vtable->commit(self->inner, epoch, out_already, error);
+  if (code == WEIR_OK) self->sink->out_id = epoch->checkpoint_id;
+  return code;
 }
 
 static enum weir_code watched_refresh(struct wr_target *target, struct weir_error *error) {
@@ -113,8 +117,11 @@ static void wrap_sinks(struct sim_job_graph *job, const struct wr_commit_limits 
     struct wr_sink_config *config = job->graph->nodes[n].config;
     WR_ASSERT(job->sink_count < SIM_SINKS_MAX);
     struct sim_wrapped_sink *sink = &job->sinks[job->sink_count++];
-    *sink = (struct sim_wrapped_sink){
-        .owner = job, .config = config, .target_config = config->target_config, .new_target = config->new_target};
+    *sink = (struct sim_wrapped_sink){.owner = job,
+                                      .config = config,
+                                      .target_config = config->target_config,
+                                      .new_target = config->new_target,
+                                      .uid = job->graph->nodes[n].uid};
     config->new_target = new_watched_target;
     config->target_config = sink;
     if (limits->epochs_max != 0) config->limits = *limits;

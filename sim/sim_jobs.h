@@ -36,6 +36,8 @@ struct sim_wrapped_sink {
   void *target_config;
   enum weir_code (*new_target)(void *config, const struct wr_target_context *context, struct wr_target **out_target,
                                struct weir_error *error);
+  const char *uid;
+  uint64_t out_id; /* of the last epoch that is out, as the attempt that claimed the target last knows */
 };
 
 struct sim_job_graph {

@@ -107,6 +107,7 @@ struct sim_kafka {
   struct wr_kafka_producer_driver producer_driver;
   struct sim_kafka_producer *producers;
   struct sim_kafka_coordinator coordinator;
+  uint64_t coordinator_away_until_ns; /* it is being moved */
   uint64_t epoch_last;
   size_t message_bytes_max;      /* 0: no limit */
   uint64_t transaction_least_ns; /* a transaction does not time out before */

@@ -119,6 +119,22 @@ static uint64_t later_ns(struct sim_kafka *kafka) {
   return kafka->world->now_ns + sim_draw_between(random, 1, (wr_random_one_in(random, 2) ? 8 : 400) * ms_ns);
 }
 
+/* Just before the brokers get it, or after they have done it. */
+static enum weir_code keep_connection(struct sim_kafka *kafka, enum sim_fault fault, struct weir_error *error) {
+  if (!befalls(kafka, fault)) return WEIR_OK;
+  return WR_FAIL(error, WEIR_IO, "topic %s: %s", kafka->topic, sim_fault_text(fault));
+}
+
+/* The coordinator may be on its way to another broker: it is waited for. */
+static enum weir_code reach_coordinator(struct sim_kafka *kafka, uint32_t timeout_ms, struct weir_error *error) {
+  uint64_t deadline_ns = kafka->world->now_ns + timeout_ms * ms_ns;
+  if (befalls(kafka, SIM_FAULT_KAFKA_COORDINATOR_MOVED)) kafka->coordinator_away_until_ns = later_ns(kafka);
+  bool too_late = kafka->coordinator_away_until_ns > deadline_ns;
+  pause(kafka, too_late ? deadline_ns : kafka->coordinator_away_until_ns);
+  if (sim_is_dead(kafka->world)) return WR_FAIL(error, WEIR_IO, "the process was killed");
+  return too_late ? WR_FAIL(error, WEIR_TIMEOUT, "topic %s: no coordinator answered", kafka->topic) : WEIR_OK;
+}
+
 static enum weir_code check_epoch(struct sim_kafka_producer *producer, struct weir_error *error) {
   struct sim_kafka *kafka = producer->kafka;
   settle(kafka);
@@ -136,6 +152,7 @@ static enum weir_code look(struct wr_kafka_producer *base, uint32_t timeout_ms, 
   struct sim_kafka *kafka = producer->kafka;
   *out = (struct wr_kafka_target_topic){.answer = WR_KAFKA_FINE};
   WR_TRY(begin_operation(kafka, "producer look", timeout_ms, error));
+  WR_TRY(keep_connection(kafka, SIM_FAULT_KAFKA_GONE_AT_LOOK, error));
   bool may_mislead = sim_kafka_may_mislead(kafka);
   if (may_mislead && befalls(kafka, SIM_FAULT_KAFKA_WRONG_TOPIC)) out->answer = WR_KAFKA_NO_TOPIC;
   if (may_mislead && befalls(kafka, SIM_FAULT_KAFKA_WRONG_RIGHTS)) out->answer = WR_KAFKA_NOT_ALLOWED;
@@ -152,14 +169,26 @@ static enum weir_code look(struct wr_kafka_producer *base, uint32_t timeout_ms, 
   return end_operation(kafka, "producer look", error);
 }
 
+/* The commit of a process that was killed has been on its way since, and comes in at the last moment. */
+static void let_late_commit_arrive(struct sim_kafka *kafka) {
+  const struct sim_kafka_coordinator *c = &kafka->coordinator;
+  if (!c->is_open || !c->is_hidden || is_at_once(kafka)) return;
+  if (wr_random_one_in(&kafka->world->fault_random, 2)) end_open(kafka, true);
+}
+
 static enum weir_code fence(struct wr_kafka_producer *base, uint32_t timeout_ms, struct weir_error *error) {
   struct sim_kafka_producer *producer = self_of(base);
   struct sim_kafka *kafka = producer->kafka;
   if (producer->epoch != 0) return WR_FAIL(error, WEIR_INVALID, "a producer is fenced in once");
   WR_TRY(begin_operation(kafka, "fence", timeout_ms, error));
+  WR_TRY(keep_connection(kafka, SIM_FAULT_KAFKA_GONE_AT_FENCE, error));
+  WR_TRY(reach_coordinator(kafka, timeout_ms, error));
+  let_late_commit_arrive(kafka);
   WR_TRY(wait_decided(kafka, timeout_ms, false, error));
   if (kafka->coordinator.is_open) end_open(kafka, false);
-  producer->epoch = kafka->coordinator.epoch = ++kafka->epoch_last;
+  kafka->coordinator.epoch = ++kafka->epoch_last;
+  WR_TRY(keep_connection(kafka, SIM_FAULT_KAFKA_GONE_AT_FENCE, error));
+  producer->epoch = kafka->coordinator.epoch;
   return end_operation(kafka, "fence", error);
 }
 
@@ -167,6 +196,8 @@ static enum weir_code read_marker(struct wr_kafka_producer *base, uint32_t timeo
                                   struct wr_kafka_group_marker *out_marker, struct weir_error *error) {
   struct sim_kafka *kafka = self_of(base)->kafka;
   WR_TRY(begin_operation(kafka, "read marker", timeout_ms, error));
+  WR_TRY(keep_connection(kafka, SIM_FAULT_KAFKA_GONE_AT_MARKER, error));
+  WR_TRY(reach_coordinator(kafka, timeout_ms, error));
   WR_TRY(wait_decided(kafka, timeout_ms, true, error));
   *out_marker = kafka->coordinator.marker;
   return end_operation(kafka, "read marker", error);
@@ -196,6 +227,7 @@ static enum weir_code write(struct wr_kafka_producer *base, const struct wr_kafk
   struct sim_kafka_producer *producer = self_of(base);
   struct sim_kafka *kafka = producer->kafka;
   WR_TRY(begin_operation(kafka, "write", WRITE_MS, error));
+  WR_TRY(keep_connection(kafka, SIM_FAULT_KAFKA_GONE_AT_WRITE, error));
   WR_TRY(wait_decided(kafka, WRITE_MS, false, error));
   WR_TRY(check_epoch(producer, error));
   open_transaction(producer);
@@ -208,6 +240,7 @@ static enum weir_code write(struct wr_kafka_producer *base, const struct wr_kafk
     append(kafka, &messages[i]);
   }
   if (is_lost) return WR_FAIL(error, WEIR_IO, "topic %s: messages were not delivered", kafka->topic);
+  WR_TRY(keep_connection(kafka, SIM_FAULT_KAFKA_GONE_AT_WRITE, error));
   return end_operation(kafka, "write", error);
 }
 
@@ -221,6 +254,11 @@ static enum weir_code spoil(struct sim_kafka *kafka, enum wr_kafka_outcome *out_
   }
   if (befalls(kafka, SIM_FAULT_KAFKA_COMMIT_NOT_DONE))
     return WR_FAIL(error, WEIR_TIMEOUT, "topic %s: no answer to the commit", kafka->topic);
+  if (befalls(kafka, SIM_FAULT_KAFKA_COORDINATOR_MOVED)) { /* it has decided; the next one carries it out */
+    c->is_decided = true;
+    c->commit_at_ns = kafka->coordinator_away_until_ns = later_ns(kafka);
+    return WR_FAIL(error, WEIR_TIMEOUT, "topic %s: the coordinator moved, no answer to the commit", kafka->topic);
+  }
   if (befalls(kafka, SIM_FAULT_KAFKA_COMMIT_LATE)) {
     c->commit_at_ns = later_ns(kafka);
     return WR_FAIL(error, WEIR_TIMEOUT, "topic %s: no answer to the commit yet", kafka->topic);
@@ -245,6 +283,8 @@ static enum weir_code begin_commit(struct sim_kafka_producer *producer, const st
   if (!is_at_once(kafka) && wr_random_one_in(&kafka->world->fault_random, 4))
     sim_coroutine_sleep(kafka->world, wr_random_below(&kafka->world->fault_random, 60 * ms_ns));
   enum weir_code code = begin_operation(kafka, "commit", timeout_ms, error);
+  if (code == WEIR_OK) code = keep_connection(kafka, SIM_FAULT_KAFKA_GONE_AT_COMMIT, error);
+  if (code == WEIR_OK) code = reach_coordinator(kafka, timeout_ms, error);
   if (code == WEIR_OK) code = wait_decided(kafka, timeout_ms, false, error);
   if (code == WEIR_OK) code = check_epoch(producer, error);
   bool can_come = sim_is_dead(kafka->world) && c->is_open && producer->epoch == c->epoch && c->commit_at_ns == 0;
@@ -281,6 +321,8 @@ static void abort_transaction(struct wr_kafka_producer *base, uint32_t timeout_m
   struct sim_kafka_producer *producer = self_of(base);
   struct sim_kafka *kafka = producer->kafka;
   if (begin_operation(kafka, "abort", timeout_ms, NULL) != WEIR_OK) return;
+  if (keep_connection(kafka, SIM_FAULT_KAFKA_GONE_AT_ABORT, NULL) != WEIR_OK) return;
+  if (reach_coordinator(kafka, timeout_ms, NULL) != WEIR_OK) return;
   settle(kafka);
   if (producer->epoch == kafka->coordinator.epoch && kafka->coordinator.is_open && !kafka->coordinator.is_decided)
     end_open(kafka, false);
@@ -392,6 +434,19 @@ void sim_kafka_limit_messages(struct sim_kafka *kafka, size_t bytes_max) {
   kafka->message_bytes_max = bytes_max;
 }
 
+struct wr_kafka_group_marker sim_kafka_marker(struct sim_kafka *kafka) {
+  settle(kafka);
+  return kafka->coordinator.marker;
+}
+
+struct wr_kafka_group_marker sim_kafka_set_marker(struct sim_kafka *kafka, struct wr_kafka_group_marker marker) {
+  if (kafka->coordinator.is_open) end_open(kafka, kafka->coordinator.is_decided);
+  struct wr_kafka_group_marker before = kafka->coordinator.marker;
+  kafka->coordinator.epoch = ++kafka->epoch_last;
+  kafka->coordinator.marker = marker;
+  return before;
+}
+
 bool sim_kafka_has_open(struct sim_kafka *kafka) {
   settle(kafka);
   return kafka->coordinator.is_open && !kafka->coordinator.is_decided;
@@ -464,6 +519,10 @@ void sim_kafka_image_put(struct sim_kafka *kafka, const struct sim_kafka_image *
     copy_partition(&image->partitions[p], &kafka->partitions[p]);
   }
   kafka->coordinator = image->coordinator;
+}
+
+struct wr_kafka_group_marker sim_kafka_image_marker(const struct sim_kafka_image *image) {
+  return image->coordinator.marker;
 }
 
 void sim_kafka_image_free(struct sim_kafka_image *image) {

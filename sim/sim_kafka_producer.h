@@ -5,9 +5,12 @@
  *   transactions  an open one survives a kill of the engine, until a fence or its time-out; one that timed out shuts
  *                 its producer out
  *   the marker    moves with the transaction that holds it; while one is undecided it cannot be read
+ *   the way       the connection can go at each call, before the brokers have got it or after they have done it; the
+ *                 coordinator moves, and is waited for, or finishes elsewhere what it had decided
  *   commits       that happened and nobody hears of it, that happen later or never with the outcome open, that are
  *                 aborted, that happened and are answered with FENCED; that take a while to be decided. One that was
- *                 under way at a kill can still come, as from a process that was only slow, unless a fence was first
+ *                 under way at a kill can still come, as from a process that was only slow, unless a fence was first:
+ * half of them come just before it
  *
  * Outside of calls, and in sim_world_direct, everything is at once and without faults. One thread.
  */
@@ -40,6 +43,10 @@ struct sim_kafka_image *sim_kafka_image_take(struct sim_kafka *kafka);
 /* Makes them so again. */
 void sim_kafka_image_put(struct sim_kafka *kafka, const struct sim_kafka_image *image);
 void sim_kafka_image_free(struct sim_kafka_image *image); /* NULL: nothing */
+struct wr_kafka_group_marker sim_kafka_image_marker(const struct sim_kafka_image *image);
+struct wr_kafka_group_marker sim_kafka_marker(struct sim_kafka *kafka);
+/* Another marker in its place, or none. A long time has passed: what was open is over. Returns the one before. */
+struct wr_kafka_group_marker sim_kafka_set_marker(struct sim_kafka *kafka, struct wr_kafka_group_marker marker);
 /* No record, no marker. */
 void sim_kafka_empty(struct sim_kafka *kafka);
 

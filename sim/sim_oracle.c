@@ -50,6 +50,55 @@ static void watch_commit(void *context, const char *uid, const struct wr_epoch *
   }
 }
 
+/* ---- commit first ---- */
+
+static void count_records(void *argument, const char *name, const struct wr_task_metrics *metrics) {
+  (void)name;
+  *(uint64_t *)argument += atomic_load(&metrics->records_in) + atomic_load(&metrics->records_out);
+}
+
+static enum sim_event settled_event(const struct sim_run *run, const char *uid) {
+  if (strcmp(uid, sim_job_name(run->kind)) != 0) return SIM_EVENT_SETTLED_DEAD_LETTERS;
+  return run->sink_topic.kafka != NULL ? SIM_EVENT_SETTLED_TOPIC
+         : run->directory              ? SIM_EVENT_SETTLED_DIRECTORY
+                                       : SIM_EVENT_SETTLED_TABLE;
+}
+
+/* Sources start now: what R had prepared is out, for every sink. */
+static void check_settled(struct sim_run *run, uint64_t r) {
+  struct wr_heap_memory heap;
+  wr_heap_memory_init(&heap, 0);
+  struct wr_metadata metadata;
+  char path[300];
+  if (r == 0 || !sim_checkpoint_load(run, r + 1, &heap.memory, &metadata, path)) return;
+  for (uint32_t i = 0; i < run->graph.sink_count && metadata.checkpoint_id == r; i++) {
+    const struct sim_wrapped_sink *sink = &run->graph.sinks[i];
+    const struct wr_operator_state *state = wr_metadata_find(&metadata, sink->uid);
+    if (state == NULL || state->subtask_count == 0 || state->subtasks[0].commit.epoch_count == 0) continue;
+    const struct wr_commit_snapshot *prepared = &state->subtasks[0].commit;
+    uint64_t last = prepared->epochs[prepared->epoch_count - 1].checkpoint_id;
+    run->report->events[settled_event(run, sink->uid)]++;
+    if (sink->out_id < last)
+      sim_violation(run, "sources start, and epoch %" PRIu64 " of sink %s, which R (%" PRIu64 ") had prepared, waits",
+                    last, sink->uid, r);
+  }
+  wr_metadata_deinit(&heap.memory, &metadata);
+}
+
+void sim_oracle_step(struct sim_run *run) {
+  struct wr_job_status status;
+  wr_job_read_status(run->job, &status);
+  if (status.start_number == run->settled_start || status.start_number == 0) return;
+  if (status.phase == WR_JOB_RUN) {
+    run->settled_start = status.start_number;
+    check_settled(run, status.restored_checkpoint);
+  } else if (status.phase == WR_JOB_SETTLE) {
+    uint64_t records = 0;
+    wr_job_each_task(run->job, count_records, &records);
+    if (records > 0) sim_violation(run, "records flow before what R had prepared is out");
+  }
+}
+
 struct name_search {
   const char *name;
   bool found;
@@ -121,6 +170,7 @@ bool sim_oracle_init(struct sim_run *run, struct weir_error *error) {
 
 void sim_oracle_new_life(struct sim_run *run) {
   memset(run->last_epoch, 0, sizeof run->last_epoch);
+  run->settled_start = 0;
 }
 
 void sim_oracle_deinit(struct sim_run *run) {

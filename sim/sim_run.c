@@ -230,6 +230,8 @@ static void kill_life(struct sim_run *run, bool at_operation) {
   sim_world_kill(run->world, kill);
   sim_memory_drop_all(sim_world_memory(run->world));
   run->job = NULL;
+  if (status.phase >= WR_JOB_DEPLOY && status.phase <= WR_JOB_RUN && !sim_identity(run).in_doubt)
+    sim_violation(run, "killed while it ran, and the folder says that nothing is in doubt");
   after_life(run, status.phase);
 }
 
@@ -245,6 +247,7 @@ static bool sqlite_lost_its_beginning(struct sim_run *run, const struct weir_err
   if (errors == 0 || sim_world_fault_count(run->world, SIM_FAULT_POWER_CUT) == 0) return false;
   if (run->report->events[SIM_EVENT_EPOCH_COMMITTED] != 0) return false;
   sim_disk_remove(run->world, "/out/t.db");
+  run->database_moved = true;
   return true;
 }
 
@@ -260,10 +263,12 @@ static void end_life(struct sim_run *run, bool stopped) {
   bool excused =
       stopped && (code == WEIR_CHECKPOINT_FAILED || code == WEIR_COMMIT_WAITS || weir_code_is_transient(code));
   excused = excused || sim_tamper_excuses(run, code) || sim_run_kafka_excuses(run, code) ||
-            sim_sink_topic_excuses(run, code) || sim_sink_sql_excuses(run, code) ||
+            sim_sink_topic_excuses(run, &error) || sim_sink_sql_excuses(run, code) ||
             sqlite_lost_its_beginning(run, &error);
   if (stopped && run->stop_must_snapshot && code == WEIR_CHECKPOINT_FAILED)
     sim_violation(run, "a stop could not make its last checkpoint, and nothing was in its way: %s", error.message);
+  if (stopped && run->stop_while_running && code == WEIR_OK && sim_identity(run).in_doubt)
+    sim_violation(run, "stopped cleanly, and the folder says that something is in doubt");
   if (stopped) run->report->events[code == WEIR_OK ? SIM_EVENT_STOP : SIM_EVENT_STOP_FAILED]++;
   if (code != WEIR_OK && !excused)
     sim_violation(run, "the job ended with an error that nobody caused: %s (%s:%d)", error.message, error.file,
@@ -313,6 +318,7 @@ static bool folder_behaves(struct sim_run *run) {
 static void begin_stop(struct sim_run *run) {
   struct wr_job_status status;
   wr_job_read_status(run->job, &status);
+  run->stop_while_running = status.phase == WR_JOB_RUN;
   run->stop_must_snapshot =
       status.phase == WR_JOB_RUN && folder_behaves(run) && run->job_options.checkpoint_timeout_ms >= 60000;
   wr_job_stop(run->job);
@@ -329,8 +335,10 @@ static bool live(struct sim_run *run, enum life_end end) {
   uint64_t steps_max = end == LIFE_FINISH ? STEPS_MAX_LAST : STEPS_MAX_PER_LIFE;
   bool stopping = false;
   for (uint64_t step = 0; step < steps_max; step++) {
+    sim_oracle_step(run);
     step_others(run);
     sim_directory_step(run);
+    sim_sink_topic_step(run);
     sim_sink_sql_step(run);
     if (run->kafka != NULL) sim_run_kafka_step(run);
     uint64_t until_ns = grow_log(run, deadline_ns);
@@ -385,7 +393,9 @@ static bool live_all(struct sim_run *run) {
   run->last_life = true;
   if (one_in(run, 2)) run->faults_end_ns = sim_world_now_ns(run->world) + below(run, 2000) * ms_ns;
   /* Finished early by a bounded life: that was the whole log, or the life was the last one. */
+  run->database_moved = false;
   if (!run->finished && !live(run, LIFE_FINISH)) return false;
+  if (run->database_moved && !live(run, LIFE_FINISH)) return false; /* now its way is free */
   if (!run->finished) {
     sim_violation(run, "the last life did not finish the job");
     return false;
@@ -414,8 +424,8 @@ bool sim_run(const struct sim_run_options *options, struct sim_run_report *out_r
   sim_disk_make_folders(run->world, "/state");
   sim_disk_make_folders(run->world, "/keep");
   run->kind = one_in(run, 2) ? SIM_JOB_PV : SIM_JOB_SEEN;
-  run->directory = one_in(run, 3);
-  if (options->to_topic && !run->directory && one_in(run, 3)) sim_sink_topic_draw(run);
+  run->directory = one_in(run, 3) && !options->to_topic;
+  if (options->to_topic || (!run->directory && one_in(run, 3))) sim_sink_topic_draw(run);
   if (!run->directory && run->sink_topic.kafka == NULL && one_in(run, 2)) sim_sink_sql_draw(run);
   sim_directory_draw(run);
   draw_log(run);

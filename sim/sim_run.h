@@ -9,7 +9,7 @@
  *   - the table, or the files that were made and taken away, equal what a naive reader of the log counts; each bad
  *     record is in the dead-letter file once
  *   - no epoch was committed before a checkpoint that carries it was durable; what R carried was committed before any
- *     source read; epochs went out in ascending order
+ *     source read, for every sink; epochs went out in ascending order
  *   - nothing was removed that a readable checkpoint names, and never the newest durable checkpoint
  *   - memory, open files and calls are back to nothing after each clean end; nothing hangs; no error that nobody caused
  *   - what was tampered with between two lives is refused, or makes no difference (sim_tamper.h)
@@ -43,6 +43,10 @@
   X(CHECKPOINT_FAILED, "checkpoint failed")                                                                            \
   X(EPOCH_COMMITTED, "epoch committed")                                                                                \
   X(EPOCH_COMMITTED_FIRST, "epoch committed at a recovery")                                                            \
+  X(SETTLED_TABLE, "recovery that found epochs for a table")                                                           \
+  X(SETTLED_DIRECTORY, "recovery that found epochs for files")                                                         \
+  X(SETTLED_TOPIC, "recovery that found epochs for a topic")                                                           \
+  X(SETTLED_DEAD_LETTERS, "recovery that found epochs of dead letters")                                                \
   X(HELD, "slow or stuck task")                                                                                        \
   X(LIMIT_ONE, "run with a backlog limit of 1")                                                                        \
   X(STATE_WAIT, "run in which state answers WAIT")                                                                     \
@@ -65,6 +69,11 @@
   X(SINK_TOPIC, "run whose rows go to a topic")                                                                        \
   X(MESSAGE_REFUSED, "message too long for its topic")                                                                 \
   X(ZOMBIE_FIRST, "epoch of an older run committed before a claim")                                                    \
+  X(FORGOTTEN, "marker forgotten by the brokers after a clean stop")                                                   \
+  X(FORGOTTEN_REFUSED, "start refused: marker forgotten, epochs in doubt")                                             \
+  X(TOPIC_OLDER, "topic as it was before, at a start")                                                                 \
+  X(TOPIC_REPLACED, "topic replaced by an older copy in a life")                                                       \
+  X(REPLACED_REFUSED, "job ended because of that")                                                                     \
   X(SINK_SQL, "run whose rows go to an SQL server")                                                                    \
   X(SQL_COMPARED, "table compared with the model at a commit")                                                         \
   X(SQL_LOCKED, "row locked by another program")                                                                       \
@@ -98,7 +107,7 @@ struct sim_run_report {
 struct sim_run_options {
   uint64_t seed;
   const enum wr_mode *mode; /* NULL: drawn; else this one, everything else as the seed has it */
-  bool to_topic;            /* some runs write to a topic; else none does */
+  bool to_topic;            /* its rows go to a topic; else it is drawn where they go */
   FILE *trace;              /* the world's trace; NULL: none */
   bool verbose;             /* what is drawn, and each life, on standard error */
 };

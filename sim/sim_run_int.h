@@ -37,6 +37,7 @@ struct sim_run {
   struct wr_job *job;              /* of this life; NULL between lives */
   uint32_t lives;
   bool last_life, finished;
+  bool database_moved; /* its user has moved a database away that SQLite had spoilt */
   bool fresh_pending;  /* a fresh start was killed before it was surely made: it is given again */
   bool bounded_growth; /* from life `bounded_from` on the job is bounded while its log grows */
   uint32_t bounded_from;
@@ -45,8 +46,10 @@ struct sim_run {
   struct sim_stops stops;
   struct sqlite3 *rival;                                /* holds the database's lock; NULL: nobody */
   uint64_t rival_from_ns, rival_until_ns, zombie_at_ns; /* of this life; UINT64_MAX: not at all */
+  bool stop_while_running;
   bool stop_must_snapshot;               /* nothing stands in the way of the last checkpoint of this stop */
   uint64_t last_epoch[SIM_NODES_MAX];    /* per node: the last epoch that went out in this life */
+  uint64_t settled_start;                /* the start whose sources were seen to begin */
   uint64_t counts[SIM_LOG_APPS_MAX];     /* while it is judged: the newest count of each app; UINT64_MAX: none */
   uint8_t *seen[SIM_LOG_PARTITIONS_MAX]; /* and how often each place of the log was seen */
 };
@@ -56,6 +59,8 @@ __attribute__((format(printf, 2, 3))) void sim_violation(struct sim_run *run, co
 /* Makes the graph and begins to watch. */
 bool sim_oracle_init(struct sim_run *run, struct weir_error *error);
 void sim_oracle_new_life(struct sim_run *run);
+/* Between two steps of a life. */
+void sim_oracle_step(struct sim_run *run);
 /* After the last life. */
 void sim_oracle_judge(struct sim_run *run);
 void sim_oracle_deinit(struct sim_run *run);

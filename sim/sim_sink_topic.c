@@ -20,11 +20,23 @@ static bool one_in(struct sim_run *run, uint64_t n) {
 
 /* ---- what is watched ---- */
 
+static const size_t run_bytes = 7 + 2 * WR_INCARNATION_BYTES; /* of the marker's text, before the start number */
+
+static bool is_same_run(const struct wr_kafka_group_marker *a, const struct wr_kafka_group_marker *b) {
+  return a->present && b->present && strncmp(a->metadata, b->metadata, run_bytes) == 0;
+}
+
+static uint64_t start_of(const struct wr_kafka_group_marker *marker) {
+  return strtoull(marker->metadata + run_bytes, NULL, 10);
+}
+
 /* Whether its checkpoint is durable was judged when the commit was asked for (sim_oracle.c). */
 static void committed(void *context, const struct wr_kafka_group_marker *before,
                       const struct wr_kafka_group_marker *now, uint32_t messages) {
   struct sim_run *run = context;
-  bool same_run = before->present && strncmp(before->metadata, now->metadata, 7 + 2 * WR_INCARNATION_BYTES) == 0;
+  if (run->sink_topic.is_replaced && messages > 0 && start_of(now) == run->sink_topic.start_before)
+    sim_violation(run, "epoch %" PRId64 " goes into a topic that was replaced by an older copy", now->offset);
+  bool same_run = is_same_run(before, now);
   if (same_run && now->offset < before->offset)
     sim_violation(run, "the topic's marker goes back from %" PRId64 " to %" PRId64, before->offset, now->offset);
   if (same_run && messages > 0 && now->offset == before->offset)
@@ -64,6 +76,75 @@ void sim_sink_topic_draw_faults(struct sim_run *run) {
   rule->one_in[SIM_FAULT_KAFKA_COMMIT_OF_KILLED] = 1;
 }
 
+/* ---- what is forgotten ---- */
+
+/* Does the newest checkpoint know of an epoch that was committed, or is to be? */
+static bool is_something_in_doubt(struct sim_run *run) {
+  struct wr_heap_memory heap;
+  wr_heap_memory_init(&heap, 0);
+  struct wr_metadata metadata;
+  char path[300];
+  if (!sim_checkpoint_load(run, UINT64_MAX, &heap.memory, &metadata, path)) return false;
+  const struct wr_operator_state *state = wr_metadata_find(&metadata, sim_job_name(run->kind));
+  const struct wr_subtask_state *sink = state == NULL || state->subtask_count == 0 ? NULL : &state->subtasks[0];
+  bool is = sink != NULL && sink->has_commit && (sink->commit.last_committed > 0 || sink->commit.epoch_count > 0);
+  wr_metadata_deinit(&heap.memory, &metadata);
+  return is;
+}
+
+/* The job was down for longer than the brokers keep a group's offsets. */
+static void forget_marker(struct sim_run *run) {
+  struct sim_sink_topic *own = &run->sink_topic;
+  struct wr_identity identity = sim_identity(run);
+  own->forgotten = SIM_FORGOTTEN_NOT;
+  bool may = !run->job_options.fresh && !run->last_life && !run->topic.must_end && run->tamper.kind == SIM_TAMPER_NONE;
+  if (!may || !sim_kafka_marker(own->kafka).present || !one_in(run, identity.in_doubt ? 16 : 2)) return;
+  own->marker = sim_kafka_set_marker(own->kafka, (struct wr_kafka_group_marker){.present = false});
+  own->start_before = identity.start_number;
+  own->forgotten = !identity.in_doubt           ? SIM_FORGOTTEN_SETTLED
+                   : is_something_in_doubt(run) ? SIM_FORGOTTEN_IN_DOUBT
+                                                : SIM_FORGOTTEN_NOTHING;
+  if (own->forgotten == SIM_FORGOTTEN_SETTLED) run->report->events[SIM_EVENT_FORGOTTEN]++;
+  if (run->options->verbose) fprintf(stderr, "  the marker is forgotten: %d\n", own->forgotten);
+}
+
+static void after_forgotten(struct sim_run *run) {
+  struct sim_sink_topic *own = &run->sink_topic;
+  if (own->forgotten == SIM_FORGOTTEN_IN_DOUBT && sim_identity(run).start_number != own->start_before)
+    sim_violation(run, "the topic's marker was forgotten with epochs in doubt, and the job goes on");
+  if (own->forgotten == SIM_FORGOTTEN_IN_DOUBT) sim_kafka_set_marker(own->kafka, own->marker);
+}
+
+/* ---- a topic that is replaced while the job runs ---- */
+
+void sim_sink_topic_step(struct sim_run *run) {
+  struct sim_sink_topic *own = &run->sink_topic;
+  if (own->kafka == NULL || sim_world_now_ns(run->world) < own->replace_ns || own->older == NULL) return;
+  struct wr_kafka_group_marker older = sim_kafka_image_marker(own->older), now = sim_kafka_marker(own->kafka);
+  struct wr_job_status status;
+  wr_job_read_status(run->job, &status);
+  if (status.phase != WR_JOB_RUN || !is_same_run(&older, &now) || older.offset >= now.offset) return;
+  own->replace_ns = run->zombie_at_ns = UINT64_MAX;
+  own->is_replaced = true;
+  own->start_before = status.start_number;
+  sim_kafka_image_free(own->present);
+  own->present = sim_kafka_image_take(own->kafka);
+  sim_kafka_image_put(own->kafka, own->older);
+  run->report->events[SIM_EVENT_TOPIC_REPLACED]++;
+  if (run->options->verbose) fprintf(stderr, "  the topic is replaced by an older copy\n");
+}
+
+/* What was refused, or not noticed yet, is put back. A later start may have compared, and gone on with what is there.
+ */
+static void after_replaced(struct sim_run *run) {
+  struct sim_sink_topic *own = &run->sink_topic;
+  if (own->refused || sim_identity(run).start_number == own->start_before)
+    sim_kafka_image_put(own->kafka, own->present);
+  else
+    sim_zombie_deinit(&run->graph.zombie);
+  own->is_replaced = false;
+}
+
 /* ---- a life ---- */
 
 void sim_sink_topic_new_life(struct sim_run *run) {
@@ -72,6 +153,11 @@ void sim_sink_topic_new_life(struct sim_run *run) {
   if (run->job_options.fresh) sim_kafka_empty(own->kafka);
   own->is_limited = !run->last_life && !run->topic.must_end && one_in(run, 12);
   sim_kafka_limit_messages(own->kafka, own->is_limited ? 8 : 0);
+  forget_marker(run);
+  own->refused = false;
+  bool may_replace = !run->last_life && !run->topic.must_end && run->tamper.kind == SIM_TAMPER_NONE &&
+                     own->forgotten == SIM_FORGOTTEN_NOT && one_in(run, 3);
+  own->replace_ns = may_replace ? sim_world_now_ns(run->world) + below(run, 300) * ms_ns : UINT64_MAX;
   run->graph.zombie_commits = !run->job_options.fresh && run->tamper.kind == SIM_TAMPER_NONE && one_in(run, 3);
 }
 
@@ -80,8 +166,22 @@ void sim_sink_topic_commits(struct sim_run *run) {
   sim_disk_crash_at(run->world, 1 + below(run, 6), one_in(run, 2) ? SIM_CRASH_BEFORE : SIM_CRASH_AFTER);
 }
 
-bool sim_sink_topic_excuses(struct sim_run *run, enum weir_code code) {
-  if (run->sink_topic.kafka == NULL || !run->sink_topic.is_limited || code != WEIR_CONSTRAINT) return false;
+static bool is_refused(struct sim_run *run, const struct weir_error *error) {
+  const struct sim_sink_topic *own = &run->sink_topic;
+  if (error->code != WEIR_REFUSED) return false;
+  if (own->is_replaced) return true;
+  return own->forgotten == SIM_FORGOTTEN_IN_DOUBT && strstr(error->message, "offsets.retention.minutes") != NULL;
+}
+
+bool sim_sink_topic_excuses(struct sim_run *run, const struct weir_error *error) {
+  struct sim_sink_topic *own = &run->sink_topic;
+  if (own->kafka == NULL) return false;
+  if (is_refused(run, error)) {
+    own->refused = true;
+    run->report->events[own->is_replaced ? SIM_EVENT_REPLACED_REFUSED : SIM_EVENT_FORGOTTEN_REFUSED]++;
+    return true;
+  }
+  if (!own->is_limited || error->code != WEIR_CONSTRAINT) return false;
   run->report->events[SIM_EVENT_MESSAGE_REFUSED]++;
   return true;
 }
@@ -91,6 +191,8 @@ void sim_sink_topic_after_life(struct sim_run *run) {
   if (own->kafka == NULL) return;
   run->report->events[SIM_EVENT_ZOMBIE_FIRST] += run->graph.zombie_commit_count;
   run->graph.zombie_commit_count = 0;
+  after_forgotten(run);
+  if (own->is_replaced) after_replaced(run);
   if (sim_kafka_producers(own->kafka) != 0) sim_violation(run, "a Kafka producer was left open after a life");
   if (run->finished && sim_kafka_has_open(own->kafka))
     sim_violation(run, "the job has finished, and a transaction is open");
@@ -114,6 +216,7 @@ void sim_sink_topic_tamper(struct sim_run *run, enum sim_tamper_kind kind) {
     sim_kafka_image_put(own->kafka, own->older);
   else
     sim_kafka_empty(own->kafka);
+  if (kind == SIM_TAMPER_TARGET_OLDER) run->report->events[SIM_EVENT_TOPIC_OLDER]++;
 }
 
 void sim_sink_topic_put_back(struct sim_run *run) {

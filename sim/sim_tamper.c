@@ -83,22 +83,22 @@ static bool tamper_with_data_file(struct sim_run *run) {
   return true;
 }
 
-/* The folder records that nothing is in doubt: then a topic's marker may be missing, and nobody can tell whether its
- * group's offsets have expired or the whole topic is another one, or one from before the first claim. */
-static bool may_be_forgotten(struct sim_run *run) {
+struct wr_identity sim_identity(struct sim_run *run) {
   char path[300];
   size_t length = 0;
   struct wr_identity identity = {.in_doubt = true};
-  if (run->sink_topic.kafka == NULL) return false;
   snprintf(path, sizeof path, "%s/JOB", run->job_options.folder);
   uint8_t *data = sim_disk_read(run->world, path, &length);
   if (data != NULL) (void)wr_identity_decode(data, length, path, &identity, NULL);
   free(data);
-  return !identity.in_doubt;
+  return identity;
 }
 
 static bool tamper_with_target(struct sim_run *run, enum sim_tamper_kind kind) {
-  if (may_be_forgotten(run) || (kind == SIM_TAMPER_TARGET_OLDER && !run->tamper.has_older)) return false;
+  /* Where the folder records that nothing is in doubt a topic's marker may be missing, and nobody can tell whether its
+   * group's offsets have expired or the whole topic is another one, or one from before the first claim. */
+  bool may_be_forgotten = run->sink_topic.kafka != NULL && !sim_identity(run).in_doubt;
+  if (may_be_forgotten || (kind == SIM_TAMPER_TARGET_OLDER && !run->tamper.has_older)) return false;
   sim_disk_remove(run->world, "/keep/present");
   sim_disk_rename(run->world, "/out", "/keep/present");
   if (kind == SIM_TAMPER_TARGET_OLDER)
@@ -256,6 +256,10 @@ void sim_tamper_after(struct sim_run *run, enum wr_job_phase phase) {
   struct sim_tamper *tamper = &run->tamper;
   if (tamper->kind == SIM_TAMPER_NONE) return;
   bool untouched = tamper->refused || identity_is_unchanged(run);
+  /* Whoever goes on from an older checkpoint, or with an older target, has seen to it that no older run lives: until
+   * the claim that one could still commit what is passed over now, and every later start would refuse, rightly. */
+  if (!untouched && (is_checkpoint_kind(tamper->kind) || is_target_kind(tamper->kind)))
+    sim_zombie_deinit(&run->graph.zombie);
   if (is_checkpoint_kind(tamper->kind))
     put_back_checkpoint(run, untouched);
   else if (is_target_kind(tamper->kind))

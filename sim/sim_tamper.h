@@ -52,6 +52,8 @@ struct sim_stops {
   uint64_t at[SIM_LOG_PARTITIONS_MAX]; /* bytes, or offsets */
 };
 
+/* What the job's folder says; with `in_doubt` and start number 0 where it says nothing. */
+struct wr_identity sim_identity(struct sim_run *run);
 /* Before a life that is not fresh and not the last. */
 void sim_tamper_before(struct sim_run *run);
 /* May the life end with this? Notes it. */

@@ -70,6 +70,13 @@ struct sim_world;
   X(KAFKA_WRONG_RIGHTS, "wrong: not allowed")                                                                          \
   X(KAFKA_COMMIT_FAILED, "offsets not taken by the group")                                                             \
   X(KAFKA_WRITE_LOST, "messages of a transaction not delivered")                                                       \
+  X(KAFKA_GONE_AT_LOOK, "connection gone: at a look at the topic")                                                     \
+  X(KAFKA_GONE_AT_FENCE, "connection gone: at a fence")                                                                \
+  X(KAFKA_GONE_AT_MARKER, "connection gone: at the reading of a marker")                                               \
+  X(KAFKA_GONE_AT_WRITE, "connection gone: at a write")                                                                \
+  X(KAFKA_GONE_AT_COMMIT, "connection gone: at a commit")                                                              \
+  X(KAFKA_GONE_AT_ABORT, "connection gone: at an abort")                                                               \
+  X(KAFKA_COORDINATOR_MOVED, "coordinator of the transactions moved")                                                  \
   X(KAFKA_COMMIT_ABORTED, "transaction aborted instead of committed")                                                  \
   X(KAFKA_COMMIT_NOT_DONE, "transaction not committed, and no answer")                                                 \
   X(KAFKA_COMMIT_LATE, "transaction committed after the answer was given up")                                          \

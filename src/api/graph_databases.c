@@ -54,6 +54,11 @@ static struct wr_sql_server *server_of(struct weir_job_builder *builder, const c
         &error, WEIR_INVALID,
         "%s: sink.buffer-flush.interval goes with --plain; without it rows are committed with each checkpoint", uid);
   }
+  if (code == WEIR_OK && server->leaves_out && options->plain) {
+    wr_sql_server_deinit(server, builder->memory);
+    code = WR_FAIL(&error, WEIR_INVALID,
+                   "%s: failure-handler=dead-letter does not go with --plain: its rows belong to no checkpoint", uid);
+  }
   if (code != WEIR_OK) {
     wr_builder_fail(builder, &error);
     return NULL;
@@ -80,6 +85,7 @@ static void database_sink(struct weir_stream *stream, const char *uid, const str
                                    .mode = options->key_field_count == 0 ? WR_SQL_INSERT : WR_SQL_UPSERT,
                                    .key_fields = options->key_field_count == 0 ? NULL : fields,
                                    .key_count = options->key_field_count,
+                                   .leaves_out = server->leaves_out,
                                    .driver_config = (void *)server,
                                    .new_driver = kind->new_driver};
   struct weir_error error;

@@ -76,7 +76,8 @@ enum wr_publish_outcome wr_folder_publish_again(struct wr_folder *folder, uint64
  * none) or later and whose name is neither in `drop` nor in a chk-N that goes; removes other chk-N (those not in
  * `retained`) first, syncs the folder, then removes the data files. When a `retained` one cannot be read (or is not
  * there) nothing is removed: that is the error. A data file that cannot be removed does not stop the others: the first
- * such error is returned in the end. */
+ * such error is returned in the end. While there is a chk-N newer than all in `retained`, one that could not be read,
+ * only data files in `drop` are removed. */
 struct wr_folder_cleanup {
   const uint64_t *retained; /* ids, ascending */
   uint32_t retained_count;

@@ -1,12 +1,14 @@
 /* checkpoint/folder_cleanup.c: what may be deleted from a job's folder. See folder.h for the rules.
  *
  * First every retained checkpoint is read and the names of its files are gathered; if one cannot be read nothing is
- * removed, for then nobody knows what it names. Then superfluous chk-N go and the folder is synced, so that no chk-N
- * can come back after a power cut when its files are gone; then the data files that nobody names. Of the files of the
- * present start these are the ones that a chk-N named which goes now: a file that no completed checkpoint has named yet
- * may be in use, but one that has been named and is no more is needed by nobody (what a later checkpoint still stands
- * on, or a committer still has to commit, is in the newest completed one). One publish or
- * clean-up at a time; inside a call.
+ * removed, for then nobody knows what it names. A chk-N newer than all retained ones is one that could not be read when
+ * the job started: it may yet be mended, or asked for evidence, and nobody knows what it names; until a newer one is
+ * retained only what failed checkpoints of this start left is removed. Else superfluous chk-N go and the folder is
+ * synced, so that no chk-N can come back after a power cut when its files are gone; then the data files that nobody
+ * names. Of the files of the present start these are the ones that a chk-N named which goes now: a file that no
+ * completed checkpoint has named yet may be in use, but one that has been named and is no more is needed by nobody
+ * (what a later checkpoint still stands on, or a committer still has to commit, is in the newest completed one). One
+ * publish or clean-up at a time; inside a call.
  */
 #include "checkpoint/folder_internal.h"
 
@@ -66,10 +68,19 @@ static bool is_retained(const struct wr_folder_cleanup *cleanup, uint64_t id) {
   return false;
 }
 
+static bool has_newer(const struct wr_folder_cleanup *cleanup, const struct wr_name_list *list) {
+  uint64_t newest = cleanup->retained_count == 0 ? 0 : cleanup->retained[cleanup->retained_count - 1], id;
+  for (size_t i = 0; i < list->count; i++)
+    if (wr_checkpoint_name_parse(list->names[i], &id) && id > newest) return true;
+  return false;
+}
+
+/* With `keep_old` only what was dropped is. */
 static bool is_garbage(const struct wr_folder_cleanup *cleanup, const struct file_set *named,
-                       const struct file_set *dropped, const char *name) {
+                       const struct file_set *dropped, bool keep_old, const char *name) {
   struct file_id id;
   if (!wr_data_file_parse(name, &id.start_number, &id.serial) || contains(named, &id)) return false;
+  if (keep_old) return contains(dropped, &id);
   bool may_be_written = cleanup->present_start != 0 && id.start_number >= cleanup->present_start;
   return !may_be_written || contains(dropped, &id);
 }
@@ -108,11 +119,12 @@ static enum weir_code remove_checkpoints(struct wr_folder *folder, const struct 
 
 static enum weir_code remove_garbage(struct wr_folder *folder, const struct wr_folder_cleanup *cleanup,
                                      const struct wr_name_list *list, const struct file_set *named,
-                                     const struct file_set *dropped, uint32_t *removed, struct weir_error *error) {
+                                     const struct file_set *dropped, bool keep_old, uint32_t *removed,
+                                     struct weir_error *error) {
   enum weir_code first = WEIR_OK;
   bool synced = false;
   for (size_t i = 0; i < list->count; i++) {
-    if (!is_garbage(cleanup, named, dropped, list->names[i])) continue;
+    if (!is_garbage(cleanup, named, dropped, keep_old, list->names[i])) continue;
     /* Also where this clean-up removed no chk-N: an earlier one may have died before its sync. */
     if (!synced) WR_TRY(folder->files->sync_folder(folder->files, folder->path, error));
     synced = true;
@@ -131,9 +143,10 @@ static enum weir_code remove_all(struct wr_folder *folder, const struct wr_folde
                                  struct weir_error *error) {
   struct wr_name_list list = {0};
   WR_TRY(wr_folder_list(folder, &list, error));
-  enum weir_code code = remove_checkpoints(folder, cleanup, &list, dropped, removed, error);
+  bool keep_old = has_newer(cleanup, &list);
+  enum weir_code code = keep_old ? WEIR_OK : remove_checkpoints(folder, cleanup, &list, dropped, removed, error);
   sort(dropped);
-  if (code == WEIR_OK) code = remove_garbage(folder, cleanup, &list, named, dropped, removed, error);
+  if (code == WEIR_OK) code = remove_garbage(folder, cleanup, &list, named, dropped, keep_old, removed, error);
   wr_name_list_deinit(&list, folder->memory);
   return code;
 }

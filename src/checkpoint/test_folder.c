@@ -318,6 +318,33 @@ TEST(clean_up) {
   test_files_deinit(&test);
 }
 
+/* A checkpoint newer than what is retained is one that could not be read: it may yet be mended or asked for evidence.
+ * So it stays, with whatever it may name, until a newer one is retained. What failed in this start may go. */
+TEST(clean_up_keeps_newer) {
+  struct test_files test;
+  test_files_init(&test);
+  struct wr_folder *folder = make_job(&test, 3);
+  struct weir_error error = {0};
+  uint32_t removed = 9;
+  uint64_t retained[] = {2}, later[] = {2, 4};
+  flip(&test, "chk-3", 60);
+  struct wr_handle failed = upload(&test, 8, 1, WR_BLOB_STATE, 30000);
+  struct wr_folder_cleanup cleanup = {
+      .retained = retained, .retained_count = 1, .present_start = 8, .drop = &failed, .drop_count = 1};
+  CHECK_INT(wr_folder_clean_up(folder, &cleanup, &removed, &error), WEIR_OK);
+  CHECK_INT(removed, 1);
+  CHECK(!has_file(&test, "d-8-1") && has_file(&test, "chk-1") && has_file(&test, "d-7-2"));
+  CHECK(has_file(&test, "chk-3") && has_file(&test, "d-7-6") && has_file(&test, "d-7-7"));
+  CHECK_INT(publish(&test, folder, 4, &error), WR_PUBLISH_DURABLE);
+  cleanup = (struct wr_folder_cleanup){.retained = later, .retained_count = 2, .present_start = 8};
+  CHECK_INT(wr_folder_clean_up(folder, &cleanup, &removed, &error), WEIR_OK);
+  CHECK_INT(removed, 2 + 4);
+  CHECK(!has_file(&test, "chk-1") && !has_file(&test, "chk-3") && !has_file(&test, "d-7-6"));
+  wr_folder_close(folder);
+  CHECK_INT(test.memory.living_count, 0);
+  test_files_deinit(&test);
+}
+
 /* The outcome for every operation that fails: FAILED only where nothing was renamed, and the old file is whole. */
 TEST(publish_outcomes) {
   struct test_files test;
@@ -516,6 +543,6 @@ TEST(golden_is_read) {
 }
 
 TEST_MAIN(TEST_CASE(opens_and_locks), TEST_CASE(foreign), TEST_CASE(temporaries), TEST_CASE(identity_damage),
-          TEST_CASE(newest_checkpoint), TEST_CASE(clean_up), TEST_CASE(publish_outcomes),
-          TEST_CASE(failures_are_not_damage), TEST_CASE(moves_aside), TEST_CASE(golden_is_written),
-          TEST_CASE(golden_is_read))
+          TEST_CASE(newest_checkpoint), TEST_CASE(clean_up), TEST_CASE(clean_up_keeps_newer),
+          TEST_CASE(publish_outcomes), TEST_CASE(failures_are_not_damage), TEST_CASE(moves_aside),
+          TEST_CASE(golden_is_written), TEST_CASE(golden_is_read))

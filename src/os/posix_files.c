@@ -17,6 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { WRITE_BACK_BYTES = 8 * 1024 * 1024 };
+
 struct wr_file {
   int descriptor;
   char path[]; /* as it was opened, for messages */
@@ -122,6 +124,17 @@ static enum weir_code files_read(struct wr_files *files, struct wr_file *file, u
   return WEIR_OK;
 }
 
+/* A large file that nobody has synced yet: the disk begins with what is there, every WRITE_BACK_BYTES, so that the sync
+ * at its end does not wait for all of it. Only a hint: what fails here fails there. */
+static void begin_write_back(const struct wr_file *file, uint64_t offset, size_t count) {
+#ifdef __linux__
+  if (offset / WRITE_BACK_BYTES != (offset + count) / WRITE_BACK_BYTES)
+    (void)sync_file_range(file->descriptor, 0, 0, SYNC_FILE_RANGE_WRITE);
+#else
+  (void)file, (void)offset, (void)count;
+#endif
+}
+
 static enum weir_code files_write(struct wr_files *files, struct wr_file *file, uint64_t offset, const void *data,
                                   size_t length, size_t *out_length, struct weir_error *error) {
   (void)files;
@@ -133,6 +146,7 @@ static enum weir_code files_write(struct wr_files *files, struct wr_file *file, 
   /* Nothing written and no reason given: as some file systems say that they are full. */
   if (count == 0 && length != 0) return fail(error, "write", file->path, ENOSPC);
   *out_length = (size_t)count;
+  begin_write_back(file, offset, (size_t)count);
   return WEIR_OK;
 }
 

@@ -5,6 +5,7 @@
  *   6 (fresh) the old folder is moved aside
  *   7 identity: start number + 1, ids + a block, perhaps a new incarnation         -- durable before anything outside
  *   8 R published again          9 clean-up           10 every target claimed
+ *  11 after a clean stop, where a target may forget its marker: identity once more, now something may be in doubt
  */
 #include "runtime/recovery.h"
 
@@ -32,7 +33,6 @@ static enum weir_code read_identity(struct wr_recovery *recovery, struct weir_er
   }
   if (code != WEIR_OK) return code;
   if (!recovery->has_identity || begins_anew(recovery)) return WEIR_OK;
-  if (!recovery->identity.in_doubt) recovery->was_settled = true;
   if (strcmp(recovery->identity.job_name, recovery->job_name) != 0)
     return WR_FAIL(error, WEIR_FOREIGN,
                    "the folder %s belongs to job '%s', not to '%s'; give another --state, or begin anew with --fresh",
@@ -195,7 +195,7 @@ static enum wr_compare compare(struct wr_recovery *recovery, const struct wr_rec
  * last checkpoint was committed: that is R, unless a newer one cannot be read. Nothing is lost, or can come twice. */
 static bool has_only_forgotten(const struct wr_recovery *recovery, const struct wr_recovery_sink *sink) {
   return sink->verdict == WR_COMPARE_LOST && !sink->seen.present && sink->target->vtable->refresh != NULL &&
-         recovery->was_settled && recovery->damaged_count == 0;
+         !recovery->identity.in_doubt && recovery->damaged_count == 0;
 }
 
 static enum weir_code refuse(struct wr_recovery *recovery, const struct wr_recovery_sink *sink,
@@ -272,7 +272,8 @@ static enum weir_code ask_target(struct wr_recovery *recovery, struct wr_recover
                                              .store = recovery->store,
                                              .job_name = recovery->job_name,
                                              .uid = node->uid,
-                                             .schema = row_schema(recovery->graph, sink->node)};
+                                             .schema = row_schema(recovery->graph, sink->node),
+                                             .rejected_rows = recovery->rejected_rows};
   WR_TRY(node->new_target(node->config, &sink->context, &sink->target, error));
   WR_TRY(sink->target->vtable->connect(sink->target, error));
   WR_TRY(sink->target->vtable->read_marker(sink->target, &sink->seen, error));
@@ -333,6 +334,14 @@ static void begin_incarnation(struct wr_recovery *recovery, struct wr_identity *
   next->resumed_from = recovery->has_restored ? recovery->restored.checkpoint_id : 0;
 }
 
+/* Is there a target that can forget its marker by itself? Then the folder says that nothing is in doubt until all are
+ * claimed: a start that dies before that has left nothing, and the next one may find the marker missing too. */
+static bool may_forget(const struct wr_recovery *recovery) {
+  for (uint32_t i = 0; i < recovery->sink_count; i++)
+    if (recovery->sinks[i].target->vtable->refresh != NULL) return true;
+  return false;
+}
+
 static enum weir_code next_identity(struct wr_recovery *recovery, struct wr_identity *out_next,
                                     struct weir_error *error) {
   struct wr_identity next = recovery->identity;
@@ -340,7 +349,7 @@ static enum weir_code next_identity(struct wr_recovery *recovery, struct wr_iden
   for (uint32_t i = 0; i < recovery->sink_count; i++)
     accepted = accepted || recovery->sinks[i].verdict != WR_COMPARE_OK;
   if (begins_anew(recovery) || !recovery->has_identity) {
-    next = (struct wr_identity){.checkpoint_id_limit = 1};
+    next = (struct wr_identity){.checkpoint_id_limit = 1, .in_doubt = true};
     size_t length = strlen(recovery->job_name);
     if (length > WR_NAME_BYTES_MAX)
       return WR_FAIL(error, WEIR_INVALID, "the job's name has %zu bytes; the limit is %d", length, WR_NAME_BYTES_MAX);
@@ -354,7 +363,7 @@ static enum weir_code next_identity(struct wr_recovery *recovery, struct wr_iden
   next.start_number++;
   next.checkpoint_id_limit += WR_CHECKPOINT_ID_BLOCK;
   next.finished = false;
-  next.in_doubt = true;
+  next.in_doubt = next.in_doubt || accepted || !may_forget(recovery);
   *out_next = next;
   return WEIR_OK;
 }
@@ -399,8 +408,6 @@ static enum weir_code settle_folder(struct wr_recovery *recovery, struct weir_er
   if (!recovery->has_restored) return WEIR_OK;
   if (wr_folder_publish_again(recovery->folder, recovery->restored.checkpoint_id, error) != WR_PUBLISH_DURABLE)
     return error == NULL ? WEIR_IO : error->code;
-  /* While a newer checkpoint is there that cannot be read, nothing is removed: it may be asked for evidence. */
-  if (recovery->damaged_count != 0) return WEIR_OK;
   struct wr_folder_cleanup cleanup = {.retained = recovery->retained,
                                       .retained_count = recovery->retained_count,
                                       .present_start = recovery->store->start_number};
@@ -412,6 +419,17 @@ static enum weir_code settle_folder(struct wr_recovery *recovery, struct weir_er
   return WEIR_OK;
 }
 
+/* From here on something may be. */
+static enum weir_code publish_doubt(struct wr_recovery *recovery, struct weir_error *error) {
+  struct wr_identity next = recovery->identity;
+  if (next.in_doubt) return WEIR_OK;
+  next.in_doubt = true;
+  if (wr_folder_publish_identity(recovery->folder, &next, error) != WR_PUBLISH_DURABLE)
+    return error == NULL ? WEIR_IO : error->code;
+  recovery->identity = next;
+  return WEIR_OK;
+}
+
 enum weir_code wr_recovery_claim(struct wr_recovery *recovery, struct weir_error *error) {
   WR_TRY(publish_identity(recovery, error));
   WR_TRY(settle_folder(recovery, error));
@@ -419,9 +437,9 @@ enum weir_code wr_recovery_claim(struct wr_recovery *recovery, struct weir_error
     struct wr_recovery_sink *sink = &recovery->sinks[i];
     WR_TRY(sink->target->vtable->claim(sink->target, &sink->seen, sink->marker_checkpoint_id, error));
   }
+  WR_TRY(publish_doubt(recovery, error));
   /* Only now: a claim that failed is made again, and its target still holds what was asked to be passed over. */
   recovery->fresh = recovery->fresh_begun = recovery->accept_duplicates = recovery->accept_loss = false;
-  recovery->was_settled = false;
   return WEIR_OK;
 }
 

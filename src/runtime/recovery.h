@@ -7,7 +7,8 @@
  *            is changed that outlives it: a refusal leaves folder and targets as they were.
  * claim()    publishes the identity with the next start number and a reserved block of checkpoint ids (and, where one
  *            begins, the new incarnation), publishes R again so that it is durable beyond doubt, cleans up, and claims
- *            every target. From here on an older start can neither commit nor publish.
+ *            every target. From here on an older start can neither commit nor publish. In the folder's identity nothing
+ *            is in doubt after a clean stop until all targets are claimed that may forget their markers.
  *
  * All run again at every restart within the process. What is asked for once (fresh, accept_*) counts until the first
  * claim of all targets has succeeded. But for verify() the struct is touched by one call at a time, and by the master
@@ -40,13 +41,13 @@ struct wr_recovery {
   bool fresh, accept_duplicates, accept_loss, allow_non_restored; /* the first three are cleared by claim */
   bool fresh_begun; /* `fresh`: the new incarnation is durable, but not every target is claimed for it yet */
   bool bounded;
+  _Atomic uint64_t *rejected_rows; /* for the targets */
 
   /* found */
   struct wr_folder *folder;    /* open and locked from the first open on */
   struct wr_identity identity; /* as it stands in the folder */
   bool has_identity;
-  bool was_settled;      /* the folder said that nothing was in doubt, and since then not every target was claimed */
-  bool already_finished; /* the folder says FINISHED and nobody asked for a fresh start: nothing else was done */
+  bool already_finished;       /* the folder says FINISHED and nobody asked for a fresh start: nothing else was done */
   struct wr_metadata restored; /* R */
   bool has_restored;
   uint32_t damaged_count;   /* newer checkpoints that cannot be read */

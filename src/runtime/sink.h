@@ -22,6 +22,7 @@ struct wr_target_context {
   const char *job_name;   /* at the incarnation's birth: with the uid the marker's key */
   const char *uid;
   const struct weir_schema *schema; /* of the rows */
+  _Atomic uint64_t *rejected_rows;  /* counts the rows that committed epochs left out; NULL: nobody asks */
 };
 
 struct wr_target;

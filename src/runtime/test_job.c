@@ -78,9 +78,9 @@ TEST(a_stop_leaves_nothing_in_doubt) {
 }
 
 /* The target forgot the marker while the job was stopped: it goes on, and commits nothing again; also when the first
- * claim fails. */
+ * claim fails, and when the process dies before any claim has succeeded. */
 TEST(a_marker_that_was_forgotten_after_a_stop) {
-  for (int fails = 0; fails < 2; fails++) {
+  for (int fails = 0; fails < 3; fails++) {
     struct small_job small;
     struct weir_error error;
     small_init(&small, test_seed(), FOREVER);
@@ -93,8 +93,15 @@ TEST(a_marker_that_was_forgotten_after_a_stop) {
     uint64_t rows = small.rows, checkpoint = small.marker.checkpoint_id;
     CHECK(rows > 0);
     small.marker = (struct wr_marker){.present = false};
-    small.claim = (struct small_fault){.code = WEIR_IO, .times = fails};
+    small.claim = (struct small_fault){.code = WEIR_IO, .times = fails < 2 ? fails : 1000};
     small_start(&small, 2);
+    if (fails == 2) {
+      small_run_ms(&small, 200);
+      small_kill(&small);
+      CHECK(small.claim.times < 1000);
+      small.claim.times = 0;
+      small_start(&small, 2);
+    }
     CHECK(small_reach(&small, WR_JOB_RUN));
     CHECK_INT(small.rows, rows);
     CHECK(small.marker.present && small.marker.checkpoint_id >= checkpoint);

@@ -13,7 +13,8 @@
  * got lost is a failure, so that the rows are written once more.
  *
  * A row that the server does not take is looked for: the epoch is begun again, with savepoints, and its rows are halved
- * until it stands alone; the error names it. Nothing of the epoch is out then.
+ * until it stands alone; the error names it. Nothing of the epoch is out then. Or (leaves_out) the row goes to a file,
+ * which is published before COMMIT is said, and the rest of the epoch stands.
  */
 #ifndef WR_CONNECTORS_SQL_SQL_TARGET_H
 #define WR_CONNECTORS_SQL_SQL_TARGET_H
@@ -28,6 +29,7 @@ struct wr_sql_config {
   enum wr_sql_mode mode;
   const uint32_t *key_fields; /* UPSERT: fields of the schema that are the key */
   uint32_t key_count;
+  bool leaves_out; /* a row that is not taken goes to a file (connectors/deadletter/dead_rows.h); not of a plain sink */
   void *driver_config; /* new_driver's own */
   enum weir_code (*new_driver)(const struct wr_sql_config *config, const struct wr_target_context *context,
                                struct wr_sql_driver **out_driver, struct weir_error *error);

@@ -194,22 +194,45 @@ static enum weir_code explain(struct sqlite_target *sqlite, const struct wr_epoc
                            error);
 }
 
+/* Rows on their way into one statement. */
+struct gathered {
+  struct wr_sqlite_row rows[WR_SQLITE_ROWS_MAX];
+  uint32_t count;
+};
+
+static enum weir_code write_gathered(struct sqlite_target *sqlite, struct gathered *gathered,
+                                     struct weir_error *error) {
+  uint32_t count = gathered->count;
+  gathered->count = 0;
+  return wr_sqlite_table_write(&sqlite->table, gathered->rows, count, error);
+}
+
+static enum weir_code gather(struct sqlite_target *sqlite, struct gathered *gathered, const struct wr_batch *batch,
+                             uint32_t row, struct weir_error *error) {
+  gathered->rows[gathered->count++] = (struct wr_sqlite_row){.batch = batch, .row = row};
+  return gathered->count == WR_SQLITE_ROWS_MAX ? write_gathered(sqlite, gathered, error) : WEIR_OK;
+}
+
+/* Each key occurs once in it, so deletes may go before what is gathered. */
 static enum weir_code write_fold(struct sqlite_target *sqlite, struct weir_error *error) {
   struct wr_upsert_fold *fold = &sqlite->fold;
+  struct gathered gathered = {.count = 0};
   for (uint32_t i = 0; i < fold->change_count; i++) {
     const struct wr_fold_change *change = &fold->changes[i];
     const struct wr_batch *batch = fold->batches[change->batch];
     if (wr_batch_row_kind(batch, change->row) == WEIR_DELETE)
       WR_TRY(wr_sqlite_table_delete(&sqlite->table, batch, change->row, error));
     else
-      WR_TRY(wr_sqlite_table_write(&sqlite->table, batch, change->row, error));
+      WR_TRY(gather(sqlite, &gathered, batch, change->row, error));
   }
+  WR_TRY(write_gathered(sqlite, &gathered, error));
   wr_upsert_fold_clear(fold);
   return WEIR_OK;
 }
 
 static enum weir_code insert_batch(struct sqlite_target *sqlite, const struct wr_batch *batch,
                                    struct weir_error *error) {
+  struct gathered gathered = {.count = 0};
   for (uint32_t i = 0; i < batch->selected_count; i++) {
     uint32_t row = wr_batch_row(batch, i);
     enum weir_row_kind kind = wr_batch_row_kind(batch, row);
@@ -217,9 +240,9 @@ static enum weir_code insert_batch(struct sqlite_target *sqlite, const struct wr
       return WR_FAIL(error, WEIR_CONSTRAINT,
                      "table \"%s\" in %s is only inserted into, but a row is to be taken back; give the sink a key",
                      sqlite->config->table, sqlite->config->path);
-    WR_TRY(wr_sqlite_table_write(&sqlite->table, batch, row, error));
+    WR_TRY(gather(sqlite, &gathered, batch, row, error));
   }
-  return WEIR_OK;
+  return write_gathered(sqlite, &gathered, error);
 }
 
 static enum weir_code apply_batch(struct sqlite_target *sqlite, struct wr_batch *batch, struct weir_error *error) {
