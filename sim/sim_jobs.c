@@ -159,6 +159,20 @@ static void add_topic(struct sim_job_graph *job, struct weir_stream *stream, con
                     &(struct wr_two_phase_description){.config = &job->kafka_sink, .new_target = wr_kafka_target_new});
 }
 
+static void add_sql(struct sim_job_graph *job, struct weir_stream *stream, const char *uid, bool is_upsert,
+                    const struct sim_job_options *options) {
+  static const uint32_t first_field[] = {0};
+  if (!wr_check_sink_stream(stream, uid)) return;
+  job->sql_sink = (struct wr_sql_config){.where = "table rows in sim://server/out",
+                                         .mode = is_upsert ? WR_SQL_UPSERT : WR_SQL_INSERT,
+                                         .key_fields = first_field,
+                                         .key_count = is_upsert ? 1 : 0,
+                                         .driver_config = options->sink_sql,
+                                         .new_driver = sim_sql_new_driver};
+  wr_two_phase_sink(stream, uid,
+                    &(struct wr_two_phase_description){.config = &job->sql_sink, .new_target = wr_sql_target_new});
+}
+
 static bool has_places(const struct weir_schema *schema) {
   return strcmp(schema->fields[0].name, "partition") == 0;
 }
@@ -209,6 +223,8 @@ static void build_pv(struct sim_job_graph *job, const struct sim_job_options *op
   struct weir_stream *counts = weir_count(weir_key_by(views, "app_id"), "count", "pv");
   if (options->sink_kafka != NULL)
     add_topic(job, counts, "pv", true, options);
+  else if (options->sink_sql != NULL)
+    add_sql(job, counts, "pv", true, options);
   else if (options->directory != NULL)
     add_directory(counts, "pv", options);
   else
@@ -224,6 +240,8 @@ static void build_seen(struct sim_job_graph *job, const struct sim_job_options *
   struct weir_stream *views = source(&job->builder, &schema, options);
   if (options->sink_kafka != NULL)
     add_topic(job, views, "seen", false, options);
+  else if (options->sink_sql != NULL)
+    add_sql(job, views, "seen", false, options);
   else if (options->directory != NULL)
     add_directory(views, "seen", options);
   else

@@ -7,6 +7,7 @@
 #include "sim/sim_jobs.h"
 #include "sim/sim_run.h"
 #include "sim/sim_run_kafka.h"
+#include "sim/sim_sink_sql.h"
 #include "sim/sim_sink_topic.h"
 #include "sim/sim_tamper.h"
 
@@ -22,6 +23,7 @@ struct sim_run {
   struct sim_kafka *kafka; /* the log is a topic; NULL: files */
   struct sim_run_kafka topic;
   struct sim_sink_topic sink_topic; /* rows go to a topic, if it has one */
+  struct sim_sink_sql sink_sql;     /* or to an SQL server */
   enum sim_job_kind kind;
   bool directory; /* rows go to files in /out instead of a table */
   bool directory_is_csv;

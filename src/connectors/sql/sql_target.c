@@ -113,6 +113,9 @@ static enum weir_code claim_in_transaction(struct sql_target *sql, const struct 
     WR_TRY(wr_marker_check_claim(&sql->context, seen, &present, sql->config->where, error));
   uint64_t rows = 0;
   WR_TRY(settle(sql, sql->driver->vtable->claim(sql->driver, &present, &mine, &rows, error), error));
+  /* The row that was not there, and could not be locked, was put there meanwhile: whose it is the next comparison says.
+   */
+  if (rows != 1 && !present.present) return wr_marker_came(&sql->context, sql->config->where, error);
   if (rows != 1) return wr_marker_fenced(&sql->context, &present, sql->config->where, error);
   return commit_transaction(sql, error);
 }

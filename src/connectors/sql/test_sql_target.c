@@ -28,6 +28,7 @@ struct script {
   bool has_bad_keys;
   uint32_t begins;
   uint32_t calls, fail_at, fail_count, connects, writes;
+  const struct wr_marker *inserted_first; /* when it is claimed: by a transaction that was under way; NULL: by none */
   enum fault fault;
 };
 
@@ -102,6 +103,10 @@ static enum wr_sql_outcome script_claim(struct wr_sql_driver *driver, const stru
   FAIL_IF(driver, error);
   WR_ASSERT(of(driver)->is_begun);
   struct wr_marker *marker = &of(driver)->open.marker;
+  if (of(driver)->script->inserted_first != NULL) {
+    *marker = of(driver)->script->durable.marker = *of(driver)->script->inserted_first;
+    of(driver)->script->inserted_first = NULL;
+  }
   *out_rows = seen->present ? same(marker, seen) : !marker->present;
   if (*out_rows == 1) *marker = *mine;
   END(driver, error);
@@ -423,6 +428,27 @@ TEST(a_claim_compares) {
   CHECK_INT(f.target->vtable->claim(f.target, &seen, 6, &f.error), WEIR_BUSY);
   f.script.durable.marker.incarnation[3] = 1;
   CHECK_INT(f.target->vtable->claim(f.target, &seen, 6, &f.error), WEIR_FENCED);
+  fixture_deinit(&f);
+}
+
+/* The claim of an earlier start, whose COMMIT had no answer, comes after the comparison: it is no other run. */
+TEST(a_claim_of_an_earlier_start_comes_late) {
+  struct fixture f;
+  struct wr_marker seen, earlier = {.present = true, .start_number = 2};
+  fixture_init(&f);
+  memset(earlier.incarnation, 7, WR_INCARNATION_BYTES);
+  CHECK_INT(wr_sql_target_new(&f.config, &f.context, &f.target, &f.error), WEIR_OK);
+  CHECK_INT(f.target->vtable->connect(f.target, &f.error), WEIR_OK);
+  CHECK_INT(f.target->vtable->read_marker(f.target, &seen, &f.error), WEIR_OK);
+  CHECK(!seen.present);
+  f.script.inserted_first = &earlier; /* the INSERT waits for it, and finds its row */
+  CHECK_INT(f.target->vtable->claim(f.target, &seen, 0, &f.error), WEIR_BUSY);
+  CHECK_INT(f.target->vtable->claim(f.target, &seen, 0, &f.error), WEIR_BUSY); /* it is there, and was not seen */
+  f.script.durable.marker.start_number = 1;
+  CHECK_INT(f.target->vtable->read_marker(f.target, &seen, &f.error), WEIR_OK);
+  f.script.durable.marker.start_number = 2; /* of two that were killed the second comes late */
+  CHECK_INT(f.target->vtable->claim(f.target, &seen, 0, &f.error), WEIR_BUSY);
+  CHECK_INT(fixture_start(&f), WEIR_OK);
   fixture_deinit(&f);
 }
 
@@ -761,7 +787,7 @@ TEST(plain_no_memory) {
 }
 
 TEST_MAIN(TEST_CASE(every_call_fails), TEST_CASE(a_lost_answer), TEST_CASE(an_idle_session_goes_away),
-          TEST_CASE(others_at_the_marker), TEST_CASE(a_claim_compares), TEST_CASE(a_bad_row),
-          TEST_CASE(rows_are_left_out), TEST_CASE(left_out_with_faults), TEST_CASE(many_rows_are_left_out),
-          TEST_CASE(null_keys_are_left_out), TEST_CASE(rows_that_cannot_be_said), TEST_CASE(no_memory),
-          TEST_CASE(plain_rows), TEST_CASE(plain_no_memory))
+          TEST_CASE(others_at_the_marker), TEST_CASE(a_claim_compares),
+          TEST_CASE(a_claim_of_an_earlier_start_comes_late), TEST_CASE(a_bad_row), TEST_CASE(rows_are_left_out),
+          TEST_CASE(left_out_with_faults), TEST_CASE(many_rows_are_left_out), TEST_CASE(null_keys_are_left_out),
+          TEST_CASE(rows_that_cannot_be_said), TEST_CASE(no_memory), TEST_CASE(plain_rows), TEST_CASE(plain_no_memory))
