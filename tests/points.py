@@ -40,6 +40,7 @@ JOB = os.path.join(blackbox.BUILD, "tests", "points_job")
 SECONDS = 40  # for what must come
 FILES, BURST, TRICKLE = 3, 250, 8  # partitions; lines to each at a start, and in each 20 ms
 EPOCHS_WAITING_MAX = 8  # README.md, "Limits"
+READERS_HELD_SECONDS_MAX = 10  # docs/guarantees.md
 
 # What a kill at a point leaves of the epoch that is being committed. PART: of a folder's files some have their names.
 OUT, IN, ANY, PART = "nothing of it", "all of it", "either", "a part of it"
@@ -99,6 +100,11 @@ class KafkaTarget:
 
     def count(self):
         return self.broker.tool("consume", "seen").count(b"\n")
+
+    def ends(self, isolation):
+        """Of each partition, where a reader of this isolation comes to."""
+        said = self.broker.tool("offsets", "seen", "-X", f"isolation.level={isolation}")
+        return [json.loads(line)["high"] for line in said.splitlines()]
 
     def streams(self):
         found = collections.defaultdict(list)
@@ -408,6 +414,26 @@ class Chain:
         job.kill()
         self.base = found
 
+    # ---- readers of a topic ----
+
+    def free_readers(self):
+        """A transaction that a kill left open holds readers of committed records back, and the next start ends it."""
+        name = "a transaction left open"
+        if not self.kill_at("run", "commit-asked"):
+            return
+        ends, stable = self.target.ends("read_uncommitted"), self.target.ends("read_committed")
+        self.check(any(a > b for a, b in zip(ends, stable)), f"{name}: no reader is held back, {stable} of {ends}")
+        begin = time.monotonic()
+        job = self.begin()
+        if job is None:
+            return
+        while any(a > b for a, b in zip(ends, self.target.ends("read_committed"))) and time.monotonic() < begin + 2 * SECONDS:
+            time.sleep(0.1)
+        seconds = time.monotonic() - begin
+        self.check(seconds < READERS_HELD_SECONDS_MAX, f"{name}: readers were held back for {seconds:.1f} s of the next start")
+        self.tell(name, f"readers were free {seconds:.1f} s after the next start")
+        self.settle(name)
+
     # ---- a target that is away, checkpoints that fail ----
 
     def settle(self, name):
@@ -543,6 +569,8 @@ class Chain:
         self.kill_everywhere()
         if self.only is None:
             self.hold_recovery()
+            if self.kind == "kafka":
+                self.free_readers()
             turns = list(itertools.product([False, True], [False, True]))
             if self.target.kill and not self.everything:
                 turns = [(True, True)] if self.kind == "kafka" else [(False, True), (True, False)]
