@@ -45,28 +45,47 @@ static inline rd_kafka_t *kafka_plain_open(const struct wr_rdkafka *library,
   return handle;
 }
 
+/* A topic's partitions, from their beginning, in one queue. */
+struct kafka_reader {
+  struct wr_rdkafka library;
+  rd_kafka_t *handle;
+  rd_kafka_queue_t *queue;
+};
+
+static inline struct kafka_reader kafka_reader_open(const struct wr_kafka_connection *connection, const char *topic,
+                                                    const struct wr_kafka_topic *found) {
+  struct kafka_reader reader;
+  struct weir_error error;
+  if (wr_rdkafka_load(connection, &reader.library, &error) != WEIR_OK) bench_fail(error.message);
+  const struct wr_rdkafka *library = &reader.library;
+  reader.handle = kafka_plain_open(library, connection);
+  reader.queue = library->queue_new(reader.handle);
+  rd_kafka_topic_partition_list_t *list = library->topic_partition_list_new((int)found->partition_count);
+  for (uint32_t i = 0; i < found->partition_count; i++) {
+    library->topic_partition_list_add(list, topic, (int32_t)i)->offset = found->partitions[i].low;
+    rd_kafka_queue_t *partition = library->queue_get_partition(reader.handle, topic, (int32_t)i);
+    library->queue_forward(partition, reader.queue);
+    library->queue_destroy(partition);
+  }
+  rd_kafka_error_t *failure = library->incremental_assign(reader.handle, list);
+  if (failure != NULL) bench_fail(library->error_string(failure));
+  library->topic_partition_list_destroy(list);
+  return reader;
+}
+
+static inline void kafka_reader_close(struct kafka_reader *reader) {
+  reader->library.queue_destroy(reader->queue);
+  reader->library.destroy_flags(reader->handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+}
+
 static inline struct kafka_totals kafka_plain(const struct wr_kafka_connection *connection, const char *topic,
                                               const struct wr_kafka_topic *found) {
   enum { BATCH = 4096 };
   static rd_kafka_message_t *messages[BATCH];
-  struct wr_rdkafka library;
-  struct weir_error error;
-  if (wr_rdkafka_load(connection, &library, &error) != WEIR_OK) bench_fail(error.message);
-  rd_kafka_t *handle = kafka_plain_open(&library, connection);
-  rd_kafka_queue_t *queue = library.queue_new(handle);
-  rd_kafka_topic_partition_list_t *list = library.topic_partition_list_new((int)found->partition_count);
-  for (uint32_t i = 0; i < found->partition_count; i++) {
-    library.topic_partition_list_add(list, topic, (int32_t)i)->offset = found->partitions[i].low;
-    rd_kafka_queue_t *partition = library.queue_get_partition(handle, topic, (int32_t)i);
-    library.queue_forward(partition, queue);
-    library.queue_destroy(partition);
-  }
-  rd_kafka_error_t *failure = library.incremental_assign(handle, list);
-  if (failure != NULL) bench_fail(library.error_string(failure));
-  library.topic_partition_list_destroy(list);
+  struct kafka_reader reader = kafka_reader_open(connection, topic, found);
   struct kafka_totals totals = {0};
   for (uint32_t ended = 0; ended < found->partition_count;) {
-    ssize_t count = library.consume_batch_queue(queue, 100, messages, BATCH);
+    ssize_t count = reader.library.consume_batch_queue(reader.queue, 100, messages, BATCH);
     for (ssize_t i = 0; i < count; i++) {
       if (messages[i]->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         totals.records++;
@@ -74,11 +93,10 @@ static inline struct kafka_totals kafka_plain(const struct wr_kafka_connection *
       } else if (messages[i]->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         ended++;
       }
-      library.message_destroy(messages[i]);
+      reader.library.message_destroy(messages[i]);
     }
   }
-  library.queue_destroy(queue);
-  library.destroy_flags(handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+  kafka_reader_close(&reader);
   return totals;
 }
 

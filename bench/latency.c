@@ -17,13 +17,17 @@
  *   latency_p50 ... _max    of the rows
  *   latency_snapshot_stall  longest time that snapshot code kept a step from returning
  *   latency_calm_...        the same without checkpoints, and latency_100k_... at a tenth of the rate
- *   latency_bare_p...       how late a thread that does nothing else wakes up from sleeping to the next millisecond,
- *                           before the job and after it: what this machine adds by itself
+ *   latency_floor_p...      how late a thread that does nothing but sleep to the next millisecond wakes up beside the
+ *                           job, in the same seconds: a worker that wants to run waits as long for its core
+ *   latency_bare_p...       the same without a job, before the first and after the last: what this machine adds by
+ * itself
  */
 #include "bench/engine.h"
 #include "bench/histogram.h"
 
-enum { KEYS = 100000, SUBTASKS_MAX = 2, PENDING_MAX = 14, KEYS_MADE = KEYS * SUBTASKS_MAX, WAKES = 4000 };
+#include <pthread.h>
+
+enum { KEYS = 100000, SUBTASKS_MAX = 2, PENDING_MAX = 14, KEYS_MADE = KEYS * SUBTASKS_MAX, BARE_S = 4 };
 static const double WARM_UP_S = 3;
 static const uint64_t SECOND_NS = 1000000000;
 
@@ -157,7 +161,32 @@ static void print_load(const struct load *load, const char *what, double value, 
   bench_row(name, value, unit);
 }
 
+/* A thread that sleeps. */
+struct sleeper {
+  pthread_t thread;
+  uint64_t until_ns;
+  struct bench_histogram lateness;
+};
+
+/* Sleeps to one millisecond after the other; how late it wakes up. */
+static void *sleep_on(void *argument) {
+  struct sleeper *sleeper = argument;
+  for (uint64_t due_ns = now_ns() + 1000000; due_ns < sleeper->until_ns; due_ns += 1000000) {
+    struct timespec due = {.tv_sec = (time_t)(due_ns / SECOND_NS), .tv_nsec = (long)(due_ns % SECOND_NS)};
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL);
+    uint64_t woken_ns = now_ns();
+    bench_histogram_add(&sleeper->lateness, woken_ns > due_ns ? woken_ns - due_ns : 0);
+  }
+  return NULL;
+}
+
+static void measure_bare(struct sleeper *sleeper) {
+  sleeper->until_ns = now_ns() + BARE_S * SECOND_NS;
+  sleep_on(sleeper);
+}
+
 static void measure(const struct load *load) {
+  static struct sleeper sleeper;
   struct bench_job job;
   static struct bench_histogram all;
   start(&job, load);
@@ -166,7 +195,11 @@ static void measure(const struct load *load) {
   run.is_warm = true;
   run.measured_to_ns = from_ns + (uint64_t)(load->seconds * 1e9);
   run.measured_from_ns = from_ns;
+  memset(&sleeper, 0, sizeof sleeper);
+  sleeper.until_ns = run.measured_to_ns;
+  if (pthread_create(&sleeper.thread, NULL, sleep_on, &sleeper) != 0) bench_fail("no thread that sleeps");
   struct bench_window window = bench_window(&job, load->seconds);
+  pthread_join(sleeper.thread, NULL);
   bench_sleep_s(0.5);
   struct weir_job_status status = bench_status(&job);
   bool is_calm = strcmp(load->interval, "1h") == 0;
@@ -182,29 +215,20 @@ static void measure(const struct load *load) {
   print_load(load, "load", window.rows / window.wall_s / 1e6, "M_rows/s");
   print_load(load, "cpu", 100 * window.cpu_s / window.wall_s / core_count(), "%");
   bench_histogram_rows(load->name, &all);
+  char floor[64];
+  snprintf(floor, sizeof floor, "%s_floor", load->name);
+  bench_histogram_rows(floor, &sleeper.lateness);
   if (!is_calm) print_load(load, "snapshot_stall", stall_ms, "ms");
 }
 
-/* Sleeps to one millisecond after the other; how late it wakes up. */
-static void measure_bare(struct bench_histogram *lateness) {
-  uint64_t due_ns = now_ns();
-  for (int i = 0; i < WAKES; i++) {
-    due_ns += 1000000;
-    struct timespec due = {.tv_sec = (time_t)(due_ns / SECOND_NS), .tv_nsec = (long)(due_ns % SECOND_NS)};
-    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL);
-    uint64_t woken_ns = now_ns();
-    bench_histogram_add(lateness, woken_ns > due_ns ? woken_ns - due_ns : 0);
-  }
-}
-
 int main(void) {
-  static struct bench_histogram bare;
+  static struct sleeper bare;
   bench_print_machine();
   bench_histogram_check();
   measure_bare(&bare);
   for (size_t i = 0; i < sizeof loads / sizeof loads[0]; i++)
     measure(&loads[i]);
   measure_bare(&bare);
-  bench_histogram_rows("latency_bare", &bare);
+  bench_histogram_rows("latency_bare", &bare.lateness);
   return 0;
 }

@@ -1,8 +1,8 @@
 /* bench/pv_kafka.c: the pv job over a Kafka topic, beside librdkafka alone on the same topic.
  *
- *   pv_kafka --records | kafka_tool produce HOST:PORT TOPIC     writes the records, a line each, for the topic
- *   pv_kafka --servers HOST:PORT --topic TOPIC [KEY=VALUE...]   measures; the topic holds just these records; settings
- *                                                               are of the job's client alone
+ *   pv_kafka --records | kafka_tool produce HOST:PORT views     writes the records, a line each, for the topic
+ *   pv_kafka --kafka HOST:PORT [KEY=VALUE...]                   measures; the topic "views" holds just these records;
+ *                                                               settings are of the job's client alone
  *
  * Without a broker to go to it measures nothing; tools/bench.py starts one and fills the topic, where Kafka is
  * installed. Million records per CPU second of all threads of this process, those of librdkafka among them; best of
@@ -99,26 +99,24 @@ static void measure(const char *servers, const char *topic) {
 }
 
 int main(int argc, char **argv) {
-  const char *servers = NULL, *topic = NULL;
+  const char *servers = NULL;
   for (int i = 1; i < argc; i++) {
     char *equals = strchr(argv[i], '=');
     if (strcmp(argv[i], "--records") == 0) {
       write_records();
       return 0;
     }
-    if (strcmp(argv[i], "--servers") == 0 && i + 1 < argc)
+    if (strcmp(argv[i], "--kafka") == 0 && i + 1 < argc)
       servers = argv[++i];
-    else if (strcmp(argv[i], "--topic") == 0 && i + 1 < argc)
-      topic = argv[++i];
     else if (equals != NULL && setting_count < SETTINGS_MAX) {
       *equals = 0;
       settings[setting_count++] = (struct weir_kafka_setting){.key = argv[i], .value = equals + 1};
     } else
-      bench_fail("usage: pv_kafka --records | pv_kafka --servers HOST:PORT --topic TOPIC [KEY=VALUE...]");
+      bench_fail("usage: pv_kafka --records | pv_kafka --kafka HOST:PORT [KEY=VALUE...]");
   }
-  if (servers == NULL || topic == NULL)
-    printf("# nothing measured: pv_kafka --servers HOST:PORT --topic TOPIC\n");
+  if (servers == NULL)
+    printf("# nothing measured: pv_kafka --kafka HOST:PORT\n");
   else
-    measure(servers, topic);
+    measure(servers, "views");
   return 0;
 }

@@ -13,6 +13,8 @@ void sim_directory_draw(struct sim_run *run) {
   if (!run->directory) return;
   run->report->events[SIM_EVENT_DIRECTORY]++;
   run->take_one_in = wr_random_one_in(&run->random, 3) ? 0 : 1 + (uint32_t)wr_random_below(&run->random, 200);
+  run->directory_is_csv = wr_random_one_in(&run->random, 2);
+  run->directory_rollover_ms = wr_random_one_in(&run->random, 2) ? 0 : 1 + (uint32_t)wr_random_below(&run->random, 50);
   run->marker_crash_one_in = wr_random_one_in(&run->random, 3) ? 0 : 3 + (uint32_t)wr_random_below(&run->random, 12);
 }
 
@@ -56,6 +58,29 @@ static bool find_member(const char *line, const char *name, char *out, size_t si
   memcpy(out, at, length);
   out[length] = 0;
   return true;
+}
+
+/* Takes a line of CSV apart, whose fields hold neither commas nor quotes. False: it has another number of them. */
+static bool split_line(char *line, char **fields, int count) {
+  for (int i = 0; i < count; i++) {
+    char *end = line + strcspn(line, ",");
+    if ((*end == 0) != (i == count - 1)) return false;
+    *end = 0;
+    fields[i] = strcmp(line, "\"\"") == 0 ? end : line;
+    line = end + 1;
+  }
+  return true;
+}
+
+static void saw_csv(struct sim_run *run, const char *text) {
+  char line[SIM_LOG_APP_BYTES_MAX + 128], *fields[3];
+  snprintf(line, sizeof line, "%s", text);
+  if (run->kind == SIM_JOB_PV && split_line(line, fields, 2))
+    sim_oracle_saw_count(run, fields[0], strtoull(fields[1], NULL, 10));
+  else if (run->kind == SIM_JOB_SEEN && split_line(line, fields, 3))
+    sim_oracle_saw_row(run, fields[0], strtoll(fields[1], NULL, 10), fields[2]);
+  else
+    sim_violation(run, "a line is no row: %.80s", text);
 }
 
 static void read_file(struct sim_run *run, const char *path, void (*line)(struct sim_run *run, const char *text)) {
@@ -121,9 +146,9 @@ void sim_directory_saw_row(struct sim_run *run, const char *text) {
 }
 
 void sim_directory_judge_pv(struct sim_run *run) {
-  read_all(run, sim_directory_saw_count);
+  read_all(run, run->directory_is_csv ? saw_csv : sim_directory_saw_count);
 }
 
 void sim_directory_judge_seen(struct sim_run *run) {
-  read_all(run, sim_directory_saw_row);
+  read_all(run, run->directory_is_csv ? saw_csv : sim_directory_saw_row);
 }

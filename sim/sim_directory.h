@@ -12,7 +12,7 @@
 
 struct sim_run;
 
-/* Draws how often files are taken in this run. */
+/* Draws the format and the rolling of files in this run, and how often they are taken. */
 void sim_directory_draw(struct sim_run *run);
 /* At times takes what is there. Between two steps. */
 void sim_directory_step(struct sim_run *run);

@@ -186,6 +186,8 @@ static void check_nothing_left(struct history *h) {
     sim_violation(&h->run, "%u Kafka clients were left open after a clean end", sim_kafka_clients(h->run.kafka));
   if (h->point.to_topic && sim_kafka_producers(h->run.sink_topic.kafka) != 0)
     sim_violation(&h->run, "a Kafka producer was left open after a clean end");
+  if (h->point.to_server && sim_sql_clients(h->run.sink_sql.sql) != 0)
+    sim_violation(&h->run, "a session of the SQL server was left open after a clean end");
   if (sim_disk_open_files(h->run.world) != 0)
     sim_violation(&h->run, "%" PRIu64 " files were left open after a clean end", sim_disk_open_files(h->run.world));
   if (sim_world_calls_in_flight(h->run.world) != 0) sim_violation(&h->run, "calls were left after a clean end");
@@ -356,6 +358,15 @@ static void make_world(struct history *h, uint64_t seed, FILE *trace) {
     sim_run_kafka_make(&h->run, seed, &log);
   }
   if (h->point.to_topic) sim_sink_topic_make(&h->run, seed, 2);
+  if (h->point.to_server)
+    sim_sink_sql_make(
+        &h->run, &(struct sim_sql_options){.seed = seed,
+                                           .name = "rows",
+                                           .dialect = h->point.job == SIM_JOB_PV ? SIM_SQL_POSTGRES : SIM_SQL_MYSQL,
+                                           .lock_ns = 5 * ms_ns,
+                                           .idle_ns = 10 * ms_ns,
+                                           .silent_ns = 5 * ms_ns,
+                                           .away_ns = 5 * ms_ns});
   sim_log_init(&h->run.log, &log);
   h->sqlite_bytes = sqlite3_memory_used();
 }
@@ -435,6 +446,7 @@ bool sim_fault_run(uint64_t seed, struct sim_point point, FILE *trace, bool verb
   sim_log_deinit(&h->run.log);
   sim_kafka_free(h->run.kafka);
   sim_sink_topic_deinit(&h->run);
+  sim_sink_sql_deinit(&h->run);
   sim_world_free(h->run.world);
   free(h);
   return out_report->violation[0] == 0;

@@ -8,7 +8,7 @@
  *   LAST     restores at another parallelism, bounded: reads all, ends, FINISHED
  *   AGAIN    started once more: says that it has finished, and touches nothing
  *
- * The point says what happens at the n-th allocation, file operation (SQLite's and the Kafka client's too) or
+ * The point says what happens at the n-th allocation, file operation (SQLite's, and calls of Kafka and SQL, too) or
  * allocation of SQLite's own: it fails, or the world crashes there; with `again`, a crash falls at the `again`-th file
  * operation after it. A life that a fault has ended is started again at another parallelism with everything healthy,
  * and the history goes on. In the end all oracles of sim_run.h speak: the table and the dead-letter file are exact,
@@ -54,6 +54,7 @@ struct sim_point {
   bool directory; /* its rows go to files in a folder, which are taken away at times */
   bool topic;     /* the log is a topic, not files */
   bool to_topic;  /* its rows go to a topic */
+  bool to_server; /* to an SQL server */
   enum sim_point_kind kind;
   uint64_t n;     /* from 1; 0: no fault at all */
   uint64_t again; /* of file operations: a crash, counted from the n-th; 0: none */

@@ -131,18 +131,22 @@ static void wrap_sinks(struct sim_job_graph *job, const struct wr_commit_limits 
 /* ---- the graphs ---- */
 
 /* Files of a kilobyte, so that an epoch often has several. */
-static void add_directory(struct weir_stream *stream, const char *uid, const char *path) {
-  static const struct weir_setting settings[] = {{"sink.rolling-policy.file-size", "1kb"}};
-  const struct weir_directory_options folder = {
-      .size = sizeof folder, .path = path, .settings = settings, .setting_count = 1};
+static void add_directory(struct weir_stream *stream, const char *uid, const struct sim_job_options *options) {
+  char rollover[24];
+  snprintf(rollover, sizeof rollover, "%ums", options->directory_rollover_ms);
+  const struct weir_setting settings[] = {{"sink.rolling-policy.file-size", "1kb"},
+                                          {"format", options->directory_is_csv ? "csv" : "json"},
+                                          {"sink.rolling-policy.rollover-interval", rollover}};
+  const struct weir_directory_options folder = {.size = sizeof folder,
+                                                .path = options->directory,
+                                                .settings = settings,
+                                                .setting_count = options->directory_rollover_ms == 0 ? 2 : 3};
   weir_directory_sink(stream, uid, &folder);
 }
 
 static void add_topic(struct sim_job_graph *job, struct weir_stream *stream, const char *uid, bool is_upsert,
                       const struct sim_job_options *options) {
   static const uint32_t first_field[] = {0};
-  struct weir_error error;
-  uint32_t writer = 0;
   if (!wr_check_sink_stream(stream, uid)) return;
   job->kafka_sink = (struct wr_kafka_sink_config){.driver = sim_kafka_producer_driver(options->sink_kafka),
                                                   .connection = {.servers = "sim:9092"},
@@ -151,13 +155,22 @@ static void add_topic(struct sim_job_graph *job, struct weir_stream *stream, con
                                                   .key_count = is_upsert ? 1 : 0,
                                                   .is_upsert = is_upsert,
                                                   .transaction_timeout_ms = options->sink_timeout_ms};
-  if (wr_kafka_sink_add(&stream->builder->graph, uid, stream->schema, 0, &job->kafka_sink, &job->kafka_nodes, &writer,
-                        &error) != WEIR_OK) {
-    wr_builder_fail(stream->builder, &error);
-    return;
-  }
-  stream->builder->needs_folder = true;
-  wr_stream_connect(stream, writer);
+  wr_two_phase_sink(stream, uid,
+                    &(struct wr_two_phase_description){.config = &job->kafka_sink, .new_target = wr_kafka_target_new});
+}
+
+static void add_sql(struct sim_job_graph *job, struct weir_stream *stream, const char *uid, bool is_upsert,
+                    const struct sim_job_options *options) {
+  static const uint32_t first_field[] = {0};
+  if (!wr_check_sink_stream(stream, uid)) return;
+  job->sql_sink = (struct wr_sql_config){.where = "table rows in sim://server/out",
+                                         .mode = is_upsert ? WR_SQL_UPSERT : WR_SQL_INSERT,
+                                         .key_fields = first_field,
+                                         .key_count = is_upsert ? 1 : 0,
+                                         .driver_config = options->sink_sql,
+                                         .new_driver = sim_sql_new_driver};
+  wr_two_phase_sink(stream, uid,
+                    &(struct wr_two_phase_description){.config = &job->sql_sink, .new_target = wr_sql_target_new});
 }
 
 static bool has_places(const struct weir_schema *schema) {
@@ -210,8 +223,10 @@ static void build_pv(struct sim_job_graph *job, const struct sim_job_options *op
   struct weir_stream *counts = weir_count(weir_key_by(views, "app_id"), "count", "pv");
   if (options->sink_kafka != NULL)
     add_topic(job, counts, "pv", true, options);
+  else if (options->sink_sql != NULL)
+    add_sql(job, counts, "pv", true, options);
   else if (options->directory != NULL)
-    add_directory(counts, "pv", options->directory);
+    add_directory(counts, "pv", options);
   else
     weir_sqlite_sink(counts, "pv", &table);
 }
@@ -225,8 +240,10 @@ static void build_seen(struct sim_job_graph *job, const struct sim_job_options *
   struct weir_stream *views = source(&job->builder, &schema, options);
   if (options->sink_kafka != NULL)
     add_topic(job, views, "seen", false, options);
+  else if (options->sink_sql != NULL)
+    add_sql(job, views, "seen", false, options);
   else if (options->directory != NULL)
-    add_directory(views, "seen", options->directory);
+    add_directory(views, "seen", options);
   else
     weir_sqlite_sink(views, "seen", &table);
 }

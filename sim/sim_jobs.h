@@ -3,7 +3,7 @@
  *   pv    files, or a topic -> key by app_id -> count -> SQLite, upsert
  *   seen  files, or a topic -> SQLite, insert without a key, one row a record
  *
- * In some runs the rows of both go to files in a folder, or to a topic, instead.
+ * In some runs the rows of both go to files in a folder, to a topic, or to an SQL server, instead.
  *
  * Each target is wrapped: before a commit goes through, the watch sees the epoch. The graph lives in memory of its own
  * and outlives every engine of the run, as a program's would. One thread.
@@ -15,6 +15,7 @@
 #include "operators/sink_nodes.h"
 #include "connectors/kafka/kafka_target.h"
 #include "sim/sim_log.h"
+#include "sim/sim_sql.h"
 #include "sim/sim_zombie.h"
 
 enum sim_job_kind { SIM_JOB_PV, SIM_JOB_SEEN };
@@ -51,7 +52,7 @@ struct sim_job_graph {
   bool zombie_commits;      /* it makes that commit, late, when a later start is about to claim the target */
   uint64_t zombie_commit_count;
   struct wr_kafka_sink_config kafka_sink;
-  struct wr_sink_config kafka_nodes;
+  struct wr_sql_config sql_sink;
 };
 
 struct sim_job_options {
@@ -64,7 +65,10 @@ struct sim_job_options {
   uint64_t discovery_interval_ms; /* of its partitions */
   const char *database;           /* "/out/t.db" */
   const char *directory;          /* not NULL: the rows go to files there instead */
+  bool directory_is_csv;
+  uint32_t directory_rollover_ms; /* 0: the option's default */
   struct sim_kafka *sink_kafka;   /* not NULL: they go to its topic, "rows" */
+  struct sim_sql *sink_sql;       /* not NULL: they go to its table */
   uint32_t sink_timeout_ms;       /* of its transactions; 0: the default */
   const char *dead_letter;        /* not NULL: bad records are skipped to it */
   struct wr_commit_limits limits;

@@ -33,6 +33,7 @@ static void watch_commit(void *context, const char *uid, const struct wr_epoch *
     sim_violation(run, "sink %s commits epoch %" PRIu64 ", but the newest durable checkpoint is %" PRIu64, uid,
                   epoch->checkpoint_id, newest);
   sim_sink_topic_commits(run);
+  sim_sink_sql_commits(run);
   /* The marker of the last published status can lag one step; the phase only moves on from SETTLE when all is out. */
   if (status.phase == WR_JOB_SETTLE || status.phase == WR_JOB_DEPLOY)
     run->report->events[SIM_EVENT_EPOCH_COMMITTED_FIRST]++;
@@ -135,6 +136,7 @@ static bool is_named(struct sim_run *run, const char *file, uint64_t *out_by) {
 static void watch_disk(void *context, const struct sim_disk_event *event) {
   struct sim_run *run = context;
   sim_directory_seen(run, event);
+  sim_sink_sql_seen(run, event);
   if (event->kind != SIM_OPERATION_REMOVE || strncmp(event->path, "/state/", 7) != 0) return;
   const char *name = strrchr(event->path, '/') + 1;
   uint64_t by = 0;
@@ -155,7 +157,10 @@ bool sim_oracle_init(struct sim_run *run, struct weir_error *error) {
                                     .discovery_interval_ms = run->topic.discovery_interval_ms,
                                     .database = "/out/t.db",
                                     .directory = run->directory ? "/out" : NULL,
+                                    .directory_is_csv = run->directory_is_csv,
+                                    .directory_rollover_ms = run->directory_rollover_ms,
                                     .sink_kafka = run->sink_topic.kafka,
+                                    .sink_sql = run->sink_sql.sql,
                                     .sink_timeout_ms = run->sink_topic.timeout_ms,
                                     .dead_letter = run->dead_letter ? "/out/dead-letter.ndjson" : NULL,
                                     .limits = run->limits,
@@ -210,6 +215,7 @@ static void judge_pv(struct sim_run *run) {
   for (uint32_t a = 0; a < SIM_LOG_APPS_MAX; a++)
     run->counts[a] = UINT64_MAX;
   (run->sink_topic.kafka != NULL ? sim_sink_topic_judge_pv
+   : run->sink_sql.sql != NULL   ? sim_sink_sql_judge_pv
    : run->directory              ? sim_directory_judge_pv
                                  : read_pv_table)(run);
   for (uint32_t a = 0; a < run->log.options.apps; a++) {
@@ -273,6 +279,7 @@ static void read_seen_table(struct sim_run *run) {
 static void judge_seen(struct sim_run *run) {
   make_seen(run, run->seen);
   (run->sink_topic.kafka != NULL ? sim_sink_topic_judge_seen
+   : run->sink_sql.sql != NULL   ? sim_sink_sql_judge_seen
    : run->directory              ? sim_directory_judge_seen
                                  : read_seen_table)(run);
   check_all_seen(run, run->seen, SIM_LINE_RECORD);

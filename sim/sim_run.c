@@ -87,6 +87,7 @@ static void draw_faults(struct sim_run *run) {
   }
   if (run->kafka != NULL) sim_run_kafka_draw_faults(run);
   if (run->sink_topic.kafka != NULL) sim_sink_topic_draw_faults(run);
+  if (run->sink_sql.sql != NULL) sim_sink_sql_draw_faults(run);
 }
 
 static void draw_job(struct sim_run *run) {
@@ -178,6 +179,7 @@ static bool start_life(struct sim_run *run, enum life_end end) {
   bool may_harm = !run->last_life && run->lives != 0 && !run->job_options.fresh && run->tamper.kind == SIM_TAMPER_NONE;
   if (run->kafka != NULL) sim_run_kafka_new_life(run, may_harm);
   sim_sink_topic_new_life(run);
+  sim_sink_sql_new_life(run);
   draw_others(run, end == LIFE_STOP);
   if (run->kafka != NULL) sim_run_kafka_make_way(run);
   enum weir_code code =
@@ -209,6 +211,7 @@ static void after_life(struct sim_run *run, enum wr_job_phase phase) {
   sim_tamper_after(run, phase);
   if (run->kafka != NULL) sim_run_kafka_after_life(run);
   sim_sink_topic_after_life(run);
+  sim_sink_sql_after_life(run);
   if (run->bounded_growth) sim_stops_look(run);
 }
 
@@ -260,7 +263,8 @@ static void end_life(struct sim_run *run, bool stopped) {
   bool excused =
       stopped && (code == WEIR_CHECKPOINT_FAILED || code == WEIR_COMMIT_WAITS || weir_code_is_transient(code));
   excused = excused || sim_tamper_excuses(run, code) || sim_run_kafka_excuses(run, code) ||
-            sim_sink_topic_excuses(run, &error) || sqlite_lost_its_beginning(run, &error);
+            sim_sink_topic_excuses(run, &error) || sim_sink_sql_excuses(run, code) ||
+            sqlite_lost_its_beginning(run, &error);
   if (stopped && run->stop_must_snapshot && code == WEIR_CHECKPOINT_FAILED)
     sim_violation(run, "a stop could not make its last checkpoint, and nothing was in its way: %s", error.message);
   if (stopped && run->stop_while_running && code == WEIR_OK && sim_identity(run).in_doubt)
@@ -335,6 +339,7 @@ static bool live(struct sim_run *run, enum life_end end) {
     step_others(run);
     sim_directory_step(run);
     sim_sink_topic_step(run);
+    sim_sink_sql_step(run);
     if (run->kafka != NULL) sim_run_kafka_step(run);
     uint64_t until_ns = grow_log(run, deadline_ns);
     calm_down(run);
@@ -421,6 +426,7 @@ bool sim_run(const struct sim_run_options *options, struct sim_run_report *out_r
   run->kind = one_in(run, 2) ? SIM_JOB_PV : SIM_JOB_SEEN;
   run->directory = one_in(run, 3) && !options->to_topic;
   if (options->to_topic || (!run->directory && one_in(run, 3))) sim_sink_topic_draw(run);
+  if (!run->directory && run->sink_topic.kafka == NULL && one_in(run, 2)) sim_sink_sql_draw(run);
   sim_directory_draw(run);
   draw_log(run);
   draw_job(run);
@@ -432,6 +438,7 @@ bool sim_run(const struct sim_run_options *options, struct sim_run_report *out_r
 
         run->directory                  ? ", to files"
         : run->sink_topic.kafka != NULL ? ", to a topic"
+        : run->sink_sql.sql != NULL     ? ", to an SQL server"
                                         : "",
         run->log.options.partitions, run->log.records, run->job_options.mode, run->job_options.checkpoint_interval_ms);
   struct weir_error error;
@@ -454,6 +461,7 @@ bool sim_run(const struct sim_run_options *options, struct sim_run_report *out_r
   sim_log_deinit(&run->log);
   sim_kafka_free(run->kafka);
   sim_sink_topic_deinit(run);
+  sim_sink_sql_deinit(run);
   sim_world_free(run->world);
   free(run);
   return out_report->violation[0] == 0;

@@ -15,6 +15,7 @@
  *   - what was tampered with between two lives is refused, or makes no difference (sim_tamper.h)
  *   - a commit of a run that was taken over is turned down (sim_zombie.h)
  *   - a topic is begun where the checkpoint says, and believed when it says no for long (sim_run_kafka.h)
+ *   - a table on an SQL server is right after each commit (sim_sink_sql.h)
  *   - stop positions never move; a stop makes its last checkpoint also while the target cannot be written to
  *   - the folder is sound, and a finished job that is started again says so and touches nothing
  *
@@ -73,6 +74,17 @@
   X(TOPIC_OLDER, "topic as it was before, at a start")                                                                 \
   X(TOPIC_REPLACED, "topic replaced by an older copy in a life")                                                       \
   X(REPLACED_REFUSED, "job ended because of that")                                                                     \
+  X(SINK_SQL, "run whose rows go to an SQL server")                                                                    \
+  X(SQL_COMPARED, "table compared with the model at a commit")                                                         \
+  X(SQL_LOCKED, "row locked by another program")                                                                       \
+  X(SQL_TABLE_DROPPED, "table dropped while the job runs")                                                             \
+  X(SQL_MARKERS_DROPPED, "table of markers dropped while it runs")                                                     \
+  X(SQL_FORBIDDEN, "right to the table taken away while it runs")                                                      \
+  X(SQL_ROW_REFUSED, "row that the table does not take")                                                               \
+  X(SQL_REPLACED, "server replaced by an older copy while it runs")                                                    \
+  X(SQL_AHEAD, "marker ahead of all checkpoints")                                                                      \
+  X(SQL_HARM_REFUSED, "job ended because of one of these")                                                             \
+  X(SQL_CHANGED, "server empty or an older copy at a start")                                                           \
   X(BAD_RECORD, "bad record to the dead-letter file")                                                                  \
   X(TOO_HIGH, "count too high after an unaligned checkpoint")
 

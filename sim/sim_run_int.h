@@ -7,6 +7,7 @@
 #include "sim/sim_jobs.h"
 #include "sim/sim_run.h"
 #include "sim/sim_run_kafka.h"
+#include "sim/sim_sink_sql.h"
 #include "sim/sim_sink_topic.h"
 #include "sim/sim_tamper.h"
 
@@ -22,8 +23,11 @@ struct sim_run {
   struct sim_kafka *kafka; /* the log is a topic; NULL: files */
   struct sim_run_kafka topic;
   struct sim_sink_topic sink_topic; /* rows go to a topic, if it has one */
+  struct sim_sink_sql sink_sql;     /* or to an SQL server */
   enum sim_job_kind kind;
-  bool directory;                 /* rows go to files in /out instead of a table */
+  bool directory; /* rows go to files in /out instead of a table */
+  bool directory_is_csv;
+  uint32_t directory_rollover_ms; /* 0: the option's default */
   uint32_t marker_crash_one_in;   /* markers of files, on average, between two power cuts; 0: none */
   bool power_goes;                /* the crash that was ordered is a power cut */
   uint32_t take_one_in;           /* steps, on average, between two looks of who takes them away; 0: nobody does */

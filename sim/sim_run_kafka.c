@@ -168,8 +168,9 @@ static void draw_harm(struct sim_run *run) {
   if (!one_in(run, 3)) return;
   own->harm = one_in(run, 4) ? SIM_HARM_RETAINED : (enum sim_topic_harm)(1 + below(run, SIM_HARM_COUNT - 1));
   own->harm_ns = one_in(run, 2) ? 0 : sim_world_now_ns(run->world) + 1 + below(run, 200) * ms_ns;
-  /* A sink that is a topic has brokers of its own, which may keep a life from its beginning for longer than that. */
-  own->must_end = !one_in(run, 3) && must_be_seen(run) && run->sink_topic.kafka == NULL;
+  /* A sink that is a topic, or on a server, has others of its own, which may keep a life from its beginning for longer
+   * than that. */
+  own->must_end = !one_in(run, 3) && must_be_seen(run) && run->sink_topic.kafka == NULL && run->sink_sql.sql == NULL;
   if (own->harm_ns == 0 && !harm_topic(run)) own->harm = SIM_HARM_NONE;
   own->must_end = own->must_end && own->harm != SIM_HARM_NONE;
 }

@@ -106,6 +106,7 @@ static bool tamper_with_target(struct sim_run *run, enum sim_tamper_kind kind) {
   else
     sim_disk_make_folders(run->world, "/out");
   sim_sink_topic_tamper(run, kind);
+  sim_sink_sql_tamper(run, kind);
   return true;
 }
 
@@ -203,6 +204,7 @@ void sim_tamper_before(struct sim_run *run) {
     sim_disk_remove(run->world, "/keep/older");
     tamper->has_older = sim_disk_copy(run->world, "/out", "/keep/older");
     sim_sink_topic_keep_older(run);
+    sim_sink_sql_keep_older(run);
   }
 }
 
@@ -240,6 +242,7 @@ static void put_back_target(struct sim_run *run, bool untouched) {
   sim_disk_remove(run->world, "/out");
   sim_disk_rename(run->world, "/keep/present", "/out");
   sim_sink_topic_put_back(run);
+  sim_sink_sql_put_back(run);
 }
 
 static void put_back_log(struct sim_run *run, enum wr_job_phase phase) {

@@ -86,6 +86,22 @@ struct sim_world;
   X(KAFKA_UNDECIDED, "transaction undecided for a while")                                                              \
   X(KAFKA_TRANSACTION_TIMED_OUT, "transaction timed out")                                                              \
   X(KAFKA_FENCED, "producer fenced out")                                                                               \
+  X(SQL_GONE, "connection to an SQL server gone")                                                                      \
+  X(SQL_ANSWER_LOST, "answer of an SQL server lost")                                                                   \
+  X(SQL_SILENT, "SQL server silent until the time-out")                                                                \
+  X(SQL_SLOW, "slow answer of an SQL server")                                                                          \
+  X(SQL_RESTARTED, "SQL server restarted")                                                                             \
+  X(SQL_NO_SPACE, "disk of an SQL server full")                                                                        \
+  X(SQL_READ_ONLY, "SQL server read-only")                                                                             \
+  X(SQL_DEADLOCK, "victim of a deadlock")                                                                              \
+  X(SQL_COMMIT_REFUSED, "COMMIT refused")                                                                              \
+  X(SQL_COMMIT_NOT_DONE, "COMMIT not done, and no answer")                                                             \
+  X(SQL_COMMIT_LATE, "COMMIT done after the answer was given up")                                                      \
+  X(SQL_COMMIT_UNHEARD, "COMMIT done, and no answer")                                                                  \
+  X(SQL_COMMIT_OF_KILLED, "COMMIT of a killed process done later")                                                     \
+  X(SQL_TURNED_AWAY, "SQL server refuses a connection")                                                                \
+  X(SQL_LOCK_TIMEOUT, "lock waited for in vain")                                                                       \
+  X(SQL_CUT, "transaction without a client rolled back")                                                               \
   X(ORDERED_ERROR, "the n-th operation failed")                                                                        \
   X(PROCESS_KILL, "process kill")                                                                                      \
   X(POWER_CUT, "power cut")                                                                                            \

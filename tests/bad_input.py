@@ -8,6 +8,7 @@ nothing was lost: the cause is mended, the same command is run again, and the ta
 case cannot do without root (a small disk, another user) it says and leaves out.
 """
 import argparse
+import collections
 import concurrent.futures
 import contextlib
 import ctypes
@@ -250,6 +251,10 @@ def options_that_do_not_exist_or_have_bad_values(box):
         (command("--bounded=perhaps"), r"bounded"), (command("file.ndjson"), r"file\.ndjson"),
         (command("--sink", "mysql:x"), r"sqlite:FILE.*mysql"), (command("--sink", "sqlite:"), r"sqlite"),
         (command("--sink", "dir:"), r"dir:PATH"), (command("--sink-option", "format=csv"), r"--sink-option.*dir:PATH"),
+        (command("--plain"), r"--plain goes with postgresql:// or mysql://.*kafka://.*or dir:PATH, not with \"sqlite:"),
+        (command("--plain", "--sink", "print"), r"--plain goes with .*, not with \"print\""),
+        (command("--sink", "dir:out", "--sink-option", "sink.buffer-flush.interval=1s"), r"goes with --plain"),
+        (command("--plain", "--sink", "dir:out", "--sink-option", "sink.buffer-flush.interval=0s"), r"from 1 to 3600000 ms"),
         (command("--sink", ""), r"sink"), (command("--source", ""), r"source"), (command("--state", ""), r"state"),
         (command(without="--source"), r"--?source"), (command(without="--sink"), r"--?sink"),
         (command("--accept-loss", "--accept-duplicates"), r"exclude each other"),
@@ -1007,6 +1012,16 @@ def to_files(box, *options, job="seen"):
             "--parallelism", "2", "--checkpoint-interval", "50ms", *options]
 
 
+def read_files_of(box, sink):
+    """The rows of the files of one sink."""
+    rows = []
+    for name in sorted(os.listdir(box.path("out"))):
+        if name.startswith(f"part-{sink}-"):
+            with open(box.path("out", name), encoding="utf-8") as handle:
+                rows += [json.loads(line) for line in handle]
+    return rows
+
+
 def exact_files(box, what, job="seen"):
     compare = blackbox.compare_seen if job == "seen" else blackbox.compare_pv
     try:
@@ -1032,6 +1047,34 @@ def a_folder_of_files_that_is_not_there_or_no_folder(box):
     exact_files(box, "made")
     box.expect(to_files(box, "--bounded", "--sink-option", "format=xml"), 2, r"format.*json or csv", "a wrong format")
     box.expect(to_files(box, "--bounded", "--sink-option", "formt=csv"), 2, r"did you mean \"format\"", "a wrong option")
+
+
+@case
+def two_jobs_into_one_folder_of_files(box):
+    """Of one name: the second is refused, and by --fresh takes over. Of two names: each has files of its own."""
+    os.mkdir(box.path("out"))
+    box.append(lines(500))
+
+    def is_out():
+        return os.path.isdir(box.path("out")) and any(name.startswith("part-seen-") for name in os.listdir(box.path("out")))
+
+    first = box.start(command=to_files(box))
+    box.wait_for(is_out, "files of the first job")
+    second = [word.replace(box.state, box.path("state-2")) for word in to_files(box, "--bounded")]
+    box.expect(second, 3, r"the target of sink 'seen' holds output of an earlier run of job 'seen'.*--fresh",
+               "a second job of the same name")
+    box.check(not blackbox.checkpoints(box.path("state-2")), "the second job took a checkpoint all the same")
+    box.expect([word.replace(box.state, box.path("state-3")) for word in to_files(box, "--bounded", job="pv")], 0, "",
+               "a job of another name")
+    box.append(lines(500, 500))
+    box.wait_for(lambda: len(read_files_of(box, "seen")) == 1000, "the first job goes on")
+    box.check(sum({row["app_id"]: row["pv"] for row in read_files_of(box, "pv")}.values()) == 500, "the rows of pv")
+    box.expect(second + ["--fresh"], 0, "", "the second job by --fresh")
+    box.append(lines(10, 1000))
+    box.ends(first, 3, r"sink \"seen\": start \d+ of job \"seen\" has taken over .*out.*only one run of a job can write to it",
+             "the first job, whose folder was taken over")
+    found = collections.Counter(row["position"] for row in read_files_of(box, "seen"))
+    box.check(len(found) == 1000 and set(found.values()) == {2}, f"two runs, each once: {len(found)} places")
 
 
 @case

@@ -2,6 +2,8 @@
 output. Nothing here knows how weir works inside; it knows files, processes and SQLite only."""
 import collections
 import contextlib
+import csv
+import io
 import json
 import os
 import random
@@ -122,8 +124,31 @@ def read_files(folders):
         with open(paths[name], "rb") as handle:
             text = handle.read()
         assert text.endswith(b"\n"), f"{name} is not whole"
-        rows += [json.loads(line) for line in text.split(b"\n")[:-1]]
+        if name.endswith(".csv"):
+            rows += read_csv(text.decode("utf-8"))
+        else:
+            rows += [json.loads(line) for line in text.split(b"\n")[:-1]]
     return rows
+
+
+def find_large_file(folders, limit):
+    """None, or a sentence about a file of a folder sink that is larger than the limit and has more than one row."""
+    for folder in folders:
+        for name in os.listdir(folder) if os.path.isdir(folder) else []:
+            path = os.path.join(folder, name)
+            if not name.startswith("part-") or os.path.getsize(path) <= limit:
+                continue
+            with open(path, "rb") as handle:
+                rows = handle.read().count(b"\n") - name.endswith(".csv")
+            if rows > 1:
+                return f"{name} has {os.path.getsize(path)} bytes in {rows} rows; the limit is {limit}"
+    return None
+
+
+def read_csv(text):
+    """The rows of a file that begins with the names of its columns."""
+    return [{**row, **{name: int(row[name]) for name in ("pv", "position") if name in row}}
+            for row in csv.DictReader(io.StringIO(text, newline=""), strict=True)]
 
 
 def read_pv(target):

@@ -9,6 +9,8 @@ broker is killed and restarted meanwhile. In the end a reader of committed recor
 every app, and each app's counts only growing; of seen every record's place once, and the places of one app in one file
 in their order. Every message must have the key of its row.
 
+Of the plain sink (--plain): what it sent after its checkpoint comes twice after a kill, and nothing else does.
+
 The bad targets: no such topic, a message limit below a row, a password that is wrong, a marker that others have written,
 one that the brokers forgot after a clean stop or after a kill. WEIR_LIBRDKAFKA names another librdkafka (kafka.py).
 """
@@ -55,6 +57,10 @@ class Broker:
     def make_topic(self, topic, partitions, *configs):
         words = [word for config in configs for word in ("--config", config)]
         self.tool("create-topic", topic, "--partitions", str(partitions), *words)
+
+    def count(self, topic):
+        """How many records, with the markers of transactions: what grows when something is committed."""
+        return sum(place["high"] for place in self.tool("offsets", topic, "-X", "isolation.level=read_committed"))
 
     def messages(self, topic):
         """All that readers of committed records see, as (partition, key, value), partition after partition."""
@@ -228,10 +234,7 @@ def small_messages(broker, seed):
     box.run(4, "the message with key xxx.*max.message.bytes is 2000")
     box.run(4, "a message whose value has 1520 bytes is refused: Broker", "--kafka", "message.max.bytes=100000")
     box.check(not broker.messages("smaller"), "something of an epoch that was refused is in the topic")
-    first.close(False)
-    box.checks.passed += first.checks.passed
-    box.checks.failures += first.checks.failures
-    return box
+    return join([first, box])
 
 
 def marker_of_others(broker, seed):
@@ -247,10 +250,14 @@ def forgotten_marker(broker, seed):
     """After a clean stop the job goes on; after a kill it does not. The prefix names the group."""
     broker.make_topic("forgotten", 3)
     box = Box("forgotten", seed, broker, "forgotten", "--sink-option", "sink.transactional-id-prefix=own")
+
+    def has_marker():
+        return any(each["committed"] >= 0 for each in broker.tool("offsets", "forgotten", "--group", "own-seen-seen"))
+
     for end in (box.stop, box.kill):
         process = box.start(job="seen")
-        box.wait_for(lambda: len(blackbox.checkpoints(box.state)) > 1 and len(broker.messages("forgotten")) >= 5000,
-                     "rows in the topic", 40)
+        box.wait_for(lambda: len(blackbox.checkpoints(box.state)) > 1 and len(broker.messages("forgotten")) >= 5000
+                     and has_marker(), "rows in the topic, and the marker", 40)
         end(process)
         broker.tool("delete-group", "--group", "own-seen-seen")
     box.run(3, "knows nothing of this job.*offsets.retention.minutes", job="seen")
@@ -270,9 +277,72 @@ def mistakes(broker, seed):
     return box
 
 
+def broker_away(broker, seed):
+    """When the job starts, and when an epoch is to be committed: it is waited for, and nothing is lost or doubled."""
+    broker.make_topic("away", 2)
+    box = Box("away", seed, broker, "away", "--sink-option", "properties.transaction.timeout.ms=5000")
+    broker.server("kill")
+    process = box.start(job="seen")
+    box.wait_for_words(process, r"WARN .*127\.0\.0\.1:\d+.*the job restarts in \d+ ms", 40)
+    broker.server("restart")
+    box.wait_for(lambda: len(broker.messages("away")) == 5000, "rows after the broker came", 60)
+    broker.server("kill")
+    box.write_log("p0.ndjson", ['{"app_id":"later"}'] * 10)
+    box.wait_for_words(process, r"WARN sink seen: epoch \d+ could not be committed, it is tried again", 80)
+    broker.server("restart")
+    box.wait_for(lambda: len(broker.messages("away")) == 5010, "rows after the broker came again", 60)
+    box.stop(process)
+    box.exact_topic("a broker that was away twice")
+    return box
+
+
+def two_jobs(broker, seed):
+    """Of one name on one topic: the second is refused, and the first goes on; by --fresh it takes over."""
+    broker.make_topic("shared", 2)
+    box = Box("two-jobs", seed, broker, "shared")
+    first = box.start(job="seen")
+    box.wait_for(lambda: broker.count("shared") > 0, "rows of the first job", 40)
+    other = ["--state", box.path("state-2")]
+    box.run(3, "the target of sink 'seen' holds output of an earlier run of job 'seen'.*--fresh", *other, job="seen")
+    box.write_log("p0.ndjson", ['{"app_id":"later"}'] * 10)
+    box.wait_for(lambda: len(broker.messages("shared")) == 5010, "the first job goes on", 40)
+    box.exact_topic("the first of two jobs")
+    box.run(0, "", "--fresh", *other, job="seen")
+    box.write_log("p0.ndjson", ['{"app_id":"last"}'] * 10)
+    box.ends(first, 3, "sink \"seen\": start \\d+ of job \"seen\" has taken over topic shared at .*only one run of a job can write",
+             "the first job, whose topic was taken over")
+    found = collections.Counter((value["position"]) for _, _, value in broker.messages("shared"))
+    box.check(len(found) == 5010 and set(found.values()) == {2}, "two runs, each once")
+    return box
+
+
+def plain(broker, seed):
+    """The plain sink beside the exact one, each killed some commits after its checkpoint."""
+    boxes = []
+    for is_plain in (True, False):
+        topic = "plain" if is_plain else "exact"
+        broker.make_topic(topic, 2)
+        box = Box(topic, seed, broker, topic)
+        kills.seen_once_killed(box, is_plain, lambda box=box: broker.count(box.topic),
+                               lambda box=box: [(value["partition"], value["position"])
+                                                for _, _, value in broker.messages(box.topic)])
+        boxes.append(box)
+    return join(boxes)
+
+
+def join(boxes):
+    """The last box, with the checks of all; the others are closed."""
+    for box in boxes[:-1]:
+        box.close(False)
+        boxes[-1].checks.passed += box.checks.passed
+        boxes[-1].checks.failures += box.checks.failures
+    return boxes[-1]
+
+
 def bad_targets(broker, options):
     checks = blackbox.Checks()
-    for case in (mistakes, missing_topic, wrong_password, small_messages, marker_of_others, forgotten_marker):
+    for case in (mistakes, missing_topic, wrong_password, small_messages, marker_of_others, forgotten_marker,
+                 broker_away, two_jobs, plain):
         begin = time.monotonic()
         box = case(broker, options.seed)
         box.close(options.keep)

@@ -11,14 +11,19 @@ while. Half of the histories write into a table, the others into a folder of fil
 they are there. The last runs have --bounded. Then the table (the files) and the dead letters must say exactly what the files say, and a
 further run must change nothing.
 
+Half of the histories into files have CSV, and files are rolled by size and by time within a checkpoint. Last, the plain
+sink into a folder beside the exact one: killed some commits after its checkpoint, it doubles just what those brought.
+
 A kill counts as a cycle when a completed checkpoint was in the job's folder. The seed decides everything but the timing;
 --history repeats one history of a run. Folders of a history that failed are kept and named.
 """
 import argparse
 import collections
 import concurrent.futures
+import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -144,12 +149,23 @@ class History:
         self.letters = os.path.join(self.folder if own_letters else self.state, "dead-letter.ndjson")
         self.command = [blackbox.program(self.job), "--source", self.source, "--sink", ("dir:" if self.to_files else "sqlite:") + self.out,
                         "--state", self.state]
+        if self.to_files:
+            self.command += self.rolling()
         if self.skips:
             self.command += ["--on-error", "skip"] + (["--dead-letter", self.letters] if own_letters else [])
         self.kills = collections.Counter()
         self.counts = collections.Counter()
         self.starts, self.rows_before, self.processes = 0, 0, []
         self.failure = None
+
+    def rolling(self):
+        """Options of files that are small, and of a format."""
+        self.file_bytes = self.rng.choice([1024, 20000, 128 * 1024 * 1024])
+        pairs = [f"sink.rolling-policy.file-size={self.file_bytes}",
+                 "sink.rolling-policy.rollover-interval=" + self.rng.choice(["5ms", "30ms", "30min"])]
+        if self.rng.random() < 0.5:
+            pairs += ["format=csv", "csv.header=true"]
+        return [word for pair in pairs for word in ("--sink-option", pair)]
 
     def fail(self, sentence):
         self.failure = self.failure or f"history {self.index} ({self.job}{' to files' if self.to_files else ''}), start {self.starts}: {sentence}"
@@ -305,6 +321,8 @@ class History:
         wrong = compare(self.target, records)
         if not wrong and self.skips:
             wrong = blackbox.compare_dead_letters(self.letters, bad)
+        if not wrong and self.to_files:
+            wrong = blackbox.find_large_file(self.target, self.file_bytes)
         return not wrong or self.fail(wrong)
 
     def run_again(self):
@@ -346,6 +364,79 @@ class History:
             code, said = blackbox.run([blackbox.program("weir"), "check", self.state])
             goes_on = code == 0 or self.fail(f"weir check at the end: exit code {code}: {said}")
         return goes_on
+
+
+# ---- the plain sink beside the exact one ----
+
+def seen_once_killed(box, is_plain, rows_now, places):
+    """seen over a log that grows, killed some commits after its newest checkpoint, then run to its end. Plain: what was
+    committed after the checkpoint comes twice, and nothing else does; else nothing does. In both nothing is lost.
+    `rows_now()` is how many rows are out, `places()` the (partition, position) of each."""
+    name = "plain" if is_plain else "exactly-once"
+    options = ["--plain", "--sink-option", "sink.buffer-flush.interval=100ms"] if is_plain else []
+    box.log = os.path.join(box.source, "p0.ndjson")
+    process = box.start(*options, job="seen", interval="3s" if is_plain else "300ms")
+    stored, commits, rows, deadline = None, 0, 0, time.monotonic() + 60
+    while commits < 4 and process.poll() is None and time.monotonic() < deadline:
+        with open(box.log, "a", encoding="ascii") as log:
+            log.write('{"app_id":"app1"}\n' * 10)
+        time.sleep(0.02)
+        newest = blackbox.checkpoints(box.state)[-1:]
+        before, rows = rows, rows_now()
+        if newest != stored and is_plain:
+            stored, commits = newest, 0
+        elif newest and newest[-1] > 1 and rows > before:
+            commits += 1
+    box.kill(process)
+    box.check(commits == 4, f"{name}: {commits} commits after the checkpoint: {box.said(process)[-800:]}")
+    out = rows_now()
+    said = box.run(0, "rows can come twice" if is_plain else "", *options, job="seen")
+    box.check(("rows can come twice" in said) == is_plain, f"{name}: what the log says: {said[-800:]}")
+    restored = re.search(r"restored checkpoint \d+ \((\d+) records before it\)", said)
+    found, records = collections.Counter(places()), len(box.read()[0])
+    doubled = sum(found.values()) - len(found)
+    wanted = out - int(restored[1]) if is_plain and restored else 0
+    box.check(restored and len(found) == records and doubled == wanted and (doubled > 0) == is_plain,
+              f"{name}: {records} records, {sum(found.values())} rows, {len(found)} different; {wanted} of {out} were out "
+              f"after the checkpoint: {said[-800:]}")
+    print(f"  {name}: {records} records, rows lost {records - len(found)}, rows doubled {doubled}", flush=True)
+
+
+class FilesBox(blackbox.Box):
+    """A job over one partition into a folder of files."""
+
+    def __init__(self, name, seed):
+        super().__init__(name, seed)
+        self.out = self.path("out")
+        os.mkdir(self.source)
+        os.mkdir(self.out)
+
+    def command(self, job="pv", *options):
+        return [blackbox.program(job), "--source", self.source, "--sink", "dir:" + self.out, "--state", self.state,
+                "--parallelism", "1", *options]
+
+    def rows(self):
+        """Whole lines: the plain sink shows files that are being written."""
+        found = []
+        for name in os.listdir(self.out):
+            if name.startswith("part-"):
+                with open(os.path.join(self.out, name), "rb") as handle:
+                    found += [json.loads(line) for line in handle.read().split(b"\n")[:-1]]
+        return found
+
+
+def plain_files(seed, keep):
+    """The pair of them, into a folder."""
+    checks = blackbox.Checks()
+    for is_plain in (True, False):
+        box = FilesBox("plain" if is_plain else "exact", seed)
+        seen_once_killed(box, is_plain, lambda: len(box.rows()),
+                         lambda: [(row["partition"], row["position"]) for row in box.rows()])
+        box.check(os.path.isdir(os.path.join(box.out, ".weir")) != is_plain, "whether there is a folder of markers")
+        box.close(keep)
+        checks.passed += box.checks.passed
+        checks.failures += box.checks.failures
+    return checks
 
 
 def live(kind, seed, index, cycles, sink, keep):
@@ -403,7 +494,12 @@ def main():
     parser.add_argument("--keep", action="store_true", help="keep all folders")
     options = parser.parse_args()
     print(f"WEIR_TEST_SEED={options.seed}", flush=True)
-    return live_all(History, options.seed, options.cycles, options.keep, options.history, options.sink).verdict()
+    checks = live_all(History, options.seed, options.cycles, options.keep, options.history, options.sink)
+    if options.history is None and options.sink != "sqlite":
+        pair = plain_files(options.seed, options.keep)
+        checks.passed += pair.passed
+        checks.failures += pair.failures
+    return checks.verdict()
 
 
 if __name__ == "__main__":

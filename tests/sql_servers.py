@@ -22,8 +22,8 @@ class Server:
 
     database = "out"
 
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, folder, tls=False):
+        self.folder, self.words = folder, ["--tls"] if tls else []
         os.makedirs(folder)
         os.chmod(os.path.dirname(folder), 0o755)  # where the test is root, the server is somebody else
         self.password_file = os.path.join(folder, "password")
@@ -36,16 +36,17 @@ class Server:
         with open(os.path.join(self.folder, name), encoding="ascii") as file:
             return file.read().strip()
 
-    def act(self, verb):
+    def act(self, verb, *words):
         """Returns when it is done: the server answers, or its process is gone."""
         starter = os.path.join(STARTERS, self.name + ".sh")
-        done = subprocess.run([starter, verb, self.folder], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        done = subprocess.run([starter, verb, self.folder, *words], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                               stderr=subprocess.PIPE, timeout=120)
         if done.returncode != 0:
             raise RuntimeError(done.stderr.decode("utf-8", "replace"))
 
     def start(self):
-        self.act("start")
+        self.act("start", *self.words)
+        self.words = []  # those of the first start are kept
 
     def kill(self):
         self.act("kill")
@@ -75,6 +76,21 @@ class Postgres(Server):
 
     tables = {"pv": "CREATE TABLE {table} (app_id text PRIMARY KEY, pv bigint)",
               "seen": "CREATE TABLE {table} (partition text, position bigint, app_id text)"}
+    rows_words = {"pv": b"INSERT INTO", "seen": b"COPY "}  # of statements that write rows
+    table_in = "CREATE TABLESPACE small LOCATION '{folder}'; CREATE TABLE seen (partition text, position bigint, app_id text) TABLESPACE small"
+    # What a session of the job is set to, noted by a trigger of its table; the names, and what each must be.
+    settings = {"transaction_isolation": "read committed", "synchronous_commit": "on", "lock_timeout": "10s",
+                "statement_timeout": "30s", "idle_in_transaction_session_timeout": "20s", "tcp_keepalives_idle": "10",
+                "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3", "client_connection_check_interval": "5s",
+                "ssl": "true"}
+
+    def note_settings(self):
+        each = ", ".join(f"('{name}', current_setting('{name}'))" for name in self.settings if name != "ssl")
+        self.rows("ALTER DATABASE out SET synchronous_commit = off; DROP TABLE IF EXISTS noted; "
+                  "CREATE TABLE noted (name text, value text); CREATE OR REPLACE FUNCTION note() RETURNS trigger AS $$ BEGIN "
+                  f"INSERT INTO noted VALUES {each}; INSERT INTO noted SELECT 'ssl', ssl::text FROM pg_stat_ssl WHERE pid = "
+                  "pg_backend_pid(); RETURN NULL; END $$ LANGUAGE plpgsql; "
+                  "CREATE TRIGGER note AFTER INSERT ON seen FOR EACH STATEMENT EXECUTE FUNCTION note()")
     has_table = "SELECT count(*) FROM information_schema.tables WHERE table_name = '{table}'"
 
 
@@ -89,19 +105,45 @@ class MariaDB(Server):
     def parse(text):
         return [tuple(row.split("\t")) for row in text.split("\n")[:-1]]
 
+    rows_words = {"pv": b"INSERT INTO", "seen": b"INSERT INTO"}
+    table_in = "CREATE TABLE seen (`partition` text, position bigint, app_id text) DATA DIRECTORY = '{folder}'"
+    settings = {"tx_isolation": "READ-COMMITTED", "idle_transaction_timeout": "20", "wait_timeout": "30",
+                "innodb_lock_wait_timeout": "10", "lock_wait_timeout": "10", "max_statement_time": "30",
+                "net_read_timeout": "30", "ssl": "true"}
+
+    session_status = "information_schema.session_status"
+
+    def note_settings(self):
+        each = ", ".join(f"('{name}', @@session.{name})" for name in self.settings if name != "ssl")
+        self.rows("DROP TABLE IF EXISTS noted; CREATE TABLE noted (name text, value text); "
+                  f"CREATE TRIGGER note AFTER INSERT ON seen FOR EACH ROW INSERT INTO noted VALUES {each}, ('ssl', (SELECT "
+                  f"if(variable_value <> '', 'true', 'false') FROM {self.session_status} WHERE variable_name = "
+                  "'Ssl_cipher'))")
+
     tables = {"pv": "CREATE TABLE {table} (app_id varchar(200) COLLATE utf8mb4_nopad_bin PRIMARY KEY, pv bigint)",
               "seen": "CREATE TABLE {table} (`partition` text, position bigint, app_id text)"}
     has_table = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'out' AND table_name = '{table}'"
 
 
-def make(kind, folder):
-    return {"postgres": Postgres, "mariadb": MariaDB}[kind](folder)
+class MySQL9(MariaDB):
+    name = "mysql9"
+    tables = {**MariaDB.tables,
+              "pv": "CREATE TABLE {table} (app_id varchar(200) COLLATE utf8mb4_0900_bin PRIMARY KEY, pv bigint)"}
+    # It has no limit to the time of a transaction without a statement: wait_timeout is that.
+    settings = {"transaction_isolation": "READ-COMMITTED", "wait_timeout": "30", "innodb_lock_wait_timeout": "10",
+                "lock_wait_timeout": "10", "net_read_timeout": "30", "ssl": "true"}
+    session_status = "performance_schema.session_status"
+
+
+def make(kind, folder, tls=False):
+    return {"postgres": Postgres, "mariadb": MariaDB, "mysql9": MySQL9}[kind](folder, tls)
 
 
 class Proxy(threading.Thread):
     """Passes bytes between a job and its server, and cuts. `rules` is a list of (word, action, chance): when the client says
     the word, the connection is cut before the server hears it ("before"), or after the server has answered ("after": the
-    answer is lost), or the client gets the answer late ("late")."""
+    answer is lost), or the client gets the answer late ("late"), or the server never hears of it nor of the connection's end, as
+when the client's machine vanished ("hold")."""
 
     def __init__(self, upstream, rng):
         super().__init__(daemon=True)
@@ -109,7 +151,7 @@ class Proxy(threading.Thread):
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.cuts = {}
-        self.pairs = []
+        self.pairs, self.held = [], []
         self.start()
 
     def run(self):
@@ -143,6 +185,10 @@ class Proxy(threading.Thread):
                 action = self.action(data)
                 if action == "before":
                     break
+                if action == "hold":
+                    self.pairs.remove(pair)
+                    self.held.append(pair)
+                    return
                 if action == "after":
                     silent.set()
                     server.sendall(data)

@@ -209,8 +209,12 @@ static bool build(struct count_job *job) {
   if (wr_graph_add_node(&job->graph, &node, &count, &error) != WEIR_OK) goto failed;
   struct wr_edge edge = {.from_node = from, .to_node = count, .exchange = WR_EXCHANGE_HASH, .key = {key_columns, 1}};
   if (wr_graph_add_edge(&job->graph, &edge, &error) != WEIR_OK) goto failed;
-  if (wr_sqlite_sink_add(&job->graph, "sink", &count_schema, 0, &sqlite_config, &job->sink, &writer, &error) != WEIR_OK)
-    goto failed;
+  const struct wr_sink_description sink = {.uid = "sink",
+                                           .schema = &count_schema,
+                                           .config = &job->sink,
+                                           .target_config = (void *)&sqlite_config,
+                                           .new_target = wr_sqlite_target_new};
+  if (wr_sink_add(&job->graph, &sink, &writer, &error) != WEIR_OK) goto failed;
   struct wr_edge out = {.from_node = count, .to_node = writer, .exchange = WR_EXCHANGE_FORWARD};
   if (wr_graph_add_edge(&job->graph, &out, &error) != WEIR_OK) goto failed;
   if (wr_graph_check(&job->graph, &error) != WEIR_OK) goto failed;

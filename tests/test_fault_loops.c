@@ -47,7 +47,9 @@ static const struct history {
                  {"topic-pv", {.job = SIM_JOB_PV, .topic = true}},
                  {"topic-seen", {.job = SIM_JOB_SEEN, .topic = true}},
                  {"to-topic-pv", {.job = SIM_JOB_PV, .to_topic = true}},
-                 {"to-topic-seen", {.job = SIM_JOB_SEEN, .to_topic = true}}};
+                 {"to-topic-seen", {.job = SIM_JOB_SEEN, .to_topic = true}},
+                 {"to-server-pv", {.job = SIM_JOB_PV, .to_server = true}},
+                 {"to-server-seen", {.job = SIM_JOB_SEEN, .to_server = true}}};
 enum { HISTORIES = sizeof histories / sizeof histories[0] };
 
 /* One loop: a kind of point in the history of a job; with `step`, each is followed by a crash some operations later. */
@@ -82,8 +84,8 @@ static const struct {
 };
 enum { PAIRS = sizeof pairs / sizeof pairs[0] };
 
-/* The same where the log is a topic, or the rows go to one: the client's allocations, its operations, and what hangs
- * on them. */
+/* The same where the log is a topic, or the rows go to one or to an SQL server: the client's allocations, its
+ * operations, and what hangs on them. */
 static const struct {
   enum sim_point_kind kind;
   uint64_t strides[2][SHARE_COUNT];
@@ -415,7 +417,7 @@ static void make_file_loops(const struct arguments *arguments, const struct hist
 static size_t make_loops(const struct arguments *arguments, struct loop loops[LOOPS_MAX]) {
   size_t count = 0;
   for (size_t h = 0; h < HISTORIES; h++) {
-    if (histories[h].base.topic || histories[h].base.to_topic)
+    if (histories[h].base.topic || histories[h].base.to_topic || histories[h].base.to_server)
       make_topic_loops(arguments, &histories[h], loops, &count);
     else
       make_file_loops(arguments, &histories[h], loops, &count);

@@ -11,18 +11,22 @@ programs as they came.
 or "MISSED"; "FAR OFF" is what misses even a quarter of it (what is better when it is lower: four times). "ceiling" is
 the same thing done with nothing around it, measured in the same run: rates are a share of it, times a multiple.
 
-pv_kafka gets a Kafka broker of its own and a topic that is filled for it; where Kafka is not installed its rows are left
-out, and the output says so.
+Programs that want servers get some of their own, with the topics that they read or write. Rows of a server that is not
+installed are left out, and the output says so.
 """
 import argparse
+import glob
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 
-PROGRAMS = ["keyed_count", "pv_files", "pv_kafka", "large_state", "latency", "visible", "start", "channel", "json"]
-TOPIC = "views"  # of pv_kafka
+PROGRAMS = ["keyed_count", "pv_files", "pv_kafka", "sinks", "large_state", "latency", "visible", "start", "channel",
+            "json"]
+SERVERS = {"pv_kafka": ["kafka"], "sinks": ["kafka", "postgres", "mariadb"], "visible": ["kafka", "postgres"]}
+TOPICS = {"pv_kafka": ["views"], "sinks": ["plain", "seen"], "visible": ["pv_100ms", "pv_1s", "pv_10s"]}
+PASSWORDS = {"postgres": "PGPASSWORD", "mariadb": "MYSQL_PWD"}  # variables of the clients
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 
 
@@ -34,13 +38,19 @@ class Line:
         self.lower = lower  # is better
         self.share = share  # of the ceiling, that must be reached too
 
+    def has_reach(self):
+        return self.reach is not None or self.share is not None
+
     def verdict(self, value, ceiling):
-        if self.reach is None:
+        if not self.has_reach() or (self.reach is None and not ceiling):
             return ""
-        missed = value > self.reach if self.lower else value < self.reach
+        missed = far = False
+        if self.reach is not None:
+            missed = value > self.reach if self.lower else value < self.reach
+            far = value > 4 * self.reach if self.lower else value < self.reach / 4
         if self.share and ceiling and value / ceiling < self.share:
             missed = True
-        far = value > 4 * self.reach if self.lower else value < self.reach / 4
+            far = far or (self.reach is None and value / ceiling < self.share / 4)
         if far:
             return "FAR OFF"
         if missed:
@@ -69,11 +79,13 @@ LINES = {
     "snapshot_stall": time_line(10, 1),
     "recovery_warm": time_line(1, 0.5, "bare_read_warm"),
     "recovery_cold": time_line(ceiling="bare_read_cold"),
-    "latency_p50": time_line(ceiling="latency_bare_p50"),
-    "latency_p99": time_line(ceiling="latency_bare_p99"),
-    "latency_p999": time_line(ceiling="latency_bare_p999"),
-    "latency_p9999": time_line(10, None, "latency_bare_p9999"),
+    "latency_p50": time_line(ceiling="latency_floor_p50"),
+    "latency_p99": time_line(ceiling="latency_floor_p99"),
+    "latency_p999": time_line(ceiling="latency_floor_p999"),
+    "latency_p9999": time_line(10, None, "latency_floor_p9999"),
     "visible_100ms_p99": time_line(200, 100, "visible_100ms_bare_p99"),
+    "visible_kafka_100ms_p99": time_line(200, 100, "visible_100ms_bare_p99"),
+    "visible_postgres_100ms_p99": time_line(200, 100, "visible_100ms_bare_p99"),
     "visible_sparse_p99": time_line(200, 100, "visible_100ms_bare_p99"),
     "visible_100ms_checkpoint": time_line(ceiling="visible_bare_publish"),
     "visible_1s_checkpoint": time_line(ceiling="visible_bare_publish"),
@@ -83,6 +95,9 @@ LINES = {
     "idle_cpu": time_line(1),
     "threads_idle": time_line(1),
 }
+for target in ("folder", "sqlite", "kafka", "postgres", "mariadb"):
+    LINES[f"sink_{target}"] = Line(ceiling=f"sink_{target}_plain", share=0.7)
+    LINES[f"sink_{target}_cpu"] = Line(ceiling=f"sink_{target}_plain_cpu")
 for kind in ("bigint_1k", "bigint_100k", "bigint_10m", "string_1k", "string_100k", "string_10m"):
     for subtasks in ("p1", "p2"):
         LINES[f"count_{kind}_{subtasks}"] = Line(ceiling=f"bare_{kind}")
@@ -115,7 +130,7 @@ def table_row(row, values):
     name, value, unit, remark = row
     line = LINES.get(name, Line())
     ceiling = values.get(line.ceiling)
-    reach = "" if line.reach is None else f"{line.reach:g}"
+    reach = f"{line.reach:g}" if line.reach is not None else f"{100 * line.share:g} %" if line.share else ""
     spread = remark.partition("spread ")[2]
     return [name, f"{value:.4g}", unit, spread, reach, line.verdict(value, ceiling), share_of(line, value, ceiling)]
 
@@ -133,7 +148,7 @@ def misses_of(rows):
     """A sentence about the lines that have a reach."""
     values = {row[0]: row[1] for row in rows}
     judged = [(name, LINES[name].verdict(value, values.get(LINES[name].ceiling))) for name, value, _, _ in rows
-              if name in LINES and LINES[name].reach is not None]
+              if name in LINES and LINES[name].has_reach()]
     missed = [name for name, verdict in judged if verdict.isupper()]
     text = f"{len(judged) - len(missed)} of {len(judged)} lines with a reach are reached"
     return text + (f"; missed: {', '.join(missed)}" if missed else "")
@@ -149,63 +164,93 @@ def record(path, lines):
         file.write(before + BEGIN + "\n" + "\n".join(lines) + "\n" + END + after)
 
 
-def kafka_lacks(folder):
-    """What keeps pv_kafka from having a broker of its own, as a sentence; None: nothing."""
+# ---- servers ----
+
+STARTERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "servers")
+
+
+class Server:
+    """A server of a program's own, in a folder that goes away with it."""
+
+    def __init__(self, kind):
+        self.starter = os.path.join(STARTERS, kind + ".sh")
+        self.home = tempfile.mkdtemp(prefix=f"weir-bench-{kind}-")
+        os.chmod(self.home, 0o755)  # started by root it is somebody else
+        subprocess.run([self.starter, "start", self.home], check=True)
+        self.port = self.read("port")
+
+    def read(self, name):
+        with open(os.path.join(self.home, name), encoding="utf-8") as file:
+            return file.read().strip()
+
+    def end(self):
+        subprocess.run([self.starter, "kill", self.home], check=False)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+def kafka_tool(folder, *arguments, **options):
+    subprocess.run([os.path.join(folder, "..", "tests", "kafka_tool"), *arguments], check=True, **options)
+
+
+def make_topics(folder, address, program):
+    """The topics that a program wants, of two partitions; that of pv_kafka with all its records."""
+    for topic in TOPICS[program]:
+        kafka_tool(folder, "create-topic", address, topic, "--partitions", "2")
+    if program == "pv_kafka":
+        with subprocess.Popen([os.path.join(folder, program), "--records"], stdout=subprocess.PIPE) as records:
+            kafka_tool(folder, "produce", address, *TOPICS[program], stdin=records.stdout, stdout=subprocess.DEVNULL)
+
+
+def server_lacks(folder, kind):
+    """What keeps a program from having such a server of its own, as a sentence; None: nothing."""
     cache = os.environ.get("WEIR_CACHE") or os.path.expanduser("~/.cache/weir")
-    if not os.path.exists(os.path.join(folder, "pv_kafka")) or not os.path.exists(kafka_tool(folder)):
+    if kind == "kafka" and not os.path.exists(os.path.join(folder, "..", "tests", "kafka_tool")):
         return "it was built without librdkafka; tools/install.sh build installs what is missing"
-    if not os.path.isdir(os.path.join(cache, "kafka-4.4.0", "lib")) or shutil.which("java") is None:
-        return "there is no Kafka here; tools/install.sh kafka installs it"
-    return None
+    there = {"kafka": os.path.isdir(os.path.join(cache, "kafka-4.4.0", "lib")) and shutil.which("java"),
+             "postgres": glob.glob("/usr/lib/postgresql/*/bin/postgres"),
+             "mariadb": shutil.which("mariadbd")}
+    return None if there[kind] else f"there is no server here; tools/install.sh {kind} installs it"
 
 
-def kafka_tool(folder):
-    return os.path.join(folder, "..", "tests", "kafka_tool")
-
-
-def fill_topic(folder, servers):
-    """The topic of pv_kafka, with two partitions and all its records."""
-    tool = kafka_tool(folder)
-    subprocess.run([tool, "create-topic", servers, TOPIC, "--partitions", "2"], check=True)
-    with subprocess.Popen([os.path.join(folder, "pv_kafka"), "--records"], stdout=subprocess.PIPE) as records:
-        subprocess.run([tool, "produce", servers, TOPIC], stdin=records.stdout, stdout=subprocess.DEVNULL, check=True)
-
-
-def run_with_kafka(command, folder):
-    """Runs the command beside a broker of its own."""
-    home = tempfile.mkdtemp(prefix="weir-bench-kafka-")
-    starter = os.path.join(os.path.dirname(os.path.abspath(__file__)), "servers", "kafka.sh")
+def run_with_servers(command, folder, program, kinds):
+    """Runs the command beside servers of its own, whose places are its arguments."""
+    servers, environment = [], dict(os.environ)
     try:
-        subprocess.run([starter, "start", home], check=True)
-        with open(os.path.join(home, "port"), encoding="utf-8") as file:
-            servers = "127.0.0.1:" + file.read().strip()
-        fill_topic(folder, servers)
-        return subprocess.run([*command, "--servers", servers, "--topic", TOPIC], capture_output=True, text=True,
-                              check=False)
+        for kind in kinds:
+            servers.append(Server(kind))
+            if kind == "kafka":
+                address = "127.0.0.1:" + servers[-1].port
+                make_topics(folder, address, program)
+                command += ["--kafka", address]
+            else:
+                environment[PASSWORDS[kind]] = servers[-1].read("password")
+                command += ["--" + kind, servers[-1].port]
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     except subprocess.CalledProcessError as error:
         return subprocess.CompletedProcess(command, 1, "", str(error))
     finally:
-        subprocess.run([starter, "kill", home], check=False)
-        shutil.rmtree(home, ignore_errors=True)
+        for server in servers:
+            server.end()
 
 
 def run(folder, program):
     """The program's output, and whether it went well."""
     command = [os.path.join(folder, program)]
-    if program == "pv_kafka":
-        lack = kafka_lacks(folder)
-        if lack is not None:
-            print(f"{program} is left out: {lack}", file=sys.stderr, flush=True)
-            return f"# {program} is left out: {lack}\n", True
-    print(f"running {program} ...", file=sys.stderr, flush=True)
-    if program == "pv_kafka":
-        done = run_with_kafka(command, folder)
-    else:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    kinds, notes = [], ""
+    for kind in SERVERS.get(program, []):
+        lack = server_lacks(folder, kind)
+        if lack is None:
+            kinds.append(kind)
+        else:
+            notes += f"# {program} with {kind} is left out: {lack}\n"
+    print(notes + f"running {program} ...", file=sys.stderr, flush=True)
+    if not os.path.exists(command[0]):
+        return f"# {program} is left out: it was built without librdkafka\n", True
+    done = run_with_servers(command, folder, program, kinds)
     if done.returncode != 0:
         print(done.stderr, file=sys.stderr)
         print(f"{program} failed (exit code {done.returncode}); its figures are left out", file=sys.stderr)
-    return done.stdout, done.returncode == 0
+    return notes + done.stdout, done.returncode == 0
 
 
 def main():

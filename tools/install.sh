@@ -1,8 +1,9 @@
 #!/bin/sh
-# tools/install.sh build|test|kafka|postgres|mariadb|librdkafka: installs what is missing to build weir, to test it, or to run
-# a real server for the tests (tools/servers/), by apt; the jars of Kafka come by Maven into a folder that `make clean` leaves
-# alone, ${WEIR_CACHE:-~/.cache/weir}. `librdkafka` puts one that is newer than Debian's beside them, for the setting
-# weir.librdkafka: librdkafka-2.16.0/librdkafka.so.1. Says nothing and takes no time when all is there. Exit 2: something is missing and cannot be
+# tools/install.sh build|test|kafka|postgres|mariadb|mysql9|librdkafka: installs what is missing to build weir, to test it, or
+# to run a real server for the tests (tools/servers/), by apt; the jars of Kafka come by Maven into a folder that `make clean`
+# leaves alone, ${WEIR_CACHE:-~/.cache/weir}. `librdkafka` puts one that is newer than Debian's beside them, for the setting
+# weir.librdkafka: librdkafka-2.16.0/librdkafka.so.1; `mysql9`, which nothing else here asks for, MySQL 9, by debootstrap, as
+# root. Says nothing and takes no time when all is there. Exit 2: something is missing and cannot be
 # installed here; the packages and the command that would do it are named.
 set -eu
 
@@ -14,6 +15,7 @@ kafka="openjdk-17-jre-headless:java maven:mvn openssl:openssl python3:python3"
 postgres="postgresql-15:- python3:python3"
 librdkafka="python3:python3 python3-pip:pip3"
 mariadb="mariadb-server:mariadbd mariadb-client:mariadb-admin python3:python3"
+mysql9="debootstrap:debootstrap openssl:openssl python3:python3"
 test="clang-14:clang++-14 clang-format-14:clang-format-14 libclang-rt-14-dev:- patch:patch $postgres $mariadb"
 
 case "${1:-}" in
@@ -22,9 +24,10 @@ test) wanted="$build $test" ;;
 kafka) wanted=$kafka ;;
 postgres) wanted=$postgres ;;
 mariadb) wanted=$mariadb ;;
+mysql9) wanted=$mysql9 ;;
 librdkafka) wanted=$librdkafka ;;
 *)
-  echo "usage: tools/install.sh build|test|kafka|postgres|mariadb|librdkafka" >&2
+  echo "usage: tools/install.sh build|test|kafka|postgres|mariadb|mysql9|librdkafka" >&2
   exit 2
   ;;
 esac
@@ -109,6 +112,22 @@ fetch_kafka() {
   fi
 }
 
+# Debian has MySQL in unstable only: a Debian of its own, of which only the server's files are used. 560 MB.
+fetch_mysql9() {
+  open_cache
+  [ ! -d "$root/mysql-9" ] || return 0
+  echo "weir: fetching MySQL 9 into $root" >&2
+  ${sudo}rm -rf "$root/mysql.partial"
+  ${sudo}debootstrap --variant=minbase --include=mysql-server-core,mysql-client-core sid "$root/mysql.partial" \
+    </dev/null >"$root/mysql.log" 2>&1 9>&- || {
+    tail -n 10 "$root/mysql.log" >&2
+    echo "weir: debootstrap did not fetch MySQL; the lines above are the end of $root/mysql.log" >&2
+    exit 2
+  }
+  ${sudo}find "$root/mysql.partial/var/cache/apt/archives" -name '*.deb' -delete
+  ${sudo}mv "$root/mysql.partial" "$root/mysql-9"
+}
+
 # The library that Python's client brings along; it needs nothing of the system but libc.
 fetch_librdkafka() {
   open_cache
@@ -131,5 +150,6 @@ fetch_librdkafka() {
 }
 
 [ -z "$missing" ] || install_packages "$1"
+[ "$1" != mysql9 ] || fetch_mysql9
 [ "$1" != librdkafka ] || fetch_librdkafka
 [ "$1" != kafka ] || fetch_kafka

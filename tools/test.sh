@@ -46,11 +46,12 @@ test=(
   "fault loops      | 4 | build/release/tests/test_fault_loops --share test --processes 2"
   "planted bugs     | 4 | tests/planted/run.sh"
   "kills            | 5 | python3 tests/kills.py --cycles 60"
-  "sql sinks        | 3 | python3 tests/sql_sinks.py --histories 2"
+  "sql sinks        | 4 | python3 tests/sql_sinks.py --histories 2"
   "bad input        | 2 | python3 tests/bad_input.py"
   "install kafka    | 2 | tools/install.sh kafka"
   "kafka            | 4 | python3 tests/kafka.py"
   "kafka sink       | 2 | python3 tests/kafka_sink.py"
+  "points           | 2 | python3 tests/points.py"
   "demo kafka       | 2 | build/release/weir demo kafka --records 1000000 --kills 2"
 )
 deep_minutes=600
@@ -62,6 +63,7 @@ deep=(
   "fault loops asan | 60 | build/asan/tests/test_fault_loops --share test --processes 2"
   "fault loops deep | 60 | build/release/tests/test_fault_loops --share deep --processes 2"
   "kills x 30       | 30 | python3 tests/kills.py --cycles 1800"
+  "points, all      | 15 | python3 tests/points.py --all"
   "newer librdkafka | 1 | tools/install.sh librdkafka"
   "kafka, newer     | 4 | WEIR_LIBRDKAFKA=\${WEIR_CACHE:-\$HOME/.cache/weir}/librdkafka-2.16.0/librdkafka.so.1 python3 tests/kafka.py"
   "soak             | 70 | python3 tests/soak.py"

@@ -182,9 +182,10 @@ struct weir_directory_options {
   const char *path;                    /* of the folder; it must be there */
   const struct weir_setting *settings; /* "format", "sink.rolling-policy.file-size" and the like */
   uint32_t setting_count;
+  bool plain; /* files are written by the clock, under their final names from the first byte: at-least-once */
 };
-/* Exactly-once. A file appears whole, under a name that is never used twice, and may be taken away at any time. +I and
- * +U are written, -U is passed over, -D fails the job.
+/* Exactly-once, where it is not plain. A file appears whole, under a name that is never used twice, and may be taken
+ * away at any time. +I and +U are written, -U is passed over, -D fails the job.
  *
  * ```c
  * static const struct weir_setting settings[] = {{"format", "csv"}, {"csv.header", "true"}};
@@ -206,9 +207,10 @@ struct weir_kafka_sink_options {
   uint32_t key_field_count;
   bool is_upsert; /* +I and +U write the key's row, -D a tombstone, the last change of each checkpoint; false: each row
                      is a message, and a row that takes one back fails the job */
+  bool plain;     /* messages go out by the clock, without transactions: at-least-once */
 };
-/* Exactly-once, for readers of committed records: the rows of a checkpoint are one transaction, and within a key they
- * keep their order. A row is a JSON object.
+/* Exactly-once, where it is not plain, for readers of committed records: the rows of a checkpoint are one transaction,
+ * and within a key they keep their order. A row is a JSON object.
  *
  * ```c
  * static const char *const key[] = {"app_id"};

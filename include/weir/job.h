@@ -74,6 +74,7 @@ struct weir_job_status {
   uint64_t source_records;          /* records before the sources' positions, those of earlier runs too */
   uint64_t source_records_restored; /* the same where this start began */
   uint64_t records_skipped;         /* bad records that went to the dead-letter file */
+  uint64_t rows_rejected;           /* that a target did not take and that were left out, by this process */
   uint64_t waiting_epochs;          /* of sinks: in completed checkpoints, not yet committed */
   uint64_t last_checkpoint_ns;      /* how long the last one took */
   uint64_t recovery_ns;             /* from this start to its first record */

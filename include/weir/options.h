@@ -12,19 +12,16 @@
  *                        kafka://HOST:PORT[,HOST:PORT...]/TOPIC, dir:PATH, print or blackhole
  *   sink-option          KEY=VALUE, a list: options of that sink, a folder, a topic or a database server
  *                        (docs/connectors.md)
- *   plain                a database sink commits by the clock, not with the checkpoints: rows can come twice
- *   mode                 exactly-once (default) or at-least-once: whether checkpoints align
- *   parallelism          subtasks of each operator; the number of cores by default
- *   state                the job's folder; weir-state/NAME by default
- *   checkpoint-interval  1s by default
- *   bounded              read what is there now, then end
- *   on-error             what becomes of a bad record: fail (default) or skip
- *   dead-letter          file that skipped records are written to; dead-letter.ndjson in the job's folder by default
- *   fresh                start over: an older folder is moved aside
- *   accept-duplicates    where a restart cannot know whether rows are in the target: write them
- *   accept-loss          the same: leave them out
- *   metrics-file         what weir_job_metrics gives, written into this file every 50 ms while weir_job_run waits
- *   allow-non-restored-state   drop stored state that no operator of this job takes
+ *   plain                a sink on a database server, a topic or a folder writes by the clock, not with the
+ * checkpoints: rows can come twice mode                 exactly-once (default) or at-least-once: whether checkpoints
+ * align parallelism          subtasks of each operator; the number of cores by default state                the job's
+ * folder; weir-state/NAME by default checkpoint-interval  1s by default bounded              read what is there now,
+ * then end on-error             what becomes of a bad record: fail (default) or skip dead-letter          file that
+ * skipped records are written to; dead-letter.ndjson in the job's folder by default fresh                start over: an
+ * older folder is moved aside accept-duplicates    where a restart cannot know whether rows are in the target: write
+ * them accept-loss          the same: leave them out metrics-file         what weir_job_metrics gives, written into
+ * this file every 50 ms while weir_job_run waits allow-non-restored-state   drop stored state that no operator of this
+ * job takes
  */
 #ifndef WEIR_OPTIONS_H
 #define WEIR_OPTIONS_H

@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "runtime/job.h"
+#include "runtime/sink.h"
 #include "weir/weir.h"
 
 /* ---- blocks that belong to no engine ---- */
@@ -86,6 +87,24 @@ struct weir_stream *wr_kafka_source_with(struct weir_job_builder *builder, const
                                          const struct wr_kafka_driver *driver);
 
 /* ---- sinks ---- */
+
+struct wr_connector_option;
+/* The options of a kind of sink. */
+struct wr_sink_table {
+  const char *sink; /* how --sink names it */
+  const struct wr_connector_option *options;
+  uint32_t option_count;
+};
+enum { WR_SINK_TABLE_COUNT = 3 };
+extern const struct wr_sink_table wr_sink_tables[WR_SINK_TABLE_COUNT];
+
+struct wr_two_phase_description {
+  int64_t roll_interval_ms; /* 0: none; see wr_sink_writer_new */
+  void *config;             /* outlives the jobs */
+  wr_new_target *new_target;
+};
+/* The nodes of a two-phase sink, and the stream led to them. */
+void wr_two_phase_sink(struct weir_stream *stream, const char *uid, const struct wr_two_phase_description *sink);
 
 struct wr_kafka_producer_driver;
 /* weir_kafka_sink over another client than librdkafka; the driver outlives the jobs. */

@@ -196,18 +196,14 @@ void weir_sqlite_sink(struct weir_stream *stream, const char *uid, const struct 
   if (!wr_check_sink_stream(stream, uid) ||
       !wr_source_check_size(stream->builder, uid, options->size, sizeof *options, "weir_sqlite_options"))
     return;
-  struct weir_job_builder *builder = stream->builder;
-  const struct wr_sqlite_config *config = sqlite_config(stream, uid, options);
-  struct wr_sink_config *sink = wr_builder_alloc(builder, sizeof *sink);
-  if (config == NULL || sink == NULL) return;
+  struct wr_sqlite_config *config = sqlite_config(stream, uid, options);
   struct weir_error error;
-  uint32_t writer = 0;
-  if (wr_sqlite_sink_add(&builder->graph, uid, stream->schema, 0, config, sink, &writer, &error) != WEIR_OK) {
-    wr_builder_fail(builder, &error);
-    return;
-  }
-  builder->needs_folder = true;
-  wr_stream_connect(stream, writer);
+  if (config == NULL) return;
+  if (wr_sqlite_config_check(config, stream->schema, &error) != WEIR_OK)
+    wr_builder_fail(stream->builder, &error);
+  else
+    wr_two_phase_sink(stream, uid,
+                      &(struct wr_two_phase_description){.config = config, .new_target = wr_sqlite_target_new});
 }
 
 /* ---- sinks without a target ---- */
@@ -299,8 +295,10 @@ void weir_sink_of_options(struct weir_stream *stream, const char *uid, const cha
                        "--sink-option goes with a folder sink, --sink dir:PATH, a topic, or one on a database server");
   } else if (sink == NULL) {
     wr_builder_invalid(stream->builder, NULL, "--sink is missing: %s", sinks);
-  } else if (weir_options_flag(options, "plain") && strstr(sink, "://") == NULL) {
-    wr_builder_invalid(stream->builder, NULL, "--plain goes with a sink on a database server, not with \"%.64s\"",
+  } else if (weir_options_flag(options, "plain") && !takes_options(sink)) {
+    wr_builder_invalid(stream->builder, NULL,
+                       "--plain goes with postgresql:// or mysql://USER@HOST:PORT/DATABASE, "
+                       "kafka://HOST:PORT[,HOST:PORT...]/TOPIC or dir:PATH, not with \"%.64s\"",
                        sink);
   } else if (strcmp(sink, "print") == 0) {
     weir_print_sink(stream, uid);

@@ -1,9 +1,11 @@
 /* api/graph_int.h: what the files of sources and sinks share: graph_connectors.c, graph_kafka.c, graph_kafka_sink.c,
- * graph_directory.c, graph_databases.c. One thread. */
+ * graph_directory.c, graph_databases.c, graph_sinks.c. One thread. */
 #ifndef WR_API_GRAPH_INT_H
 #define WR_API_GRAPH_INT_H
 
 #include "api/api_int.h"
+#include "connectors/connector_options.h"
+#include "operators/plain_sink.h"
 
 /* False, and the builder's error is set: no uid; a struct of another size. */
 bool wr_source_check_uid(struct weir_job_builder *builder, const char *uid);
@@ -47,7 +49,24 @@ bool wr_database_sink_of_options(struct weir_stream *stream, const char *uid, co
                                  const char *const *key_fields, uint32_t key_field_count,
                                  const struct weir_options *options);
 
-/* "KEY=VALUE" of --sink-option, as a setting whose texts are the builder's. False, and its error is set: it is none. */
-bool wr_read_setting(struct weir_job_builder *builder, const char *text, struct weir_setting *out_setting);
+/* ---- what sinks share (graph_sinks.c) ---- */
+
+/* The settings as a connector reads them, copied. NULL: the builder's error is set. */
+struct wr_connector_setting *wr_sink_copy_settings(struct weir_job_builder *builder, const char *uid,
+                                                   const struct weir_setting *settings, uint32_t count);
+/* Those of --sink-option, KEY=VALUE each, with room for `more` behind them. NULL: the builder's error is set. */
+struct weir_setting *wr_sink_settings_of_options(struct weir_job_builder *builder, const struct weir_options *options,
+                                                 uint32_t more, uint32_t *out_count);
+
+struct wr_plain_description {
+  const char *where; /* as of struct wr_plain_sink_config */
+  int64_t interval_ms;
+  void *config; /* outlives the jobs */
+  wr_new_plain_target *new_target;
+};
+/* The node of a plain sink, and the stream led to it. */
+void wr_plain_sink(struct weir_stream *stream, const char *uid, const struct wr_plain_description *sink);
+/* False, and the builder's error is set: an interval was given to a sink that commits with the checkpoints. */
+bool wr_sink_check_interval(struct weir_job_builder *builder, const char *uid, bool is_given, bool is_plain);
 
 #endif

@@ -2,9 +2,10 @@
  * command line. One thread. */
 #include "api/graph_int.h"
 #include "base/limits.h"
+#include "connectors/kafka/kafka_plain.h"
 #include "connectors/kafka/kafka_rdkafka.h"
-#include "connectors/kafka/kafka_target.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- settings and options, copied; NULL, and the builder's error is set: there is something wrong ---- */
@@ -22,22 +23,6 @@ static struct wr_kafka_setting *copy_client_settings(struct weir_job_builder *bu
     settings[i] = (struct wr_kafka_setting){.key = wr_builder_copy(builder, given->key),
                                             .value = wr_builder_copy(builder, given->value)};
     if (settings[i].key == NULL || settings[i].value == NULL) return NULL;
-  }
-  return settings;
-}
-
-static struct wr_connector_setting *copy_settings(struct weir_job_builder *builder, const char *uid,
-                                                  const struct weir_kafka_sink_options *options) {
-  struct wr_connector_setting *settings = wr_builder_alloc(builder, (options->setting_count + 1) * sizeof *settings);
-  for (uint32_t i = 0; settings != NULL && i < options->setting_count; i++) {
-    const struct weir_setting *given = &options->settings[i];
-    if (given->key == NULL || given->value == NULL) {
-      wr_builder_invalid(builder, uid, "a setting of a Kafka sink has a key and a value");
-      return NULL;
-    }
-    settings[i] = (struct wr_connector_setting){.key = wr_builder_copy(builder, given->key),
-                                                .text = wr_builder_copy(builder, given->value)};
-    if (settings[i].key == NULL || settings[i].text == NULL) return NULL;
   }
   return settings;
 }
@@ -103,7 +88,8 @@ static struct wr_kafka_sink_config *make_config(struct weir_stream *stream, cons
   config->connection.servers = wr_builder_copy(builder, options->servers);
   config->connection.settings = copy_client_settings(builder, uid, options);
   config->connection.setting_count = options->client_setting_count;
-  const struct wr_connector_setting *settings = copy_settings(builder, uid, options);
+  const struct wr_connector_setting *settings =
+      wr_sink_copy_settings(builder, uid, options->settings, options->setting_count);
   if (config->topic == NULL || config->connection.servers == NULL || config->connection.settings == NULL ||
       settings == NULL)
     return NULL;
@@ -113,7 +99,25 @@ static struct wr_kafka_sink_config *make_config(struct weir_stream *stream, cons
     wr_builder_fail(builder, &error);
     return NULL;
   }
-  return find_key(stream, uid, options, key_fields, config) ? config : NULL;
+  if (!wr_sink_check_interval(builder, uid, config->has_flush_interval, options->plain) ||
+      !find_key(stream, uid, options, key_fields, config))
+    return NULL;
+  if (wr_kafka_sink_check(config, stream->schema, &error) == WEIR_OK) return config;
+  wr_builder_fail(builder, &error);
+  return NULL;
+}
+
+static void plain_sink(struct weir_stream *stream, const char *uid, struct wr_kafka_sink_config *config) {
+  static const char format[] = "topic %s at %s";
+  size_t bytes = sizeof format + strlen(config->topic) + strlen(config->connection.servers);
+  char *where = wr_builder_alloc(stream->builder, bytes);
+  if (where == NULL) return;
+  snprintf(where, bytes, format, config->topic, config->connection.servers);
+  wr_plain_sink(stream, uid,
+                &(struct wr_plain_description){.where = where,
+                                               .interval_ms = config->flush_interval_ms,
+                                               .config = config,
+                                               .new_target = wr_kafka_plain_new});
 }
 
 void wr_kafka_sink_with(struct weir_stream *stream, const char *uid, const struct weir_kafka_sink_options *options,
@@ -121,18 +125,13 @@ void wr_kafka_sink_with(struct weir_stream *stream, const char *uid, const struc
   if (!wr_check_sink_stream(stream, uid) ||
       !wr_source_check_size(stream->builder, uid, options->size, sizeof *options, "weir_kafka_sink_options"))
     return;
-  struct weir_job_builder *builder = stream->builder;
-  const struct wr_kafka_sink_config *config = make_config(stream, uid, options, driver);
-  struct wr_sink_config *sink = wr_builder_alloc(builder, sizeof *sink);
-  if (config == NULL || sink == NULL) return;
-  struct weir_error error;
-  uint32_t writer = 0;
-  if (wr_kafka_sink_add(&builder->graph, uid, stream->schema, 0, config, sink, &writer, &error) != WEIR_OK) {
-    wr_builder_fail(builder, &error);
-    return;
-  }
-  builder->needs_folder = true;
-  wr_stream_connect(stream, writer);
+  struct wr_kafka_sink_config *config = make_config(stream, uid, options, driver);
+  if (config == NULL) return;
+  if (options->plain)
+    plain_sink(stream, uid, config);
+  else
+    wr_two_phase_sink(stream, uid,
+                      &(struct wr_two_phase_description){.config = config, .new_target = wr_kafka_target_new});
 }
 
 void weir_kafka_sink(struct weir_stream *stream, const char *uid, const struct weir_kafka_sink_options *options) {
@@ -149,13 +148,10 @@ void wr_kafka_sink_of_options(struct weir_stream *stream, const char *uid, const
                                           .key_fields = key_fields,
                                           .key_field_count = key_field_count,
                                           .is_upsert = key_field_count != 0,
-                                          .setting_count = weir_options_count(options, "sink-option")};
-  struct weir_setting *settings = wr_builder_alloc(builder, (kafka.setting_count + 1) * sizeof *settings);
-  if (settings == NULL || !wr_kafka_read_address(builder, "sink", address, &kafka.servers, &kafka.topic) ||
+                                          .plain = weir_options_flag(options, "plain")};
+  if (!wr_kafka_read_address(builder, "sink", address, &kafka.servers, &kafka.topic) ||
       !wr_kafka_read_settings(builder, options, &kafka.client_settings, &kafka.client_setting_count))
     return;
-  for (uint32_t i = 0; i < kafka.setting_count; i++)
-    if (!wr_read_setting(builder, weir_options_item(options, "sink-option", i), &settings[i])) return;
-  kafka.settings = settings;
-  weir_kafka_sink(stream, uid, &kafka);
+  kafka.settings = wr_sink_settings_of_options(builder, options, 0, &kafka.setting_count);
+  if (kafka.settings != NULL) weir_kafka_sink(stream, uid, &kafka);
 }

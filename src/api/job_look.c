@@ -24,6 +24,7 @@ void weir_job_read_status(struct weir_job *job, struct weir_job_status *out_stat
                                          .source_records = status.source_records,
                                          .source_records_restored = status.source_records_restored,
                                          .records_skipped = status.records_skipped,
+                                         .rows_rejected = status.rows_rejected,
                                          .waiting_epochs = status.waiting_epochs,
                                          .last_checkpoint_ns = status.last_checkpoint_ns,
                                          .recovery_ns = status.recovery_ns,
@@ -126,11 +127,11 @@ size_t weir_job_metrics(struct weir_job *job, char *buffer, size_t size) {
                  status.checkpoints_completed, status.checkpoints_failed, status.restarts);
   wr_text_append(&out.text,
                  ",\"sourceRecords\":%" PRIu64 ",\"sourceRecordsRestored\":%" PRIu64 ",\"recordsSkipped\":%" PRIu64
-                 ",\"waitingEpochs\":%" PRIu64 ",\"lastCheckpointDurationMs\":%" PRIu64 ",\"recoveryTimeMs\":%" PRIu64
-                 ",\"stateRows\":%" PRIu64 ",\"stateBytes\":%" PRIu64 ",\"tasks\":[",
-                 status.source_records, status.source_records_restored, status.records_skipped, status.waiting_epochs,
-                 status.last_checkpoint_ns / 1000000, status.recovery_ns / 1000000, status.state_rows,
-                 status.state_bytes);
+                 ",\"rowsRejected\":%" PRIu64 ",\"waitingEpochs\":%" PRIu64 ",\"lastCheckpointDurationMs\":%" PRIu64
+                 ",\"recoveryTimeMs\":%" PRIu64 ",\"stateRows\":%" PRIu64 ",\"stateBytes\":%" PRIu64 ",\"tasks\":[",
+                 status.source_records, status.source_records_restored, status.records_skipped, status.rows_rejected,
+                 status.waiting_epochs, status.last_checkpoint_ns / 1000000, status.recovery_ns / 1000000,
+                 status.state_rows, status.state_bytes);
   wr_job_each_task(job->job, append_task, &out);
   wr_text_append(&out.text, "]}");
   return out.text.length;

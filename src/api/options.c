@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "connectors/directory/directory.h"
 #include "connectors/kafka/kafka_target.h"
+#include "connectors/sql/sql_server.h"
 #include "base/text_distance.h"
 
 #include <stdio.h>
@@ -25,7 +26,9 @@ static const struct weir_option common_options[] = {
     {"sink-option", WEIR_OPTION_LIST, "KEY=VALUE", NULL, NULL,
      "an option of the sink, as format=csv; may be given several times (docs/connectors.md)", 0},
     {"plain", WEIR_OPTION_FLAG, NULL, NULL, NULL,
-     "a database sink commits by the clock, not with the checkpoints: rows can come twice after a restart", 0},
+     "the sink (a database server, a topic or a folder) writes by the clock, not with the checkpoints: rows can come "
+     "twice after a restart",
+     0},
     {"mode", WEIR_OPTION_CHOICE, NULL, "exactly-once|at-least-once", "exactly-once", "whether checkpoints align", 0},
     {"parallelism", WEIR_OPTION_NUMBER, "N", NULL, NULL, "subtasks of each operator (default: the number of cores)",
      WR_PARALLELISM_MAX},
@@ -258,6 +261,11 @@ static void append_option(struct wr_text *text, const struct weir_option *option
   wr_text_append(text, "\n");
 }
 
+const struct wr_sink_table wr_sink_tables[WR_SINK_TABLE_COUNT] = {
+    {"dir:PATH", wr_directory_options, WR_DIRECTORY_OPTION_COUNT},
+    {"kafka://HOST:PORT/TOPIC", wr_kafka_sink_options, WR_KAFKA_SINK_OPTION_COUNT},
+    {"postgresql:// or mysql://USER@HOST:PORT/DATABASE", wr_sql_options, WR_SQL_OPTION_COUNT}};
+
 size_t weir_options_help(const struct weir_options *options, const char *program, const char *summary, char *buffer,
                          size_t size) {
   struct wr_text text = {.buffer = buffer, .size = size};
@@ -267,13 +275,12 @@ size_t weir_options_help(const struct weir_options *options, const char *program
   for (uint32_t i = 0; i < COMMON_COUNT; i++)
     append_option(&text, options->entries[i].option);
   wr_text_append(&text, "  %-32s  this text\n", "--help");
-  wr_text_append(&text, "\nby --sink-option KEY=VALUE, with --sink dir:PATH:\n");
-  bool has_room = text.length < size;
-  text.length += wr_connector_options_help(wr_directory_options, WR_DIRECTORY_OPTION_COUNT, false,
-                                           has_room ? buffer + text.length : NULL, has_room ? size - text.length : 0);
-  wr_text_append(&text, "\nby --sink-option KEY=VALUE, with --sink kafka://HOST:PORT/TOPIC:\n");
-  has_room = text.length < size;
-  text.length += wr_connector_options_help(wr_kafka_sink_options, WR_KAFKA_SINK_OPTION_COUNT, false,
-                                           has_room ? buffer + text.length : NULL, has_room ? size - text.length : 0);
+  for (uint32_t i = 0; i < WR_SINK_TABLE_COUNT; i++) {
+    const struct wr_sink_table *sink = &wr_sink_tables[i];
+    wr_text_append(&text, "\nby --sink-option KEY=VALUE, with --sink %s:\n", sink->sink);
+    bool has_room = text.length < size;
+    text.length += wr_connector_options_help(sink->options, sink->option_count, false,
+                                             has_room ? buffer + text.length : NULL, has_room ? size - text.length : 0);
+  }
   return text.length;
 }

@@ -2,6 +2,7 @@
 #include "api/api_int.h"
 #include "os/signals.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 enum { HELP_BYTES = 16 * 1024 };
@@ -34,6 +35,11 @@ static enum weir_code run_job(const struct weir_program *program, struct weir_jo
   weir_job_read_status(job, &status);
   if (code == WEIR_OK && status.was_finished)
     fprintf(stderr, "%s: this job came to its end in an earlier run; --fresh starts it over\n", program->name);
+  if (status.rows_rejected > 0)
+    fprintf(stderr,
+            "%s: %" PRIu64 " rows were not taken by their table and are left out; they are in the files "
+            "dead-letter.SINK.CHECKPOINT.ndjson of the job's folder\n",
+            program->name, status.rows_rejected);
   weir_job_free(&job);
   return code;
 }

@@ -88,7 +88,7 @@ TEST(own_options_and_help) {
                                          "soon", "a default that is none", 0};
   struct weir_options *options = NULL;
   struct weir_error error;
-  char text[8192], cut[64];
+  char text[16384], cut[64];
   CHECK_INT(weir_options_new(&options, &error), WEIR_OK);
   CHECK_INT(weir_options_add(options, &own, &error), WEIR_OK);
   CHECK_INT(weir_options_number(options, "idle-after"), 30000);

@@ -15,34 +15,24 @@ void wr_bytes_clear(struct wr_bytes *bytes) {
   bytes->failed = false;
 }
 
-uint8_t *wr_bytes_reserve(struct wr_bytes *bytes, size_t more) {
+uint8_t *wr_bytes_grow(struct wr_bytes *bytes, size_t more) {
   if (bytes->failed) return NULL;
-  if (more > bytes->capacity - bytes->length) {
-    size_t capacity = bytes->capacity < 64 ? 64 : bytes->capacity;
-    while (capacity - bytes->length < more) {
-      if (capacity > SIZE_MAX / 2) {
-        bytes->failed = true;
-        return NULL;
-      }
-      capacity *= 2;
-    }
-    uint8_t *data = wr_resize(bytes->memory, bytes->data, capacity, bytes->tag);
-    if (data == NULL) {
+  size_t capacity = bytes->capacity < 64 ? 64 : bytes->capacity;
+  while (capacity - bytes->length < more) {
+    if (capacity > SIZE_MAX / 2) {
       bytes->failed = true;
       return NULL;
     }
-    bytes->data = data;
-    bytes->capacity = capacity;
+    capacity *= 2;
   }
+  uint8_t *data = wr_resize(bytes->memory, bytes->data, capacity, bytes->tag);
+  if (data == NULL) {
+    bytes->failed = true;
+    return NULL;
+  }
+  bytes->data = data;
+  bytes->capacity = capacity;
   return bytes->data + bytes->length;
-}
-
-void wr_bytes_put(struct wr_bytes *bytes, const void *data, size_t length) {
-  if (length == 0) return;
-  uint8_t *room = wr_bytes_reserve(bytes, length);
-  if (room == NULL) return;
-  memcpy(room, data, length);
-  bytes->length += length;
 }
 
 static void put_little_endian(struct wr_bytes *bytes, uint64_t value, size_t width) {
@@ -51,10 +41,6 @@ static void put_little_endian(struct wr_bytes *bytes, uint64_t value, size_t wid
   for (size_t i = 0; i < width; i++)
     room[i] = (uint8_t)(value >> (8 * i));
   bytes->length += width;
-}
-
-void wr_bytes_put_u8(struct wr_bytes *bytes, uint8_t value) {
-  put_little_endian(bytes, value, 1);
 }
 
 void wr_bytes_put_u16(struct wr_bytes *bytes, uint16_t value) {

@@ -12,6 +12,17 @@
 
 #include <string.h>
 
+/* The four bytes of a number, little-endian, wherever they lie. */
+static inline void wr_store_u32(uint8_t *at, uint32_t value) {
+  at[0] = (uint8_t)value;
+  at[1] = (uint8_t)(value >> 8);
+  at[2] = (uint8_t)(value >> 16);
+  at[3] = (uint8_t)(value >> 24);
+}
+static inline uint32_t wr_load_u32(const uint8_t *at) {
+  return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
 struct wr_bytes {
   struct wr_memory *memory;
   enum wr_memory_tag tag;
@@ -25,10 +36,26 @@ void wr_bytes_init(struct wr_bytes *bytes, struct wr_memory *memory, enum wr_mem
 void wr_bytes_deinit(struct wr_bytes *bytes);
 /* Empties it; keeps the memory. */
 void wr_bytes_clear(struct wr_bytes *bytes);
+/* Room for `more` bytes after `length`, when there is not enough: for wr_bytes_reserve. */
+uint8_t *wr_bytes_grow(struct wr_bytes *bytes, size_t more);
 /* Room for `more` bytes after `length`; NULL (and `failed`) when there is none. The caller then adds to `length`. */
-uint8_t *wr_bytes_reserve(struct wr_bytes *bytes, size_t more);
-void wr_bytes_put(struct wr_bytes *bytes, const void *data, size_t length);
-void wr_bytes_put_u8(struct wr_bytes *bytes, uint8_t value);
+static inline uint8_t *wr_bytes_reserve(struct wr_bytes *bytes, size_t more) {
+  if (bytes->failed || more > bytes->capacity - bytes->length) return wr_bytes_grow(bytes, more);
+  return bytes->data + bytes->length;
+}
+static inline void wr_bytes_put(struct wr_bytes *bytes, const void *data, size_t length) {
+  if (length == 0) return;
+  uint8_t *room = wr_bytes_reserve(bytes, length);
+  if (room == NULL) return;
+  memcpy(room, data, length);
+  bytes->length += length;
+}
+static inline void wr_bytes_put_u8(struct wr_bytes *bytes, uint8_t value) {
+  uint8_t *room = wr_bytes_reserve(bytes, 1);
+  if (room == NULL) return;
+  *room = value;
+  bytes->length++;
+}
 void wr_bytes_put_u16(struct wr_bytes *bytes, uint16_t value);
 void wr_bytes_put_u32(struct wr_bytes *bytes, uint32_t value);
 void wr_bytes_put_u64(struct wr_bytes *bytes, uint64_t value);

@@ -1,5 +1,5 @@
-/* base/hash.c: xxHash behind hash.h; the only file that includes it. */
-#include "base/hash.h"
+/* base/hash.c: xxHash behind hash.h; it and hash_wide.c are the only files that include it. */
+#include "base/hash_wide.h"
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
@@ -12,6 +12,8 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "columns are hashed and stored as they lie in memory");
 _Static_assert(sizeof(XXH3_state_t) <= sizeof(struct wr_digest_stream), "the stream holds xxHash's state");
 _Static_assert(_Alignof(XXH3_state_t) <= 64, "the stream is aligned for xxHash's state");
+
+enum { WIDE_BYTES_MIN = 1024 }; /* fewer are quick in any case */
 
 uint64_t wr_hash_key(const void *bytes, size_t length) {
   return XXH3_64bits(bytes, length);
@@ -35,6 +37,7 @@ void wr_hash_keys_u64(const int64_t *values, const uint16_t *rows, size_t count,
 }
 
 uint64_t wr_checksum(const void *bytes, size_t length) {
+  if (length >= WIDE_BYTES_MIN && wr_hash_has_wide()) return wr_checksum_wide(bytes, length);
   return XXH3_64bits(bytes, length);
 }
 
@@ -56,6 +59,10 @@ void wr_digest_start(struct wr_digest_stream *stream) {
 }
 
 void wr_digest_add(struct wr_digest_stream *stream, const void *bytes, size_t length) {
+  if (length >= WIDE_BYTES_MIN && wr_hash_has_wide()) {
+    wr_digest_add_wide(stream, bytes, length);
+    return;
+  }
   XXH3_128bits_update((XXH3_state_t *)stream->state, bytes, length);
 }
 

@@ -1,5 +1,5 @@
-/* base/memory.c: malloc behind the memory seam. Each block is preceded by 16 bytes: its length and its tag. Any thread.
- */
+/* base/memory.c: malloc behind the memory seam. Each block is preceded by 16 bytes: its length and its tag, which also
+ * says whether it came from the source of large state. Any thread. */
 #include "base/memory.h"
 
 #include "base/error.h"
@@ -7,11 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { OF_SOURCE = 0x100 }; /* beside the tag */
+
 struct block_header {
   uint64_t bytes;
   uint64_t tag;
 };
 _Static_assert(sizeof(struct block_header) == 16, "the header keeps the alignment of malloc");
+
+static enum wr_memory_tag tag_of(const struct block_header *header) {
+  return (enum wr_memory_tag)(header->tag & ~(uint64_t)OF_SOURCE);
+}
 
 static bool heap_reserve(struct wr_heap_memory *heap, uint64_t bytes) {
   uint64_t total = atomic_fetch_add_explicit(&heap->total_bytes, bytes, memory_order_relaxed) + bytes;
@@ -22,16 +28,27 @@ static bool heap_reserve(struct wr_heap_memory *heap, uint64_t bytes) {
   return true;
 }
 
+/* NULL: malloc is asked. */
+static struct block_header *take_large(struct wr_heap_memory *heap, size_t bytes, enum wr_memory_tag tag) {
+  struct wr_block_source *source = heap->large_state;
+  if (source == NULL || tag != WR_MEMORY_STATE || bytes < source->block_bytes_min || bytes > source->block_bytes_max ||
+      atomic_load_explicit(&heap->memory.tag_bytes[tag], memory_order_relaxed) < source->state_bytes_min)
+    return NULL;
+  return source->take(source, bytes);
+}
+
 static void *heap_allocate(struct wr_memory *memory, size_t bytes, enum wr_memory_tag tag) {
   struct wr_heap_memory *heap = (struct wr_heap_memory *)memory;
   if (bytes > SIZE_MAX - sizeof(struct block_header) || !heap_reserve(heap, bytes)) return NULL;
-  struct block_header *header = malloc(sizeof *header + bytes);
+  struct block_header *header = take_large(heap, sizeof *header + bytes, tag);
+  bool is_of_source = header != NULL;
+  if (header == NULL) header = malloc(sizeof *header + bytes);
   if (header == NULL) {
     atomic_fetch_sub_explicit(&heap->total_bytes, bytes, memory_order_relaxed);
     return NULL;
   }
   header->bytes = bytes;
-  header->tag = tag;
+  header->tag = is_of_source ? (uint64_t)tag | OF_SOURCE : tag;
   atomic_fetch_add_explicit(&memory->tag_bytes[tag], bytes, memory_order_relaxed);
   return header + 1;
 }
@@ -40,14 +57,26 @@ static void heap_release(struct wr_memory *memory, void *block) {
   struct wr_heap_memory *heap = (struct wr_heap_memory *)memory;
   struct block_header *header = (struct block_header *)block - 1;
   atomic_fetch_sub_explicit(&heap->total_bytes, header->bytes, memory_order_relaxed);
-  atomic_fetch_sub_explicit(&memory->tag_bytes[header->tag], header->bytes, memory_order_relaxed);
-  free(header);
+  atomic_fetch_sub_explicit(&memory->tag_bytes[tag_of(header)], header->bytes, memory_order_relaxed);
+  if ((header->tag & OF_SOURCE) != 0)
+    heap->large_state->give(heap->large_state, header);
+  else
+    free(header);
+}
+
+static void *move_block(struct wr_memory *memory, struct block_header *header, size_t bytes) {
+  void *moved = heap_allocate(memory, bytes, tag_of(header));
+  if (moved == NULL) return NULL;
+  memcpy(moved, header + 1, bytes < header->bytes ? bytes : (size_t)header->bytes);
+  heap_release(memory, header + 1);
+  return moved;
 }
 
 static void *heap_resize(struct wr_memory *memory, void *block, size_t bytes) {
   struct wr_heap_memory *heap = (struct wr_heap_memory *)memory;
   struct block_header *header = (struct block_header *)block - 1;
   uint64_t before = header->bytes;
+  if ((header->tag & OF_SOURCE) != 0) return move_block(memory, header, bytes);
   if (bytes > SIZE_MAX - sizeof *header || (bytes > before && !heap_reserve(heap, bytes - before))) return NULL;
   struct block_header *moved = realloc(header, sizeof *header + bytes);
   if (moved == NULL) {

@@ -55,11 +55,20 @@ char *wr_copy_string(struct wr_memory *memory, const char *string, enum wr_memor
 void *wr_copy_bytes(struct wr_memory *memory, const void *bytes, size_t length, enum wr_memory_tag tag);
 const char *wr_memory_tag_text(enum wr_memory_tag tag);
 
+/* Where the heap takes blocks of large state from instead of malloc (os/large_blocks.h). Any thread. */
+struct wr_block_source {
+  void *(*take)(struct wr_block_source *source, size_t bytes); /* aligned to 16; NULL: none, malloc is asked */
+  void (*give)(struct wr_block_source *source, void *block);
+  size_t block_bytes_min, block_bytes_max; /* what it is asked for */
+  uint64_t state_bytes_min;                /* while less state lives, malloc is asked */
+};
+
 /* malloc with accounting. Above `budget_bytes` (0: none) allocations fail. */
 struct wr_heap_memory {
   struct wr_memory memory;
   _Atomic uint64_t total_bytes;
   uint64_t budget_bytes;
+  struct wr_block_source *large_state; /* NULL: none. Set before the first block, and there until the last is freed */
 };
 void wr_heap_memory_init(struct wr_heap_memory *heap, uint64_t budget_bytes);
 

@@ -32,18 +32,27 @@ enum weir_code wr_marker_fenced(const struct wr_target_context *context, const s
                  context->uid, marker->start_number, context->job_name, where, context->store->start_number);
 }
 
+enum weir_code wr_marker_came(const struct wr_target_context *context, const char *where, struct weir_error *error) {
+  return WR_FAIL(error, WEIR_BUSY,
+                 "sink \"%s\": what an earlier start of job \"%s\" had sent to %s came there while this start was "
+                 "comparing; it is compared again",
+                 context->uid, context->job_name, where);
+}
+
 enum weir_code wr_marker_check_claim(const struct wr_target_context *context, const struct wr_marker *seen,
                                      const struct wr_marker *present, const char *where, struct weir_error *error) {
-  bool is_later =
-      present->present && same_run(context, present) && present->start_number > context->store->start_number;
-  if (is_later || (present->present && !seen->present)) return wr_marker_fenced(context, present, where, error);
+  uint64_t start_number = context->store->start_number;
+  bool is_same_run = present->present && same_run(context, present);
+  if (is_same_run && present->start_number > start_number) return wr_marker_fenced(context, present, where, error);
   if (wr_marker_equal(seen, present)) return WEIR_OK;
+  if (is_same_run && present->start_number < start_number) return wr_marker_came(context, where, error);
   if (!present->present)
     return WR_FAIL(error, WEIR_BUSY,
                    "the marker of job \"%s\", sink \"%s\" went away from %s while this start was "
                    "comparing; it is compared again",
                    context->job_name, context->uid, where);
-  bool went_on = seen->start_number == present->start_number && seen->checkpoint_id < present->checkpoint_id &&
+  bool went_on = seen->present && seen->start_number == present->start_number &&
+                 seen->checkpoint_id < present->checkpoint_id &&
                  memcmp(seen->incarnation, present->incarnation, WR_INCARNATION_BYTES) == 0;
   if (!went_on) return wr_marker_fenced(context, present, where, error);
   return WR_FAIL(error, WEIR_BUSY,

@@ -18,9 +18,13 @@ bool wr_marker_equal(const struct wr_marker *a, const struct wr_marker *b);
 __attribute__((cold)) enum weir_code wr_marker_fenced(const struct wr_target_context *context,
                                                       const struct wr_marker *marker, const char *where,
                                                       struct weir_error *error);
+/* BUSY: what an earlier start of this run had sent, a claim or an epoch, came to the target after it was compared with
+ * the checkpoint. */
+__attribute__((cold)) enum weir_code wr_marker_came(const struct wr_target_context *context, const char *where,
+                                                    struct weir_error *error);
 /* May this start take the target, whose marker was `seen` when it was compared with the checkpoint and is `present`
- * now? OK; FENCED: another run holds it; BUSY: the start that was seen has committed something in between, so that the
- * comparison has to be made again. */
+ * now? OK; FENCED: another run holds it; BUSY: the start that was seen, or an earlier one of this run, has claimed or
+ * committed something in between, so that the comparison has to be made again. */
 enum weir_code wr_marker_check_claim(const struct wr_target_context *context, const struct wr_marker *seen,
                                      const struct wr_marker *present, const char *where, struct weir_error *error);
 /* The marker could not be moved to `checkpoint_id`; `marker` is what is there, `known_id` what this start knows to have

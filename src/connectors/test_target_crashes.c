@@ -107,10 +107,10 @@ static enum weir_code new_target(struct history *history) {
                                             .uid = "sink",
                                             .schema = schema_of(history->kind)};
   if (history->kind == KIND_DEAD_LETTER)
-    return wr_dead_letter_target_new(&dead_letter_config, &context, &history->target, &history->error);
+    return wr_dead_letter_target_new((void *)&dead_letter_config, &context, &history->target, &history->error);
   if (history->kind == KIND_DIRECTORY)
-    return wr_directory_target_new(&directory_config, &context, &history->target, &history->error);
-  return wr_sqlite_target_new(&sqlite_configs[history->kind], &context, &history->target, &history->error);
+    return wr_directory_target_new((void *)&directory_config, &context, &history->target, &history->error);
+  return wr_sqlite_target_new((void *)&sqlite_configs[history->kind], &context, &history->target, &history->error);
 }
 
 /* Tries again after a transient error, as the job and the committer do. False: given up, or wrong. */

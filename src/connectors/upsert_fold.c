@@ -94,7 +94,7 @@ static enum weir_code reserve(struct wr_upsert_fold *fold, uint32_t rows, struct
 
 /* ---- changes ---- */
 
-static bool has_null(const struct wr_upsert_fold *fold, const struct wr_batch *batch, uint32_t row) {
+bool wr_upsert_fold_has_null_key(const struct wr_upsert_fold *fold, const struct wr_batch *batch, uint32_t row) {
   for (uint32_t i = 0; i < fold->key.count; i++)
     if (wr_column_is_null(&batch->columns[fold->key.fields[i]], row)) return true;
   return false;
@@ -134,8 +134,10 @@ enum weir_code wr_upsert_fold_add(struct wr_upsert_fold *fold, struct wr_batch *
   for (uint32_t i = 0; i < batch->selected_count; i++) {
     uint32_t row = wr_batch_row(batch, i);
     if (wr_batch_row_kind(batch, row) == WEIR_UPDATE_BEFORE) continue;
-    if (has_null(fold, batch, row))
+    if (wr_upsert_fold_has_null_key(fold, batch, row)) {
+      if (fold->skips_null_keys) continue;
       return WR_FAIL(error, WEIR_CONSTRAINT, "a row has NULL in its key: it could not be found again to be updated");
+    }
     add_row(fold, &fold->batch_keys[i], number, row);
   }
   return wr_bytes_check(&fold->keys, error);

@@ -20,6 +20,7 @@ struct wr_fold_change {
 struct wr_upsert_fold {
   struct wr_memory *memory;
   struct wr_key_fields key;
+  bool skips_null_keys;      /* set by the owner: rows with a NULL in their key are passed over, and are the owner's */
   struct wr_batch **batches; /* one reference each */
   uint32_t batch_count, batch_capacity;
   size_t batch_bytes; /* what they hold */
@@ -37,8 +38,9 @@ void wr_upsert_fold_init(struct wr_upsert_fold *fold, struct wr_memory *memory, 
 void wr_upsert_fold_deinit(struct wr_upsert_fold *fold);
 /* Forgets all changes; keeps the memory. */
 void wr_upsert_fold_clear(struct wr_upsert_fold *fold);
-/* CONSTRAINT when a key has a NULL: such a row could never be found again. */
+/* CONSTRAINT when a key has a NULL, unless such rows are skipped: it could never be found again. */
 enum weir_code wr_upsert_fold_add(struct wr_upsert_fold *fold, struct wr_batch *batch, struct weir_error *error);
+bool wr_upsert_fold_has_null_key(const struct wr_upsert_fold *fold, const struct wr_batch *batch, uint32_t row);
 /* So much is held that it should be written out before the next batch. */
 bool wr_upsert_fold_is_full(const struct wr_upsert_fold *fold);
 

@@ -51,12 +51,24 @@ static void put_fixed(struct wr_bytes *out, const struct wr_batch *batch, const 
 
 static void put_views(struct wr_bytes *out, const struct wr_batch *batch, const struct wr_column *column) {
   const struct wr_view *views = wr_column_views(column);
-  for (uint32_t i = 0; i < batch->selected_count; i++)
-    wr_bytes_put_u32(out, (uint32_t)views[wr_batch_row(batch, i)].length);
-  for (uint32_t i = 0; i < batch->selected_count; i++) {
-    const struct wr_view *view = &views[wr_batch_row(batch, i)];
-    wr_bytes_put(out, wr_view_bytes(batch, view), (size_t)view->length);
+  uint32_t rows = batch->selected_count;
+  size_t bytes = 0;
+  uint8_t *at = wr_bytes_reserve(out, (size_t)rows * 4);
+  if (at == NULL) return;
+  for (uint32_t i = 0; i < rows; i++, at += 4) {
+    uint32_t length = (uint32_t)views[wr_batch_row(batch, i)].length;
+    wr_store_u32(at, length);
+    bytes += length;
   }
+  out->length += (size_t)rows * 4;
+  at = wr_bytes_reserve(out, bytes);
+  if (at == NULL) return;
+  for (uint32_t i = 0; i < rows; i++) {
+    const struct wr_view *view = &views[wr_batch_row(batch, i)];
+    memcpy(at, wr_view_bytes(batch, view), (size_t)view->length);
+    at += view->length;
+  }
+  out->length += bytes;
 }
 
 void wr_wire_put_batch(struct wr_bytes *out, const struct wr_batch *batch) {
@@ -185,15 +197,17 @@ static enum weir_code read_lengths(struct batch_reader *reader, const struct wr_
                                    size_t *out_heap_bytes) {
   struct wr_view *views = column->values;
   size_t all_bytes = 0, heap_bytes = 0;
+  const uint8_t *lengths = wr_read(&reader->in, (size_t)reader->batch->row_count * 4);
+  if (lengths == NULL) return damaged(reader, "it is cut short");
   for (uint32_t i = 0; i < reader->batch->row_count; i++) {
-    uint32_t length = wr_read_u32(&reader->in);
+    uint32_t length = wr_load_u32(lengths + (size_t)i * 4);
     if (length > INT32_MAX) return damaged(reader, "a value is longer than a value can be");
     if (length != 0 && wr_column_is_null(column, i)) return damaged(reader, "a NULL has a length");
     views[i].length = (int32_t)length;
     all_bytes += length;
     if (length > WR_VIEW_INLINE_MAX) heap_bytes += length;
   }
-  if (reader->in.failed || all_bytes > reader->in.length - reader->in.position)
+  if (all_bytes > reader->in.length - reader->in.position)
     return damaged(reader, "its values cannot fit into its length");
   *out_heap_bytes = heap_bytes;
   return WEIR_OK;
@@ -211,10 +225,9 @@ static enum weir_code read_views(struct batch_reader *reader, const struct wr_co
       return WR_FAIL(reader->error, WEIR_NO_MEMORY, "out of memory for the strings of a batch (%zu bytes)", heap_bytes);
     }
   }
-  for (uint32_t i = 0; i < reader->batch->row_count; i++) {
+  const uint8_t *bytes = reader->in.data + reader->in.position; /* of the next value; all of them fit */
+  for (uint32_t i = 0; i < reader->batch->row_count; bytes += views[i++].length) {
     size_t length = (size_t)views[i].length;
-    if (length == 0) continue;
-    const uint8_t *bytes = wr_read(&reader->in, length);
     if (length <= WR_VIEW_INLINE_MAX) {
       memcpy(views[i].bytes, bytes, length);
       continue;
@@ -225,6 +238,7 @@ static enum weir_code read_views(struct batch_reader *reader, const struct wr_co
     memcpy(heap->data + heap->used_bytes, bytes, length);
     heap->used_bytes += (uint32_t)length;
   }
+  reader->in.position = (size_t)(bytes - reader->in.data);
   return WEIR_OK;
 }
 

@@ -30,6 +30,9 @@ struct wr_plain_target {
   const struct wr_plain_target_vtable *vtable;
 };
 
+typedef enum weir_code wr_new_plain_target(void *config, const struct wr_target_context *context,
+                                           struct wr_plain_target **out_target, struct weir_error *error);
+
 /* Outlives the job, with all it points to. */
 struct wr_plain_sink_config {
   const char *where; /* in the log: "table pv in postgresql://app@db:5432/out" */
@@ -37,8 +40,7 @@ struct wr_plain_sink_config {
   uint32_t rows_max; /* gathered; 0: a default */
   void *target_config;
   /* `context` lives as long as the target. Its job_name is the sink's uid. */
-  enum weir_code (*new_target)(void *config, const struct wr_target_context *context,
-                               struct wr_plain_target **out_target, struct weir_error *error);
+  wr_new_plain_target *new_target;
 };
 
 /* INVALID when the uid is missing or too long, or the interval is 0. */

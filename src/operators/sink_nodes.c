@@ -8,8 +8,8 @@
 
 static enum weir_code new_writer(void *config, struct wr_operator_context *context, struct wr_operator **out_operator,
                                  struct weir_error *error) {
-  (void)config;
-  return wr_sink_writer_new(context, out_operator, error);
+  const struct wr_sink_config *sink = config;
+  return wr_sink_writer_new(context, sink->roll_interval_ns, out_operator, error);
 }
 
 static enum weir_code new_committer(void *config, struct wr_operator_context *context,
@@ -34,8 +34,10 @@ static enum weir_code put_uid(struct wr_node *node, const char *uid, const char 
 enum weir_code wr_sink_nodes(const struct wr_sink_description *sink, struct wr_node *out_writer,
                              struct wr_node *out_committer, struct weir_error *error) {
   struct wr_sink_config *config = sink->config;
-  *config = (struct wr_sink_config){
-      .limits = sink->limits, .target_config = sink->target_config, .new_target = sink->new_target};
+  *config = (struct wr_sink_config){.limits = sink->limits,
+                                    .roll_interval_ns = sink->roll_interval_ns,
+                                    .target_config = sink->target_config,
+                                    .new_target = sink->new_target};
   if (config->limits.epochs_max == 0) config->limits.epochs_max = WR_EPOCHS_WAITING_MAX;
   if (config->limits.bytes_max == 0) config->limits.bytes_max = WR_EPOCH_BYTES_WAITING_MAX;
   *out_writer = (struct wr_node){.kind = WR_NODE_SINK,

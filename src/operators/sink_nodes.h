@@ -8,6 +8,7 @@
 #define WR_OPERATORS_SINK_NODES_H
 
 #include "runtime/graph.h"
+#include "runtime/sink.h"
 
 enum { WR_EPOCHS_WAITING_MAX = 8, WR_EPOCH_BYTES_WAITING_MAX = 256 * 1024 * 1024 };
 
@@ -16,18 +17,18 @@ struct wr_sink_description {
   const struct weir_schema *schema; /* of the rows; borrowed until the nodes are in the graph */
   uint32_t parallelism;             /* of the writers; 0: the job's */
   struct wr_commit_limits limits;   /* all 0: the defaults above */
+  uint64_t roll_interval_ns;        /* as of wr_sink_writer_new */
   struct wr_sink_config *config;    /* filled here; outlives the job */
   void *target_config;              /* handed to new_target; outlives the job */
-  enum weir_code (*new_target)(void *config, const struct wr_target_context *context, struct wr_target **out_target,
-                               struct weir_error *error);
+  wr_new_target *new_target;
 };
 
 /* What the two nodes need while the job runs. Not to be touched outside. */
 struct wr_sink_config {
   struct wr_commit_limits limits;
+  uint64_t roll_interval_ns;
   void *target_config;
-  enum weir_code (*new_target)(void *config, const struct wr_target_context *context, struct wr_target **out_target,
-                               struct weir_error *error);
+  wr_new_target *new_target;
 };
 
 /* INVALID when the uid is missing or too long. */

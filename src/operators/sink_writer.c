@@ -21,11 +21,14 @@ struct epoch {
   uint64_t id;              /* of the barrier that closed it; 0: open */
   struct wr_upload *upload; /* NULL: no rows */
   uint64_t row_count;
+  uint64_t begin_ns; /* when it was opened; 0: before the first row of this attempt */
+  uint64_t interval; /* the one that the last row came in */
 };
 
 struct sink_writer {
   struct wr_operator op;
   struct epoch *oldest, *open; /* the list; `open` is its last */
+  uint64_t roll_interval_ns;   /* 0: none */
   uint64_t last_id;            /* the newest barrier that came here, or was called off */
   struct wr_bytes encoded;     /* scratch */
   bool no_space;               /* the log has said that the disk is full */
@@ -41,6 +44,7 @@ static enum weir_code open_epoch(struct sink_writer *writer, struct weir_error *
   struct epoch *epoch = wr_alloc_zeroed(memory, 1, sizeof *epoch, WR_MEMORY_SINK);
   if (epoch == NULL)
     return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for an epoch of sink %s", writer->op.context->uid);
+  epoch->begin_ns = writer->op.context->now_ns;
   if (writer->open != NULL)
     writer->open->next = epoch;
   else
@@ -111,6 +115,21 @@ static enum weir_code append_batch(struct sink_writer *writer, const struct wr_b
   return WEIR_OK;
 }
 
+/* An empty batch, where `batch` comes in another interval of the epoch than what is before it. */
+static enum weir_code append_border(struct sink_writer *writer, const struct wr_batch *batch,
+                                    struct weir_error *error) {
+  struct epoch *epoch = writer->open;
+  const uint64_t now_ns = writer->op.context->now_ns;
+  if (writer->roll_interval_ns == 0) return WEIR_OK;
+  if (epoch->begin_ns == 0) epoch->begin_ns = now_ns;
+  uint64_t interval = (now_ns - epoch->begin_ns) / writer->roll_interval_ns;
+  if (interval == epoch->interval) return WEIR_OK;
+  epoch->interval = interval;
+  struct wr_batch border = *batch;
+  border.selected_count = 0;
+  return append_batch(writer, &border, error);
+}
+
 static enum wr_result process(struct wr_operator *op, uint32_t input, struct wr_batch *batch, uint64_t *wake_at_ns) {
   (void)input;
   struct sink_writer *writer = writer_of(op);
@@ -134,6 +153,7 @@ static enum wr_result process(struct wr_operator *op, uint32_t input, struct wr_
   default:
     return WR_RESULT_WAIT;
   }
+  if (append_border(writer, batch, error) != WEIR_OK) return WR_RESULT_ERROR;
   return append_batch(writer, batch, error) == WEIR_OK ? WR_RESULT_OK : WR_RESULT_ERROR;
 }
 
@@ -227,12 +247,13 @@ static const struct wr_operator_vtable vtable = {.name = "sink writer",
                                                  .is_idle = is_idle,
                                                  .free = free_writer};
 
-enum weir_code wr_sink_writer_new(struct wr_operator_context *context, struct wr_operator **out_operator,
-                                  struct weir_error *error) {
+enum weir_code wr_sink_writer_new(struct wr_operator_context *context, uint64_t roll_interval_ns,
+                                  struct wr_operator **out_operator, struct weir_error *error) {
   *out_operator = NULL;
   struct sink_writer *writer = wr_alloc_zeroed(context->memory, 1, sizeof *writer, WR_MEMORY_SINK);
   if (writer == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for the writer of sink %s", context->uid);
   writer->op = (struct wr_operator){.vtable = &vtable, .context = context};
+  writer->roll_interval_ns = roll_interval_ns;
   wr_bytes_init(&writer->encoded, context->memory, WR_MEMORY_SINK);
   enum weir_code code = open_epoch(writer, error);
   if (code != WEIR_OK) {

@@ -6,6 +6,17 @@
 #include "data/batch_builder.h"
 #include "data/wire.h"
 
+/* The bytes, in a handle. */
+static inline struct wr_handle test_handle_of(struct wr_bytes *bytes) {
+  struct wr_handle handle = {0};
+  size_t length = 0;
+  WR_ASSERT(!bytes->failed);
+  handle.inline_bytes = wr_bytes_take(bytes, &length);
+  handle.length = length;
+  handle.digest = wr_digest_of(handle.inline_bytes, length);
+  return handle;
+}
+
 /* A part whose payload is the batch, encoded, in the handle. Aborts without memory. */
 static inline struct wr_part test_part_of(struct wr_memory *memory, uint64_t checkpoint_id, uint32_t subtask,
                                           const struct wr_batch *batch) {
@@ -13,11 +24,7 @@ static inline struct wr_part test_part_of(struct wr_memory *memory, uint64_t che
   struct wr_bytes bytes;
   wr_bytes_init(&bytes, memory, WR_MEMORY_SINK);
   wr_wire_put_batch(&bytes, batch);
-  WR_ASSERT(!bytes.failed);
-  size_t length = 0;
-  part.handle.inline_bytes = wr_bytes_take(&bytes, &length);
-  part.handle.length = length;
-  part.handle.digest = wr_digest_of(part.handle.inline_bytes, length);
+  part.handle = test_handle_of(&bytes);
   return part;
 }
 

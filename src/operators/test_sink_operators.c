@@ -44,7 +44,7 @@ struct target {
   struct wr_target base;
   struct wr_store *store;
   struct wr_memory *memory;
-  char committed[1024];     /* "id:rows,rows;" */
+  char committed[1024];     /* "id:rows;", with "|" where an empty batch was between them */
   uint64_t checkpoint_id;   /* of the marker */
   enum weir_code fail_code; /* the next commits */
   unsigned fail_count;
@@ -72,17 +72,23 @@ static enum weir_code target_commit(struct wr_target *base, const struct wr_epoc
   struct wr_epoch_rows rows;
   struct wr_batch *batch = NULL;
   int64_t count = 0;
+  char borders[64] = "";
+  size_t length = 0;
   wr_epoch_rows_init(&rows, target->store, target->memory, &schema, epoch);
   enum weir_code code;
   while ((code = wr_epoch_rows_next(&rows, &batch, error)) == WEIR_OK && batch != NULL) {
+    if (batch->row_count == 0) {
+      length += (size_t)snprintf(borders + length, sizeof borders - length, "%d|", (int)count);
+      count = 0;
+    }
     count += batch->row_count;
     wr_batch_unref(batch);
   }
   wr_epoch_rows_deinit(&rows);
   if (code != WEIR_OK) return code;
-  size_t length = strlen(target->committed);
-  snprintf(target->committed + length, sizeof target->committed - length, "%d:%d;", (int)epoch->checkpoint_id,
-           (int)count);
+  length = strlen(target->committed);
+  snprintf(target->committed + length, sizeof target->committed - length, "%d:%s%d;", (int)epoch->checkpoint_id,
+           borders, (int)count);
   target->checkpoint_id = epoch->checkpoint_id;
   return WEIR_OK;
 }
@@ -111,6 +117,7 @@ struct fixture {
   struct wr_operator_context writer_context, committer_context;
   struct wr_operator *writer, *committer;
   struct wr_commit_limits limits;
+  uint64_t roll_interval_ns;
   struct weir_error error;
   uint64_t wake_ns;
 };
@@ -148,7 +155,7 @@ static void fixture_init(struct fixture *f) {
 }
 
 static enum weir_code fixture_start(struct fixture *f, struct wr_subtask_state *state) {
-  WR_TRY(wr_sink_writer_new(&f->writer_context, &f->writer, &f->error));
+  WR_TRY(wr_sink_writer_new(&f->writer_context, f->roll_interval_ns, &f->writer, &f->error));
   WR_TRY(wr_committer_new(&f->committer_context, &f->limits, &f->committer, &f->error));
   return f->committer->vtable->restored(f->committer, state, &f->error);
 }
@@ -275,6 +282,36 @@ TEST(epochs_in_order) {
   CHECK_INT(work(&f, NULL), WEIR_OK);
   CHECK_STRING(f.target.committed, "1:10;2:100;4:7;");
   CHECK(f.committer->vtable->is_settled(f.committer));
+  fixture_deinit(&f);
+}
+
+/* Intervals count from the beginning of each epoch, and a border is where one of them has ended. */
+TEST(intervals) {
+  struct fixture f;
+  fixture_init(&f);
+  f.roll_interval_ns = 100;
+  CHECK_INT(fixture_start(&f, NULL), WEIR_OK);
+  f.files.now_ns = 1050;
+  CHECK_INT(write_rows(&f, 1, 5), WR_RESULT_OK);
+  f.files.now_ns = 1149;
+  CHECK_INT(write_rows(&f, 2, 5), WR_RESULT_OK);
+  f.files.now_ns = 1150;
+  CHECK_INT(write_rows(&f, 3, 5), WR_RESULT_OK);
+  f.files.now_ns = 1777;
+  CHECK_INT(write_rows(&f, 4, 5), WR_RESULT_OK);
+  CHECK_INT(write_rows(&f, 1, 5), WR_RESULT_OK);
+  f.writer_context.now_ns = 2000;
+  CHECK_INT(barrier(&f, 1), WEIR_OK);
+  f.files.now_ns = 2099;
+  CHECK_INT(write_rows(&f, 6, 5), WR_RESULT_OK);
+  CHECK_INT(barrier(&f, 2), WEIR_OK);
+  f.files.now_ns = 5000; /* the first rows of an epoch that come late are not of its first interval */
+  CHECK_INT(write_rows(&f, 7, 5), WR_RESULT_OK);
+  CHECK_INT(barrier(&f, 3), WEIR_OK);
+  CHECK_INT(work(&f, NULL), WEIR_OK);
+  complete(&f, 3);
+  CHECK_INT(work(&f, NULL), WEIR_OK);
+  CHECK_STRING(f.target.committed, "1:3|3|5;2:6;3:0|7;");
   fixture_deinit(&f);
 }
 
@@ -544,6 +581,6 @@ TEST(nodes) {
   CHECK_INT(memory.living_count, 0);
 }
 
-TEST_MAIN(TEST_CASE(epochs_in_order), TEST_CASE(an_aborted_checkpoint_loses_nothing), TEST_CASE(restores_and_settles),
-          TEST_CASE(retries), TEST_CASE(permanent_errors), TEST_CASE(refreshes), TEST_CASE(limits), TEST_CASE(disks),
-          TEST_CASE(no_memory), TEST_CASE(nodes))
+TEST_MAIN(TEST_CASE(epochs_in_order), TEST_CASE(intervals), TEST_CASE(an_aborted_checkpoint_loses_nothing),
+          TEST_CASE(restores_and_settles), TEST_CASE(retries), TEST_CASE(permanent_errors), TEST_CASE(refreshes),
+          TEST_CASE(limits), TEST_CASE(disks), TEST_CASE(no_memory), TEST_CASE(nodes))

@@ -9,8 +9,9 @@
 
 #include "base/error.h"
 
-/* Fills `functions`, an array of `count` pointers, by `names`. NOT_FOUND: the library is not there, or has no function
- * of one of these names; the sentence says which `package` to install. */
+/* Fills `functions`, an array of `count` pointers, by `names`. NOT_FOUND (exit code 4: what it is needed for, a source
+ * or sink, cannot be reached): the library is not there, or has no function of one of these names; the sentence has the
+ * command that installs `package`. */
 enum weir_code wr_library_load(const char *file_name, const char *package, const char *const *names, size_t count,
                                void *functions, struct weir_error *error);
 

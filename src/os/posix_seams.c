@@ -4,6 +4,8 @@
 enum weir_code wr_posix_seams_init(struct wr_posix_seams *posix, uint64_t budget_bytes, enum wr_log_level log_level,
                                    struct weir_error *error) {
   wr_heap_memory_init(&posix->heap, budget_bytes);
+  wr_large_blocks_init(&posix->large_blocks);
+  posix->heap.large_state = &posix->large_blocks.source;
   wr_posix_clock_init(&posix->clock);
   wr_posix_entropy_init(&posix->entropy);
   wr_posix_files_init(&posix->files, &posix->heap.memory);
@@ -23,4 +25,5 @@ enum weir_code wr_posix_seams_init(struct wr_posix_seams *posix, uint64_t budget
 void wr_posix_seams_deinit(struct wr_posix_seams *posix) {
   wr_thread_calls_deinit(&posix->calls);
   wr_folder_watches_deinit(&posix->watches);
+  wr_large_blocks_deinit(&posix->large_blocks);
 }

@@ -3,6 +3,7 @@
 #define WR_OS_POSIX_SEAMS_H
 
 #include "os/folder_watch.h"
+#include "os/large_blocks.h"
 #include "os/posix_clock.h"
 #include "os/posix_files.h"
 #include "os/posix_log.h"
@@ -11,6 +12,7 @@
 struct wr_posix_seams {
   struct wr_seams seams; /* what an engine is given; points into the rest */
   struct wr_heap_memory heap;
+  struct wr_large_blocks large_blocks; /* of the heap */
   struct wr_clock clock;
   struct wr_entropy entropy;
   struct wr_posix_files files;

@@ -461,6 +461,7 @@ enum weir_code wr_job_new(const struct wr_graph *graph, const struct wr_job_opti
   atomic_flag_clear(&job->status_lock);
   job->store = (struct wr_store){.seams = seams, .folder = options->folder};
   job->recovery = (struct wr_recovery){.seams = seams,
+                                       .rejected_rows = &job->rejected_rows,
                                        .store = &job->store,
                                        .graph = graph,
                                        .folder_path = options->folder,

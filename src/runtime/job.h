@@ -71,6 +71,7 @@ struct wr_job_status {
   uint64_t source_records;          /* position: records before it, all splits, restored ones included */
   uint64_t source_records_restored; /* the same at the restore */
   uint64_t records_skipped;
+  uint64_t rows_rejected;      /* left out of committed epochs, by this process */
   uint64_t waiting_epochs;     /* completed, not yet committed */
   uint64_t last_checkpoint_ns; /* from trigger to durable, the last one */
   uint64_t recovery_ns;        /* from OPEN to RUN of this attempt */

@@ -80,9 +80,10 @@ struct wr_job {
   uint32_t max_parallelism; /* of this attempt */
   struct wr_attempt attempt;
   bool has_attempt;
-  struct wr_sink_shared **sinks; /* per node; NULL where it is no sink or committer */
-  struct wr_target **targets;    /* per node */
-  uint64_t *marker_ids;          /* per node */
+  struct wr_sink_shared **sinks;  /* per node; NULL where it is no sink or committer */
+  struct wr_target **targets;     /* per node */
+  uint64_t *marker_ids;           /* per node */
+  _Atomic uint64_t rejected_rows; /* the targets'; of all attempts */
   struct wr_source_state *sources;
   uint32_t source_count;
   uint32_t deployed_count, settled_count, ended_count, committer_count;

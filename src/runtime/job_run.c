@@ -268,6 +268,7 @@ void wr_job_update_status(struct wr_job *job) {
   struct wr_job_status next = job->status;
   next.phase = job->phase;
   next.waiting_epochs = wr_job_waiting_epochs(job);
+  next.rows_rejected = atomic_load_explicit(&job->rejected_rows, memory_order_relaxed);
   if (job->has_attempt) {
     next.source_records = next.records_skipped = next.snapshot_stall_max_ns = next.state_rows = next.state_bytes = 0;
     for (uint32_t i = 0; i < job->attempt.task_count; i++) {

@@ -285,7 +285,8 @@ static enum weir_code ask_target(struct wr_recovery *recovery, struct wr_recover
                                              .store = recovery->store,
                                              .job_name = recovery->job_name,
                                              .uid = node->uid,
-                                             .schema = row_schema(recovery->graph, sink->node)};
+                                             .schema = row_schema(recovery->graph, sink->node),
+                                             .rejected_rows = recovery->rejected_rows};
   WR_TRY(node->new_target(node->config, &sink->context, &sink->target, error));
   WR_TRY(sink->target->vtable->connect(sink->target, error));
   WR_TRY(sink->target->vtable->read_marker(sink->target, &sink->seen, error));

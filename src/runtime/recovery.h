@@ -41,6 +41,7 @@ struct wr_recovery {
   bool fresh, accept_duplicates, accept_loss, allow_non_restored; /* the first three are cleared by claim */
   bool fresh_begun; /* `fresh`: the new incarnation is durable, but not every target is claimed for it yet */
   bool bounded;
+  _Atomic uint64_t *rejected_rows; /* for the targets */
 
   /* found */
   struct wr_folder *folder;    /* open and locked from the first open on */

@@ -22,6 +22,7 @@ struct wr_target_context {
   const char *job_name;   /* at the incarnation's birth: with the uid the marker's key */
   const char *uid;
   const struct weir_schema *schema; /* of the rows */
+  _Atomic uint64_t *rejected_rows;  /* counts the rows that committed epochs left out; NULL: nobody asks */
 };
 
 struct wr_target;
@@ -50,6 +51,9 @@ struct wr_target_vtable {
 struct wr_target {
   const struct wr_target_vtable *vtable;
 };
+/* Makes a sink's target by the sink's own config. `context` lives as long as the target. */
+typedef enum weir_code wr_new_target(void *config, const struct wr_target_context *context,
+                                     struct wr_target **out_target, struct weir_error *error);
 
 /* The schema of what goes from a sink writer to its committer: one BYTES field, one encoded part (wr_part_put) a row.
  */

@@ -5,6 +5,11 @@
  */
 #include "state/load.h"
 
+enum { HASHED_ROWS = 64 }; /* rows whose keys are hashed at once */
+
+#define WRONG_GROUP "a row's key group is not its key's, or not this subtask's"
+#define BYTES_OF_NO_ROW "a record has bytes of no row"
+
 bool wr_load_grow(struct loader *loader, void *array_pointer, uint32_t *capacity, size_t element_bytes,
                   uint32_t wanted) {
   if (wanted <= *capacity) return true;
@@ -127,14 +132,18 @@ static void count_row(struct wr_table *target, bool is_more) {
   target->backend->row_count += is_more ? 1 : (uint64_t)-1;
 }
 
-/* The place where the row goes: its own page and slot. What lived there is replaced. */
-static uint32_t place_kept(struct wr_table *target, uint32_t row_id, bool is_base) {
-  uint32_t page_number = row_id >> target->state->page_shift;
+/* The page's data, made where it is missing; NULL without memory. */
+static uint8_t *own_page(struct wr_table *target, uint32_t page_number) {
   const struct page_group *group =
       page_number < target->page_count ? target->groups[page_number >> GROUP_PAGES_SHIFT] : NULL;
-  if (group == NULL || page_of(target, page_number)->data == NULL) {
-    if (!wr_table_make_page(target, page_number)) return NO_ROW;
-  }
+  if ((group == NULL || page_of(target, page_number)->data == NULL) && !wr_table_make_page(target, page_number))
+    return NULL;
+  return page_of(target, page_number)->data;
+}
+
+/* The place where the row goes: its own page and slot. What lived there is replaced. */
+static uint32_t place_kept(struct wr_table *target, uint32_t row_id, bool is_base) {
+  if (own_page(target, row_id >> target->state->page_shift) == NULL) return NO_ROW;
   if (*header_of(target, row_id) & ROW_LIVE) {
     wr_table_give_blobs(target, row_of(target, row_id));
   } else {
@@ -339,7 +348,7 @@ static enum weir_code apply_row(struct loader *loader, uint32_t row_id, uint16_t
   struct wr_key key = stored_key(&state->layout, stored);
   if (group != wr_row_key_group(state->group_rule, loader->max_parallelism, &key) ||
       group < loader->chain->range.first || group >= loader->chain->range.end)
-    return STREAM_DAMAGED(&loader->stream, error, "a row's key group is not its key's, or not this subtask's");
+    return STREAM_DAMAGED(&loader->stream, error, WRONG_GROUP);
   if (group < loader->range.first || group >= loader->range.end) return delete_row(loader, table, row_id, error);
   uint32_t place;
   if (loader->keeps_ids && table->target != NULL) {
@@ -355,24 +364,91 @@ static enum weir_code apply_row(struct loader *loader, uint32_t row_id, uint16_t
   return WEIR_OK;
 }
 
-enum weir_code wr_load_rows(struct loader *loader, const uint8_t *data, uint64_t length, struct weir_error *error) {
-  struct loaded_state *state = &loader->states[loader->stream.table->state];
-  const struct row_layout *layout = &state->layout;
-  struct row_list list;
-  WR_TRY(read_list(loader, data, length, layout->row_size, &list, error));
-  struct stored_row stored = {.row = list.groups + (size_t)list.count * 2};
-  stored.blobs = stored.row + (size_t)list.count * layout->row_size;
-  const uint8_t *end = data + length;
-  for (uint32_t i = 0; i < list.count; i++) {
+/* Are the rows of fixed size and for their own places, with a number as key? Then they go the short way. */
+static bool are_plain(const struct loader *loader) {
+  const struct loaded_table *table = loader->stream.table;
+  const struct loaded_state *state = &loader->states[table->state];
+  return loader->keeps_ids && table->target != NULL && state->layout.is_bigint && state->layout.blob_count == 0 &&
+         state->group_rule == GROUP_OF_KEY;
+}
+
+/* The key groups that the keys of rows `from` to `end` have. */
+static void groups_of_keys(const struct loader *loader, const uint8_t *rows, uint32_t row_size, uint32_t from,
+                           uint32_t end, uint32_t *out_groups) {
+  int64_t keys[HASHED_ROWS] = {0};
+  uint64_t hashes[HASHED_ROWS];
+  for (uint32_t i = from; i < end; i++)
+    memcpy(&keys[i - from], rows + (size_t)i * row_size, sizeof keys[0]);
+  wr_hash_keys_u64(keys, NULL, end - from, hashes);
+  for (uint32_t i = 0; i < end - from; i++)
+    out_groups[i] = wr_key_group(hashes[i], loader->max_parallelism);
+}
+
+/* Rows `from` to `end`, of which there are HASHED_ROWS at most. */
+static enum weir_code apply_plain(struct loader *loader, const struct row_list *list, const uint8_t *rows,
+                                  uint32_t from, uint32_t end, struct weir_error *error) {
+  struct wr_table *target = loader->stream.table->target;
+  uint32_t row_size = target->state->layout.row_size, groups[HASHED_ROWS], page_number = UINT32_MAX;
+  uint8_t *page = NULL;
+  groups_of_keys(loader, rows, row_size, from, end, groups);
+  for (uint32_t i = from; i < end; i++) {
     uint32_t row_id;
     uint16_t group;
-    WR_TRY(read_id(loader, &list, i, &row_id, &group, error));
+    WR_TRY(read_id(loader, list, i, &row_id, &group, error));
+    if (group != groups[i - from] || group < loader->range.first || group >= loader->range.end)
+      return STREAM_DAMAGED(&loader->stream, error, WRONG_GROUP);
+    if (row_id >> target->state->page_shift != page_number) {
+      page_number = row_id >> target->state->page_shift;
+      page = own_page(target, page_number);
+      if (page == NULL) return LOAD_NO_MEMORY(error);
+    }
+    uint32_t slot = row_id & (target->state->page_slots - 1);
+    if (!(page_headers(page)[slot] & ROW_LIVE)) count_row(target, true);
+    if (!loader->stream.is_base) wr_table_mark_restored(target, row_id);
+    page_headers(page)[slot] = ROW_LIVE | group;
+    memcpy(page + target->state->rows_offset + (size_t)slot * row_size, rows + (size_t)i * row_size, row_size);
+  }
+  return WEIR_OK;
+}
+
+static enum weir_code load_plain(struct loader *loader, const struct row_list *list, const uint8_t *end,
+                                 struct weir_error *error) {
+  const uint8_t *rows = list->groups + (size_t)list->count * 2;
+  if (rows + (size_t)list->count * loader->stream.table->target->state->layout.row_size != end)
+    return STREAM_DAMAGED(&loader->stream, error, BYTES_OF_NO_ROW);
+  for (uint32_t from = 0; from < list->count; from += HASHED_ROWS) {
+    uint32_t left = list->count - from;
+    WR_TRY(apply_plain(loader, list, rows, from, from + (left < HASHED_ROWS ? left : HASHED_ROWS), error));
+  }
+  return WEIR_OK;
+}
+
+static enum weir_code load_any(struct loader *loader, const struct row_list *list, const uint8_t *end,
+                               struct weir_error *error) {
+  const struct row_layout *layout = &loader->states[loader->stream.table->state].layout;
+  struct stored_row stored = {.row = list->groups + (size_t)list->count * 2};
+  stored.blobs = stored.row + (size_t)list->count * layout->row_size;
+  for (uint32_t i = 0; i < list->count; i++) {
+    uint32_t row_id;
+    uint16_t group;
+    WR_TRY(read_id(loader, list, i, &row_id, &group, error));
     WR_TRY(measure_row(loader, layout, &stored, (uint64_t)(end - stored.blobs), error));
     WR_TRY(apply_row(loader, row_id, group, &stored, error));
     stored.row += layout->row_size;
     stored.blobs += stored.blob_bytes;
   }
-  if (stored.blobs != end) return STREAM_DAMAGED(&loader->stream, error, "a record has bytes of no row");
+  if (stored.blobs != end) return STREAM_DAMAGED(&loader->stream, error, BYTES_OF_NO_ROW);
+  return WEIR_OK;
+}
+
+enum weir_code wr_load_rows(struct loader *loader, const uint8_t *data, uint64_t length, struct weir_error *error) {
+  struct loaded_state *state = &loader->states[loader->stream.table->state];
+  struct row_list list;
+  WR_TRY(read_list(loader, data, length, state->layout.row_size, &list, error));
+  if (are_plain(loader))
+    WR_TRY(load_plain(loader, &list, data + length, error));
+  else
+    WR_TRY(load_any(loader, &list, data + length, error));
   loader->stream.rows += list.count;
   state->stored_bytes += length;
   return WEIR_OK;

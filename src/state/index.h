@@ -51,4 +51,11 @@ static inline struct index_segment *index_segment_of(const struct index *index, 
   return index->directory[(uint64_t)tag >> (32 - index->depth)];
 }
 
+/* As wr_index_add, into the first empty slot from the tag's own on, which the caller has found. */
+static inline void wr_index_add_at(struct index *index, uint32_t tag, uint32_t place, uint32_t row_id) {
+  struct index_segment *segment = index_segment_of(index, tag);
+  segment->slots[place] = (struct index_slot){.tag = tag, .row_id = row_id};
+  segment->count++;
+}
+
 #endif

@@ -278,7 +278,7 @@ void wr_table_remove_row(struct wr_table *table, uint32_t row_id);
 /* As wr_table_prepare, never WAIT. */
 enum wr_prepare wr_table_prepare_now(struct wr_table *table, const struct wr_key *keys, uint32_t n,
                                      enum wr_access access, struct weir_error *error);
-uint32_t wr_table_tag_of_row(const struct wr_table *table, uint32_t row_id);
+uint32_t wr_table_tag_of_row(const struct wr_table *table, const uint8_t *row);
 bool wr_table_rows_equal(const struct wr_table *table, uint32_t a, uint32_t b);
 struct wr_key wr_row_key(const struct row_layout *layout, const uint8_t *row);
 uint32_t wr_row_key_group(enum group_rule rule, uint32_t max_parallelism, const struct wr_key *key);

@@ -45,8 +45,7 @@ static bool row_has_key(const uint8_t *row, const struct wr_key *key) {
          (key->length == 0 || memcmp(reference_bytes(reference), key->bytes, key->length) == 0);
 }
 
-uint32_t wr_table_tag_of_row(const struct wr_table *table, uint32_t row_id) {
-  const uint8_t *row = row_of(table, row_id);
+uint32_t wr_table_tag_of_row(const struct wr_table *table, const uint8_t *row) {
   if (table->state->layout.is_bigint) return tag_of_bigint(table, bigint_of_row(row));
   struct wr_key key = wr_row_key(&table->state->layout, row);
   return tag_of_key(table, &key);

@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { INDEX_ROWS = 64 }; /* rows whose index slots are fetched at once */
+enum { INDEX_ROWS = 32 }; /* rows whose index slots are fetched at once */
 
 /* ---- after the rows: free slots and index ---- */
 
@@ -24,47 +24,63 @@ static void link_free_slots(struct wr_table *table) {
   }
 }
 
-static bool has_equal_key(const struct wr_table *table, uint32_t tag, uint32_t row_id) {
-  const struct index *index = &table->index;
+static enum weir_code index_row(struct wr_table *table, uint32_t tag, uint32_t row_id, struct weir_error *error) {
+  struct index *index = &table->index;
+  if (!wr_index_reserve(index, table->backend, tag)) return wr_state_no_memory(table->state, error);
   const struct index_slot *slots = index_segment_of(index, tag)->slots;
-  for (uint32_t place = tag & index->slot_mask; slots[place].row_id != NO_ROW; place = (place + 1) & index->slot_mask)
-    if (slots[place].tag == tag && wr_table_rows_equal(table, slots[place].row_id, row_id)) return true;
-  return false;
-}
-
-static enum weir_code index_rows(struct wr_table *table, const uint32_t *row_ids, uint32_t count,
-                                 struct weir_error *error) {
-  uint32_t tags[INDEX_ROWS];
-  for (uint32_t i = 0; i < count; i++) {
-    tags[i] = wr_table_tag_of_row(table, row_ids[i]);
-    const struct index_segment *segment = index_segment_of(&table->index, tags[i]);
-    __builtin_prefetch(segment, 1); /* its count */
-    __builtin_prefetch(&segment->slots[tags[i] & table->index.slot_mask], 1);
-  }
-  for (uint32_t i = 0; i < count; i++) {
-    if (has_equal_key(table, tags[i], row_ids[i]))
+  uint32_t place = tag & index->slot_mask;
+  for (; slots[place].row_id != NO_ROW; place = (place + 1) & index->slot_mask)
+    if (slots[place].tag == tag && wr_table_rows_equal(table, slots[place].row_id, row_id))
       return WR_FAIL(error, WEIR_CORRUPT, "the stored state is damaged: state \"%s\" holds one key twice",
                      table->state->name);
-    if (!wr_index_reserve(&table->index, table->backend, tags[i])) return wr_state_no_memory(table->state, error);
-    wr_index_add(&table->index, tags[i], row_ids[i]);
+  wr_index_add_at(index, tag, place, row_id);
+  return WEIR_OK;
+}
+
+/* Rows on their way into the index: the slot of one is fetched while those before it are added. */
+struct waiting_rows {
+  struct {
+    uint32_t tag, row_id;
+  } rows[INDEX_ROWS];
+  uint32_t count; /* that ever came */
+};
+
+static enum weir_code index_waiting(struct wr_table *table, struct waiting_rows *waiting, uint32_t number,
+                                    struct weir_error *error) {
+  return index_row(table, waiting->rows[number % INDEX_ROWS].tag, waiting->rows[number % INDEX_ROWS].row_id, error);
+}
+
+static enum weir_code index_page(struct wr_table *table, uint32_t page_number, struct waiting_rows *waiting,
+                                 struct weir_error *error) {
+  const struct wr_state *state = table->state;
+  uint8_t *data = page_of(table, page_number)->data;
+  const uint16_t *headers = page_headers(data);
+  const uint8_t *row = data + state->rows_offset;
+  for (uint32_t slot = 0; slot < state->page_slots; slot++, row += state->layout.row_size) {
+    if (!(headers[slot] & ROW_LIVE)) continue;
+    uint32_t tag = wr_table_tag_of_row(table, row), number = waiting->count++;
+    __builtin_prefetch(&index_segment_of(&table->index, tag)->slots[tag & table->index.slot_mask], 1);
+    if (number >= INDEX_ROWS) WR_TRY(index_waiting(table, waiting, number, error));
+    waiting->rows[number % INDEX_ROWS].tag = tag;
+    waiting->rows[number % INDEX_ROWS].row_id = (page_number << state->page_shift) + slot;
   }
   return WEIR_OK;
 }
 
 static enum weir_code build_index(struct wr_table *table, struct weir_error *error) {
-  uint32_t row_ids[INDEX_ROWS], count = 0, cursor = 0, row_id;
-  struct wr_key key;
-  const void *value;
+  struct waiting_rows waiting = {.count = 0};
   if (table->row_count == 0) return WEIR_OK;
   if (!wr_index_presize(&table->index, table->backend, table->row_count))
     return wr_state_no_memory(table->state, error);
-  while (wr_table_next(table, &cursor, &row_id, &key, &value)) {
-    row_ids[count++] = row_id;
-    if (count < INDEX_ROWS) continue;
-    WR_TRY(index_rows(table, row_ids, count, error));
-    count = 0;
+  for (uint32_t number = 0; number < table->page_count; number++) {
+    const struct page_group *group = table->groups[number >> GROUP_PAGES_SHIFT];
+    if (group == NULL || page_of(table, number)->data == NULL) continue;
+    WR_TRY(index_page(table, number, &waiting, error));
   }
-  return index_rows(table, row_ids, count, error);
+  uint32_t first = waiting.count < INDEX_ROWS ? 0 : waiting.count - INDEX_ROWS;
+  for (uint32_t number = first; number < waiting.count; number++)
+    WR_TRY(index_waiting(table, &waiting, number, error));
+  return WEIR_OK;
 }
 
 static enum weir_code finish_tables(struct wr_backend *backend, bool keeps_ids, struct weir_error *error) {

@@ -303,7 +303,7 @@ void wr_table_give_blobs(struct wr_table *table, const uint8_t *row) {
 }
 
 void wr_table_remove_row(struct wr_table *table, uint32_t row_id) {
-  wr_index_remove(&table->index, wr_table_tag_of_row(table, row_id), row_id);
+  wr_index_remove(&table->index, wr_table_tag_of_row(table, row_of(table, row_id)), row_id);
   wr_table_give_blobs(table, row_of(table, row_id));
   *header_of(table, row_id) &= ROW_KEY_GROUP;
   wr_table_give_slot(table, row_id);

@@ -2,6 +2,7 @@
 #include "state/test_state.h"
 
 static bool write_keys(struct wr_table *table, int64_t first, int64_t count, int64_t step, int64_t number) {
+  if (table == NULL) return false;
   for (int64_t done = 0; done < count;) {
     int64_t keys[WR_BATCH_ROWS_MAX];
     uint32_t n = 0;
@@ -15,6 +16,7 @@ static bool write_keys(struct wr_table *table, int64_t first, int64_t count, int
 }
 
 static bool delete_keys(struct wr_table *table, int64_t first, int64_t count) {
+  if (table == NULL) return false;
   for (int64_t done = 0; done < count;) {
     int64_t keys[WR_BATCH_ROWS_MAX];
     uint32_t n = 0;
@@ -353,13 +355,21 @@ static const struct weir_schema text_value_schema = {.fields = text_value, .fiel
 static const struct weir_field text_key[] = {{.name = "name", .type = WEIR_TYPE_STRING}};
 static const struct weir_schema text_key_schema = {.fields = text_key, .field_count = 1};
 
+static const struct weir_field number_fields[] = {{.name = "number", .type = WEIR_TYPE_BIGINT}};
+static const struct weir_schema number_schema = {.fields = number_fields, .field_count = 1};
+
+/* Texts, which have bytes of their own, and numbers, whose rows are restored the short way. */
 static struct wr_backend *text_backend(struct test_world *world, uint32_t subtask, uint32_t parallelism,
                                        struct wr_state **out_state) {
   const struct wr_backend_options options = test_options(world, subtask, parallelism, 16);
-  const struct wr_state_descriptor descriptor = {.name = "texts", .key = &text_key_schema, .value = &text_value_schema};
+  const struct wr_state_descriptor texts = {.name = "texts", .key = &text_key_schema, .value = &text_value_schema};
+  const struct wr_state_descriptor numbers = {.name = "numbers", .key = &number_schema, .value = &number_schema};
   struct wr_backend *backend;
+  struct wr_state *ignored;
   if (wr_backend_new(&options, &backend, NULL) != WEIR_OK) return NULL;
-  if (wr_backend_register(backend, &descriptor, out_state, NULL) == WEIR_OK) return backend;
+  if (wr_backend_register(backend, &texts, out_state, NULL) == WEIR_OK &&
+      wr_backend_register(backend, &numbers, &ignored, NULL) == WEIR_OK)
+    return backend;
   wr_backend_free(backend);
   return NULL;
 }
@@ -383,14 +393,19 @@ static bool write_texts(struct wr_table *table, uint32_t first, uint32_t count, 
 
 /* A chain of a base and two deltas, small enough to be inline. */
 static bool make_chain(struct test_world *world, struct wr_backend *backend, struct wr_state *state) {
-  if (!write_texts(wr_state_table(state, 1), 0, 120, false) || !write_texts(wr_state_table(state, 2), 0, 8, false))
+  struct wr_state *numbers = wr_backend_find(backend, "numbers");
+  if (!write_texts(wr_state_table(state, 1), 0, 120, false) || !write_texts(wr_state_table(state, 2), 0, 8, false) ||
+      !write_keys(wr_state_table(numbers, 0), 0, 70, 1, 7))
     return false;
   if (!test_snapshot(world, backend, 1, false, NULL)) return false;
   wr_backend_completed(backend, 1);
-  if (!write_texts(wr_state_table(state, 1), 10, 6, true) || wr_state_drop(state, 2, NULL) != WEIR_OK) return false;
+  if (!write_texts(wr_state_table(state, 1), 10, 6, true) || wr_state_drop(state, 2, NULL) != WEIR_OK ||
+      !delete_keys(wr_state_table(numbers, 0), 5, 4))
+    return false;
   if (!test_snapshot(world, backend, 2, false, NULL)) return false;
   wr_backend_completed(backend, 2);
-  if (!write_texts(wr_state_table(state, 1), 115, 8, false) || !write_texts(wr_state_table(state, 2), 3, 3, false))
+  if (!write_texts(wr_state_table(state, 1), 115, 8, false) || !write_texts(wr_state_table(state, 2), 3, 3, false) ||
+      !write_keys(wr_state_table(numbers, 0), 68, 5, 1, 8))
     return false;
   return test_snapshot(world, backend, 3, false, NULL);
 }
@@ -427,7 +442,7 @@ TEST(damage_behind_the_checksums) {
   CHECK_INT(chain.count, 3);
   uint64_t rows, refused = 0, tries = 0;
   CHECK_INT(restore_texts(world, &chain, 0, &rows), WEIR_OK);
-  CHECK_INT(rows, 120 - 6 + 3 + 3);
+  CHECK_INT(rows, 120 - 6 + 3 + 3 + 70 - 4 + 3);
   uint64_t blocks = world->memory.living_count;
   for (uint32_t h = 0; h < 3; h++) {
     struct wr_handle handles[3];
@@ -457,6 +472,41 @@ TEST(damage_behind_the_checksums) {
   CHECK_INT(world->memory.living_count, blocks);
   printf("%" PRIu64 " damaged chains, %" PRIu64 " refused, the others differ in a value only\n", tries, refused);
   CHECK(refused * 3 > tries);
+  wr_backend_free(backend);
+  CHECK_INT(world->memory.living_count, 0);
+  test_world_free(world);
+}
+
+/* The record of numbers at the end of the base: its head, then 70 slots, groups and rows. */
+TEST(a_record_of_numbers_is_checked) {
+  struct test_world *world = test_world_new();
+  struct wr_state *state;
+  struct wr_backend *backend = text_backend(world, 0, 1, &state);
+  CHECK(make_chain(world, backend, state));
+  struct wr_backend_chain chain = {.count = 1, .range = {0, 16}};
+  uint32_t count;
+  struct wr_handle base = wr_backend_chain(backend, &count)[0];
+  chain.handles = &base;
+  size_t length = (size_t)base.length, record = length - (9 + 32) - (8 + 70 * (2 + 2 + 16));
+  uint8_t *bytes = malloc(length);
+  static const struct {
+    size_t place; /* in the record */
+    const char *message;
+  } damages[] = {{4, "bytes of no row"}, {8 + 70 * 2 + 33 * 2, "key group"}, {8 + 70 * 4 + 33 * 16, "key group"}};
+  for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++) {
+    memcpy(bytes, wr_backend_chain(backend, &count)[0].inline_bytes, length);
+    base.inline_bytes = bytes;
+    CHECK_INT(bytes[record + 4], 70);
+    bytes[record + damages[i].place] ^= 3; /* 70 becomes 69 */
+    struct wr_state *other_state;
+    struct wr_backend *other = text_backend(world, 0, 1, &other_state);
+    struct weir_error error = {0};
+    uint64_t dropped;
+    CHECK_INT(wr_backend_restore(other, &world->store, &chain, 1, false, &dropped, &error), WEIR_CORRUPT);
+    CHECK(strstr(error.message, damages[i].message) != NULL);
+    wr_backend_free(other);
+  }
+  free(bytes);
   wr_backend_free(backend);
   CHECK_INT(world->memory.living_count, 0);
   test_world_free(world);
@@ -506,4 +556,5 @@ TEST(every_allocation_fails) {
 
 TEST_MAIN(TEST_CASE(incremental), TEST_CASE(all_deleted), TEST_CASE(base_again), TEST_CASE(same_rows_again),
           TEST_CASE(cumulative_as_frozen), TEST_CASE(base_outlived), TEST_CASE(refusals),
-          TEST_CASE(damage_behind_the_checksums), TEST_CASE(every_allocation_fails))
+          TEST_CASE(damage_behind_the_checksums), TEST_CASE(a_record_of_numbers_is_checked),
+          TEST_CASE(every_allocation_fails))

@@ -33,8 +33,12 @@ PYTHON
 }
 
 # The process of the folder, if it runs: a pid of another program that came to bear the same number does not name the
-# folder, and a zombie has no command line.
+# folder, and a zombie has no command line. Nor has a process for a moment while it becomes another program: looked at twice.
 alive() {
+  names_folder || { [ -s "$dir/pid" ] && sleep 0.1 && names_folder; }
+}
+
+names_folder() {
   [ -s "$dir/pid" ] && tr '\0' ' ' 2>/dev/null <"/proc/$(cat "$dir/pid")/cmdline" | grep -qF "$dir"
 }
 
@@ -96,6 +100,24 @@ read_arguments() { # "WORDS" ARGUMENT...
     as="setpriv --reuid=$account --regid=$account --init-groups"
     cd / # which it can read
   fi
+}
+
+# A CA, and a certificate of it for 127.0.0.1, as PEM; and a CA that has nothing to do with it. The account owns them.
+make_certificates() {
+  mkdir -p "$dir/tls"
+  (
+    cd "$dir/tls"
+    authority() { # NAME
+      openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj "/CN=$1" -keyout "$1.key" -out "$1.pem"
+    }
+    authority ca
+    authority wrong-ca
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=127.0.0.1 -keyout server.key -out server.csr
+    echo "subjectAltName=IP:127.0.0.1,DNS:localhost" >server.ext
+    openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 3650 -extfile server.ext -out server.crt
+    cat server.key server.crt >server.pem
+  ) >"$dir/log.txt" 2>&1 || fail "openssl made no certificate: $(tail -n 3 "$dir/log.txt")"
+  if [ -n "$as" ]; then chown -R "$account:" "$dir/tls"; fi
 }
 
 # start, stop, kill, restart, by the server's own `prepare` (an empty folder), `launch`, `answers` and $stop_signal.

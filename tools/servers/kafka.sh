@@ -22,23 +22,6 @@ listener() { # NAME PORT
   listeners="$listeners,$1://127.0.0.1:$2"
 }
 
-# A CA, and a certificate of it for 127.0.0.1, as PEM; and a CA that has nothing to do with it.
-make_certificates() {
-  mkdir -p "$dir/tls"
-  (
-    cd "$dir/tls"
-    authority() { # NAME
-      openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj "/CN=$1" -keyout "$1.key" -out "$1.pem"
-    }
-    authority ca
-    authority wrong-ca
-    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=127.0.0.1 -keyout server.key -out server.csr
-    echo "subjectAltName=IP:127.0.0.1,DNS:localhost" >server.ext
-    openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 3650 -extfile server.ext -out server.crt
-    cat server.key server.crt >server.pem
-  ) >"$dir/log.txt" 2>&1 || fail "openssl made no certificate: $(tail -n 3 "$dir/log.txt")"
-}
-
 tls_settings() { # LISTENER
   echo "listener.name.$1.ssl.keystore.type=PEM"
   echo "listener.name.$1.ssl.keystore.location=$dir/tls/server.pem"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# tools/servers/postgres.sh start DIR [--port P] | stop DIR | kill DIR | restart DIR: a PostgreSQL server.
+# tools/servers/postgres.sh start DIR [--port P] [--tls] | stop DIR | kill DIR | restart DIR: a PostgreSQL server.
 #
 # In the folder DIR, on 127.0.0.1 only: user weir, password DIR/password, database out. `start` makes the folder where it is
 # new, and returns when the server answers. `stop` is SIGINT, `kill` SIGKILL; both return when the process is gone. `restart`
@@ -7,6 +7,7 @@
 # who must be able to reach DIR.
 #
 #   DIR/port, DIR/password, DIR/pid, DIR/log.txt, DIR/data
+#   DIR/tls            with --tls: ca.pem is the CA of the server's certificate, wrong-ca.pem another one
 set -eu
 name=postgres.sh
 . "$(dirname "$0")/common.sh"
@@ -15,6 +16,7 @@ stop_signal=INT
 
 prepare() {
   rm -rf "$dir/data" # of a first start that did not get this far
+  case " $chosen " in *" --tls "*) make_certificates ;; esac
   head -c 12 /dev/urandom | od -An -tx1 | tr -d ' \n' >"$dir/password"
   # shellcheck disable=SC2086 # words on purpose
   $as "$bin/initdb" -D "$dir/data" -U weir -A scram-sha-256 --pwfile "$dir/password" --encoding=UTF8 --locale=C \
@@ -29,9 +31,11 @@ launch() {
     sleep 0.05
   done
   rm -f "$dir/data/postmaster.pid" # names a process that is gone, perhaps one that nobody has buried yet
+  tls=""
+  if [ -e "$dir/tls" ]; then tls="-c ssl=on -c ssl_cert_file=$dir/tls/server.crt -c ssl_key_file=$dir/tls/server.key"; fi
   # shellcheck disable=SC2086 # words on purpose
   $as setsid "$bin/postgres" -D "$dir/data" -p "$(cat "$dir/port")" -c max_connections=30 -c listen_addresses=127.0.0.1 \
-    -c unix_socket_directories= -c shared_buffers=64MB </dev/null >>"$dir/log.txt" 2>&1 &
+    -c unix_socket_directories= -c shared_buffers=64MB $tls </dev/null >>"$dir/log.txt" 2>&1 &
   echo $! >"$dir/pid"
 }
 
@@ -43,7 +47,7 @@ answers() {
   ask postgres "SELECT 1" >/dev/null 2>&1
 }
 
-read_arguments "" "$@"
+read_arguments "--tls" "$@"
 bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
 [ -x "$bin/postgres" ] || fail "there is no PostgreSQL server; tools/install.sh postgres installs it"
 act

@@ -45,13 +45,16 @@ static struct dead_letter *self_of(struct wr_target *target) {
 
 static enum weir_code load(struct dead_letter *self, struct wr_dead_letter_marker *out_marker,
                            struct weir_error *error) {
-  return wr_dead_letter_marker_load(&self->context, self->marker_path, out_marker, error);
+  *out_marker = (struct wr_dead_letter_marker){0};
+  return wr_file_marker_load(&wr_dead_letter_marker_kind, &self->context, self->marker_path, &out_marker->marker,
+                             error);
 }
 
 static enum weir_code publish(struct dead_letter *self, const struct wr_dead_letter_marker *marker,
                               struct weir_error *error) {
   self->uncertain = true;
-  WR_TRY(wr_dead_letter_marker_publish(&self->context, self->folder, self->marker_path, marker, error));
+  WR_TRY(wr_file_marker_publish(&wr_dead_letter_marker_kind, &self->context, self->folder, self->marker_path,
+                                &marker->marker, error));
   self->uncertain = false;
   return WEIR_OK;
 }
@@ -262,9 +265,9 @@ static enum weir_code make_paths(struct dead_letter *self, struct weir_error *er
   return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for dead-letter file %s", self->path);
 }
 
-enum weir_code wr_dead_letter_target_new(const struct wr_dead_letter_config *config,
-                                         const struct wr_target_context *context, struct wr_target **out_target,
-                                         struct weir_error *error) {
+enum weir_code wr_dead_letter_target_new(void *target_config, const struct wr_target_context *context,
+                                         struct wr_target **out_target, struct weir_error *error) {
+  const struct wr_dead_letter_config *config = target_config;
   *out_target = NULL;
   struct dead_letter *self = wr_alloc_zeroed(context->memory, 1, sizeof *self, WR_MEMORY_SINK);
   if (self == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for dead-letter file %s", config->path);
@@ -285,11 +288,6 @@ enum weir_code wr_dead_letter_target_new(const struct wr_dead_letter_config *con
 
 /* ---- the graph ---- */
 
-static enum weir_code new_target(void *config, const struct wr_target_context *context, struct wr_target **out_target,
-                                 struct weir_error *error) {
-  return wr_dead_letter_target_new(config, context, out_target, error);
-}
-
 enum weir_code wr_dead_letter_add(struct wr_graph *graph, const char *uid, const struct wr_dead_letter_config *config,
                                   struct wr_sink_config *sink, uint32_t *out_writer, struct weir_error *error) {
   if (config->path == NULL || config->path[0] == 0)
@@ -299,6 +297,6 @@ enum weir_code wr_dead_letter_add(struct wr_graph *graph, const char *uid, const
                                                   .parallelism = 1,
                                                   .config = sink,
                                                   .target_config = (void *)config,
-                                                  .new_target = new_target};
+                                                  .new_target = wr_dead_letter_target_new};
   return wr_sink_add(graph, &description, out_writer, error);
 }

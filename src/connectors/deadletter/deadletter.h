@@ -18,9 +18,8 @@ struct wr_dead_letter_config {
   const char *path;
 };
 
-enum weir_code wr_dead_letter_target_new(const struct wr_dead_letter_config *config,
-                                         const struct wr_target_context *context, struct wr_target **out_target,
-                                         struct weir_error *error);
+/* By a struct wr_dead_letter_config. */
+wr_new_target wr_dead_letter_target_new;
 /* The sink's two nodes: as wr_sink_add with this target, parallelism 1, rows of wr_dead_letter_schema. */
 enum weir_code wr_dead_letter_add(struct wr_graph *graph, const char *uid, const struct wr_dead_letter_config *config,
                                   struct wr_sink_config *sink, uint32_t *out_writer, struct weir_error *error);

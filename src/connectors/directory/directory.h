@@ -12,7 +12,17 @@
  * may be gone cannot take a row back. So a changelog that only adds and updates can be written; the newest line of a
  * key holds.
  *
- * A file is ended when it has reached sink.rolling-policy.file-size, and by every checkpoint.
+ * A file is ended by every checkpoint; by a row with which it would get larger than sink.rolling-policy.file-size; and
+ * by time: a checkpoint's time is divided into intervals of sink.rolling-policy.rollover-interval, and a file has rows
+ * of one of them. However it was ended, it is seen when its checkpoint is committed.
+ *
+ * The plain sink (operators/plain_sink.h) writes what it has at each tick, under final names from the first byte:
+ *
+ *   part-<uid>-<16 hex digits of the incarnation>-<start number, 10 digits>-<8 hex digits that tell its subtasks
+ * apart>- <tick, 10 digits>-<number, 4 digits>.ndjson (or .csv)
+ *
+ * A kill can leave a file that ends within a row, and rows come again. Where a write fails, the same names are written
+ * anew.
  */
 #ifndef WR_CONNECTORS_DIRECTORY_DIRECTORY_H
 #define WR_CONNECTORS_DIRECTORY_DIRECTORY_H
@@ -20,6 +30,7 @@
 #include "connectors/connector_options.h"
 #include "formats/csv/csv_encoder.h"
 #include "formats/json/json_encoder.h"
+#include "operators/plain_sink.h"
 #include "operators/sink_nodes.h"
 
 enum wr_directory_format { WR_DIRECTORY_JSON, WR_DIRECTORY_CSV };
@@ -28,13 +39,16 @@ enum wr_directory_format { WR_DIRECTORY_JSON, WR_DIRECTORY_CSV };
 struct wr_directory_config {
   const char *path;
   enum wr_directory_format format;
-  uint64_t file_bytes; /* a file that has reached so many is ended */
+  uint64_t file_bytes; /* a file that would get larger is ended before */
+  int64_t rollover_ms; /* rows of two such intervals of an epoch are never in one file */
   struct wr_json_encoder_options json;
   struct wr_csv_encoder_options csv;
-  bool csv_header; /* each file begins with the names of the columns */
+  bool csv_header;           /* each file begins with the names of the columns */
+  int64_t flush_interval_ms; /* of a plain sink (directory_plain.c) */
+  bool has_flush_interval;   /* it was given */
 };
 
-enum { WR_DIRECTORY_OPTION_COUNT = 10 };
+enum { WR_DIRECTORY_OPTION_COUNT = 11 };
 extern const struct wr_connector_option wr_directory_options[WR_DIRECTORY_OPTION_COUNT];
 
 /* The config of a sink `uid` on `path` by its settings; both are borrowed by the config. INVALID names the option. */
@@ -42,12 +56,8 @@ enum weir_code wr_directory_config_read(const char *path, const char *uid, const
                                         const struct wr_connector_setting *settings, uint32_t setting_count,
                                         struct wr_directory_config *out_config, struct weir_error *error);
 
-enum weir_code wr_directory_target_new(const struct wr_directory_config *config,
-                                       const struct wr_target_context *context, struct wr_target **out_target,
-                                       struct weir_error *error);
-/* The sink's two nodes: as wr_sink_add with this target. `sink` is filled here; it and `config` outlive the job. */
-enum weir_code wr_directory_sink_add(struct wr_graph *graph, const char *uid, const struct weir_schema *schema,
-                                     uint32_t parallelism, const struct wr_directory_config *config,
-                                     struct wr_sink_config *sink, uint32_t *out_writer, struct weir_error *error);
+/* By a struct wr_directory_config. */
+wr_new_target wr_directory_target_new;
+wr_new_plain_target wr_directory_plain_new;
 
 #endif

@@ -1,9 +1,8 @@
-/* connectors/directory/directory_marker.h: the marker of a folder sink, PATH/.weir/<sink>.marker: reading and
- * publishing it, inside a call. */
+/* connectors/directory/directory_marker.h: what the marker of a folder sink, PATH/.weir/<sink>.marker, says. */
 #ifndef WR_CONNECTORS_DIRECTORY_DIRECTORY_MARKER_H
 #define WR_CONNECTORS_DIRECTORY_DIRECTORY_MARKER_H
 
-#include "runtime/sink.h"
+#include "connectors/file_marker.h"
 
 enum { WR_DIRECTORY_BASE_BYTES = 208, WR_DIRECTORY_SUFFIX_BYTES = 16 };
 
@@ -11,7 +10,7 @@ enum { WR_DIRECTORY_BASE_BYTES = 208, WR_DIRECTORY_SUFFIX_BYTES = 16 };
  * PATH/.weir/<base>-<number><suffix>.<staged_by>. */
 struct wr_directory_manifest {
   uint32_t part_count;
-  uint64_t staged_by; /* start number that wrote them */
+  uint64_t staged_by; /* start number that wrote them; 0: they have their final names at once */
   char base[WR_DIRECTORY_BASE_BYTES];
   char suffix[WR_DIRECTORY_SUFFIX_BYTES];
 };
@@ -22,12 +21,7 @@ struct wr_directory_marker {
   struct wr_directory_manifest manifest;
 };
 
-/* Not there: not present. CORRUPT: damaged; FOREIGN: of another job or sink; NEWER. */
-enum weir_code wr_directory_marker_load(const struct wr_target_context *context, const char *path,
-                                        struct wr_directory_marker *out_marker, struct weir_error *error);
-/* Durable when OK. IO: it may or may not have been published; publish again. */
-enum weir_code wr_directory_marker_publish(const struct wr_target_context *context, const char *folder,
-                                           const char *path, const struct wr_directory_marker *marker,
-                                           struct weir_error *error);
+/* Of struct wr_directory_marker. */
+extern const struct wr_file_marker_kind wr_directory_marker_kind;
 
 #endif

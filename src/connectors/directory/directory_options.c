@@ -14,6 +14,7 @@ enum {
   DISABLE_QUOTE,
   NULL_LITERAL,
   HEADER,
+  FLUSH_INTERVAL,
   OPTION_COUNT
 };
 _Static_assert((int)OPTION_COUNT == (int)WR_DIRECTORY_OPTION_COUNT, "the table of the header has another size");
@@ -21,11 +22,11 @@ _Static_assert((int)OPTION_COUNT == (int)WR_DIRECTORY_OPTION_COUNT, "the table o
 const struct wr_connector_option wr_directory_options[WR_DIRECTORY_OPTION_COUNT] = {
     [FORMAT] = {"format", WR_CONNECTOR_CHOICE, "json", 0, 0, "json|csv", false, "what a line of a file is"},
     [FILE_SIZE] = {"sink.rolling-policy.file-size", WR_CONNECTOR_BYTES, "128mb", 1024, INT64_MAX, NULL, false,
-                   "size at which a file is ended"},
+                   "largest size of a file, unless a single row is larger"},
     [ROLLOVER_INTERVAL] = {"sink.rolling-policy.rollover-interval", WR_CONNECTOR_DURATION, "30min", 1, INT64_MAX, NULL,
-                           false, "taken for Flink's sake; a file never lives longer than the checkpoint interval"},
+                           false, "longest time whose rows one file has; a checkpoint ends a file in any case"},
     [CHECK_INTERVAL] = {"sink.rolling-policy.check-interval", WR_CONNECTOR_DURATION, "1min", 1, INT64_MAX, NULL, false,
-                        "taken for Flink's sake, as the one above"},
+                        "taken for Flink's sake: the time is looked at with every batch of rows"},
     [IGNORE_NULL_FIELDS] = {"json.encode.ignore-null-fields", WR_CONNECTOR_FLAG, "false", 0, 0, NULL, false,
                             "leave a NULL out of its object"},
     [FIELD_DELIMITER] = {"csv.field-delimiter", WR_CONNECTOR_TEXT, ",", 0, 0, NULL, false,
@@ -38,6 +39,8 @@ const struct wr_connector_option wr_directory_options[WR_DIRECTORY_OPTION_COUNT]
                       "what a NULL is written as (default: nothing)"},
     [HEADER] = {"csv.header", WR_CONNECTOR_FLAG, "false", 0, 0, NULL, false,
                 "begin each file with the names of the columns"},
+    [FLUSH_INTERVAL] = {"sink.buffer-flush.interval", WR_CONNECTOR_DURATION, "1s", 1, 3600000, NULL, false,
+                        "how often a plain sink writes what it has; only with --plain"},
 };
 
 static enum weir_code read_character(const struct wr_connector_value *value, const char *key, char *out,
@@ -64,6 +67,9 @@ static enum weir_code read_values(const struct wr_connector_value *values, const
   WR_TRY(check_format(values, error));
   config->format = (enum wr_directory_format)values[FORMAT].number;
   config->file_bytes = (uint64_t)values[FILE_SIZE].number;
+  config->rollover_ms = values[ROLLOVER_INTERVAL].number;
+  config->flush_interval_ms = values[FLUSH_INTERVAL].number;
+  config->has_flush_interval = values[FLUSH_INTERVAL].is_set;
   config->json.ignore_null_fields = values[IGNORE_NULL_FIELDS].number != 0;
   config->csv_header = values[HEADER].number != 0;
   config->csv.null_literal = values[NULL_LITERAL].text == NULL ? "" : values[NULL_LITERAL].text;

@@ -60,10 +60,16 @@ static struct directory *self_of(struct wr_target *target) {
 
 /* ---- the marker ---- */
 
+static enum weir_code load(struct directory *self, struct wr_directory_marker *out_marker, struct weir_error *error) {
+  *out_marker = (struct wr_directory_marker){0};
+  return wr_file_marker_load(&wr_directory_marker_kind, &self->context, self->marker_path, &out_marker->marker, error);
+}
+
 static enum weir_code publish(struct directory *self, const struct wr_directory_marker *marker,
                               struct weir_error *error) {
   self->is_uncertain = true;
-  WR_TRY(wr_directory_marker_publish(&self->context, self->folder, self->marker_path, marker, error));
+  WR_TRY(wr_file_marker_publish(&wr_directory_marker_kind, &self->context, self->folder, self->marker_path,
+                                &marker->marker, error));
   self->is_uncertain = false;
   return WEIR_OK;
 }
@@ -123,15 +129,8 @@ static enum weir_code connect(struct wr_target *target, struct weir_error *error
   struct directory *self = self_of(target);
   struct wr_files *files = self->context.seams->files;
   struct wr_file_info path, folder;
-  enum weir_code code = files->stat(files, self->config->path, &path, error);
-  if (code == WEIR_NOT_FOUND)
-    return WR_FAIL(error, WEIR_NOT_FOUND, "cannot write to the folder %s: it is not there; make it: mkdir -p '%s'",
-                   self->config->path, self->config->path);
-  if (code == WEIR_OK && !path.folder)
-    return WR_FAIL(error, WEIR_NOT_FOUND, "cannot write files into %s: it is not a folder; give another path",
-                   self->config->path);
-  WR_TRY(code);
-  code = files->stat(files, self->folder, &folder, error);
+  WR_TRY(wr_directory_check_path(&self->context, self->config->path, &path, error));
+  enum weir_code code = files->stat(files, self->folder, &folder, error);
   if (code == WEIR_NOT_FOUND) return WEIR_OK;
   if (code == WEIR_OK && (!folder.folder || folder.device != path.device))
     return WR_FAIL(error, WEIR_REFUSED,
@@ -144,25 +143,17 @@ static enum weir_code read_marker(struct wr_target *target, struct wr_marker *ou
   struct directory *self = self_of(target);
   struct wr_directory_marker marker;
   *out_marker = (struct wr_marker){.present = false};
-  WR_TRY(wr_directory_marker_load(&self->context, self->marker_path, &marker, error));
+  WR_TRY(load(self, &marker, error));
   *out_marker = marker.marker;
   return WEIR_OK;
-}
-
-/* "part-<uid>-<incarnation>", with what every file of this sink and incarnation begins. */
-static void put_prefix(const struct directory *self, const uint8_t *incarnation, char *out, size_t size) {
-  int length = snprintf(out, size, "part-%s-", self->context.uid);
-  WR_ASSERT(length > 0 && (size_t)length + 17 <= size);
-  for (int i = 0; i < 8; i++)
-    snprintf(out + length + 2 * i, size - (size_t)length - 2 * (size_t)i, "%02x", incarnation[i]);
 }
 
 /* Removes what was staged and is named by no manifest. What cannot be removed now is removed by a later claim. */
 static void sweep(struct directory *self, const uint8_t *incarnation) {
   struct wr_files *files = self->context.seams->files;
   struct wr_name_list names = {0};
-  char prefix[WR_DIRECTORY_BASE_BYTES], path[WR_PATH_BYTES_MAX];
-  put_prefix(self, incarnation, prefix, sizeof prefix);
+  char prefix[WR_DIRECTORY_PREFIX_BYTES], path[WR_PATH_BYTES_MAX];
+  wr_directory_prefix(self->context.uid, incarnation, prefix);
   if (files->list(files, self->folder, self->context.memory, &names, NULL) != WEIR_OK) return;
   for (size_t i = 0; i < names.count; i++) {
     if (strncmp(names.names[i], prefix, strlen(prefix)) != 0) continue;
@@ -176,7 +167,7 @@ static enum weir_code claim_locked(struct directory *self, const struct wr_marke
                                    struct weir_error *error) {
   const struct wr_store *store = self->context.store;
   struct wr_directory_marker marker;
-  WR_TRY(wr_directory_marker_load(&self->context, self->marker_path, &marker, error));
+  WR_TRY(load(self, &marker, error));
   /* A claim that was made and whose answer got lost is ours. */
   if (!wr_marker_is_mine(&self->context, &marker.marker))
     WR_TRY(wr_marker_check_claim(&self->context, seen, &marker.marker, self->config->path, error));
@@ -208,14 +199,13 @@ static enum weir_code claim(struct wr_target *target, const struct wr_marker *se
 
 static enum weir_code commit_new(struct directory *self, const struct wr_epoch *epoch,
                                  struct wr_directory_marker *marker, struct weir_error *error) {
-  static const char *const suffixes[] = {[WR_DIRECTORY_JSON] = ".ndjson", [WR_DIRECTORY_CSV] = ".csv"};
   struct wr_directory_manifest *manifest = &marker->manifest;
   const struct wr_store *store = self->context.store;
-  char prefix[WR_DIRECTORY_BASE_BYTES - 24];
-  put_prefix(self, store->incarnation, prefix, sizeof prefix);
+  char prefix[WR_DIRECTORY_PREFIX_BYTES];
+  wr_directory_prefix(self->context.uid, store->incarnation, prefix);
   *manifest = (struct wr_directory_manifest){.staged_by = store->start_number};
   snprintf(manifest->base, sizeof manifest->base, "%s-%010" PRIu64, prefix, epoch->checkpoint_id);
-  snprintf(manifest->suffix, sizeof manifest->suffix, "%s", suffixes[self->config->format]);
+  snprintf(manifest->suffix, sizeof manifest->suffix, "%s", wr_directory_suffix(self->config));
   WR_TRY(wr_directory_stage_epoch(&self->stage, epoch, manifest, error));
   marker->is_pending = true;
   marker->marker.checkpoint_id = epoch->checkpoint_id;
@@ -226,7 +216,7 @@ static enum weir_code commit_new(struct directory *self, const struct wr_epoch *
 static enum weir_code commit_locked(struct directory *self, const struct wr_epoch *epoch, bool *out_already,
                                     struct weir_error *error) {
   struct wr_directory_marker marker;
-  WR_TRY(wr_directory_marker_load(&self->context, self->marker_path, &marker, error));
+  WR_TRY(load(self, &marker, error));
   if (!marker.marker.present)
     return WR_FAIL(error, WEIR_REFUSED, "%s was removed while the job runs; put it back", self->marker_path);
   if (!wr_marker_is_mine(&self->context, &marker.marker))
@@ -302,43 +292,22 @@ static enum weir_code make_paths(struct directory *self, struct weir_error *erro
   return make_path(self, &self->lock_path, name, error);
 }
 
-enum weir_code wr_directory_target_new(const struct wr_directory_config *config,
-                                       const struct wr_target_context *context, struct wr_target **out_target,
-                                       struct weir_error *error) {
+enum weir_code wr_directory_target_new(void *target_config, const struct wr_target_context *context,
+                                       struct wr_target **out_target, struct weir_error *error) {
+  const struct wr_directory_config *config = target_config;
   *out_target = NULL;
   struct directory *self = wr_alloc_zeroed(context->memory, 1, sizeof *self, WR_MEMORY_SINK);
   if (self == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for the folder sink on %s", config->path);
   self->target.vtable = &vtable;
   self->context = *context;
   self->config = config;
-  wr_bytes_init(&self->stage.lines, context->memory, WR_MEMORY_SINK);
-  enum weir_code code = make_paths(self, error);
-  if (code == WEIR_OK) code = wr_directory_stage_init(&self->stage, config, &self->context, self->folder, error);
+  enum weir_code code = wr_directory_stage_init(&self->stage, config, &self->context, NULL, error);
+  if (code == WEIR_OK) code = make_paths(self, error);
+  self->stage.folder = self->folder;
   if (code != WEIR_OK) {
     free_target(&self->target);
     return code;
   }
   *out_target = &self->target;
   return WEIR_OK;
-}
-
-/* ---- the graph ---- */
-
-static enum weir_code new_target(void *config, const struct wr_target_context *context, struct wr_target **out_target,
-                                 struct weir_error *error) {
-  return wr_directory_target_new(config, context, out_target, error);
-}
-
-enum weir_code wr_directory_sink_add(struct wr_graph *graph, const char *uid, const struct weir_schema *schema,
-                                     uint32_t parallelism, const struct wr_directory_config *config,
-                                     struct wr_sink_config *sink, uint32_t *out_writer, struct weir_error *error) {
-  if (config->path == NULL || config->path[0] == 0)
-    return WR_FAIL(error, WEIR_INVALID, "the folder sink \"%s\" needs the path of a folder", uid);
-  const struct wr_sink_description description = {.uid = uid,
-                                                  .schema = schema,
-                                                  .parallelism = parallelism,
-                                                  .config = sink,
-                                                  .target_config = (void *)config,
-                                                  .new_target = new_target};
-  return wr_sink_add(graph, &description, out_writer, error);
 }

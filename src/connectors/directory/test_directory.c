@@ -11,6 +11,8 @@ static const struct weir_schema pv_schema = {
 
 struct fixture {
   struct test_files files;
+  struct wr_entropy entropy;
+  uint8_t draws;
   struct wr_store store;
   char path[128], marker_path[256];
   struct wr_directory_config config;
@@ -19,9 +21,17 @@ struct fixture {
   struct weir_error error;
 };
 
+/* Other bytes each time. */
+static void count_up(struct wr_entropy *entropy, void *bytes, size_t length) {
+  struct fixture *f = (struct fixture *)((char *)entropy - offsetof(struct fixture, entropy));
+  memset(bytes, ++f->draws, length);
+}
+
 static void fixture_init(struct fixture *f) {
   memset(f, 0, sizeof *f);
   test_files_init(&f->files);
+  f->entropy.fill = count_up;
+  f->files.seams.entropy = &f->entropy;
   f->store = (struct wr_store){.seams = &f->files.seams, .folder = f->files.folder, .start_number = 1};
   memset(f->store.incarnation, 7, sizeof f->store.incarnation);
   snprintf(f->path, sizeof f->path, "%s", f->files.folder);
@@ -153,33 +163,121 @@ TEST(files) {
   fixture_deinit(&f);
 }
 
+/* No file is larger than the limit, but one of a single row that is; files are filled in the order of the rows. */
 TEST(rolls_by_size) {
   struct fixture f;
   bool already;
-  char app[400], name[64];
-  struct row rows[10];
-  fixture_init(&f);
-  f.config.file_bytes = 1024;
+  char app[400], large[2000], name[64];
+  struct row rows[11];
   memset(app, 'a', sizeof app - 1);
   app[sizeof app - 1] = 0;
-  for (int i = 0; i < 10; i++)
-    rows[i] = (struct row){app, i, WEIR_INSERT};
-  CHECK_INT(fixture_start(&f), WEIR_OK);
-  CHECK_INT(commit_rows(&f, 1, rows, 10, &already), WEIR_OK);
-  CHECK_INT(count_files(&f, "", "part-"), 4);
-  for (int i = 0, next = 0; i < 4; i++) {
-    snprintf(name, sizeof name, BASE "0000000001-%04d.ndjson", i);
-    const char *text = content(&f, name);
-    for (int row = 0; row < (i < 3 ? 3 : 1); row++, next++) {
-      char tail[32];
-      snprintf(tail, sizeof tail, "\"pv\":%d}\n", next);
-      text = strstr(text, tail);
-      CHECK(text != NULL);
-      text += strlen(tail);
+  memset(large, 'b', sizeof large - 1);
+  large[sizeof large - 1] = 0;
+  for (int i = 0; i < 11; i++)
+    rows[i] = (struct row){i == 5 ? large : app, i, WEIR_INSERT};
+  for (int has_header = 0; has_header < 2; has_header++) {
+    static const int first_of[] = {0, 2, 4, 5, 6, 8, 10, 11};
+    fixture_init(&f);
+    f.config.file_bytes = 1024;
+    f.config.format = has_header ? WR_DIRECTORY_CSV : WR_DIRECTORY_JSON;
+    f.config.csv_header = has_header;
+    CHECK_INT(fixture_start(&f), WEIR_OK);
+    CHECK_INT(commit_rows(&f, 1, rows, 11, &already), WEIR_OK);
+    CHECK_INT(count_files(&f, "", "part-"), 7);
+    for (int i = 0; i < 7; i++) {
+      snprintf(name, sizeof name, BASE "0000000001-%04d.%s", i, has_header ? "csv" : "ndjson");
+      const char *text = content(&f, name);
+      CHECK(strlen(text) <= 1024 || first_of[i] == 5);
+      if (has_header) CHECK(strncmp(text, "app_id,pv\n", 10) == 0);
+      for (int row = first_of[i]; row < first_of[i + 1]; row++) {
+        char tail[32];
+        snprintf(tail, sizeof tail, has_header ? ",%d\n" : "\"pv\":%d}\n", row);
+        text = strstr(text, tail);
+        CHECK(text != NULL);
+        text += strlen(tail);
+      }
+      CHECK_STRING(text, "");
     }
-    CHECK_STRING(text, "");
+    fixture_deinit(&f);
   }
-  fixture_deinit(&f);
+}
+
+/* ---- rolling by time ---- */
+
+/* A part of one row for each letter, whose app_id it is; "|" is a border. */
+static struct wr_part part_of(struct fixture *f, uint64_t prepared_for, uint32_t subtask, const char *letters) {
+  struct wr_memory *memory = &f->files.memory.memory;
+  struct wr_part part = {.prepared_for = prepared_for, .subtask = subtask};
+  struct wr_batch_builder builder;
+  struct wr_bytes bytes;
+  wr_batch_builder_init(&builder, memory, &pv_schema, false);
+  wr_bytes_init(&bytes, memory, WR_MEMORY_SINK);
+  for (const char *at = letters; *at != 0; at++) {
+    WR_ASSERT(wr_batch_builder_begin(&builder, NULL) == WEIR_OK);
+    WR_ASSERT(wr_batch_builder_set_bytes(&builder, 0, at, 1, NULL) == WEIR_OK);
+    wr_batch_builder_set_bigint(&builder, 1, 1);
+    wr_batch_builder_end_row(&builder, WEIR_INSERT);
+    struct wr_batch *batch = wr_batch_builder_take(&builder);
+    struct wr_batch border = *batch;
+    border.selected_count = 0;
+    wr_wire_put_batch(&bytes, *at == '|' ? &border : batch);
+    part.row_count += *at != '|';
+    wr_batch_unref(batch);
+  }
+  part.handle = test_handle_of(&bytes);
+  wr_batch_builder_deinit(&builder);
+  return part;
+}
+
+/* The rows' letters in the files of an epoch, a space after each file. */
+static const char *letters_in(const struct fixture *f, uint64_t id, bool is_csv) {
+  static char found[64];
+  char name[64];
+  size_t length = 0;
+  for (int i = 0; i < 30; i++) {
+    snprintf(name, sizeof name, BASE "%010d-%04d.%s", (int)id, i, is_csv ? "csv" : "ndjson");
+    const char *text = content(f, name);
+    if (strcmp(text, "missing") == 0) break;
+    for (; *text != 0; text = strchr(text, '\n') + 1)
+      found[length++] = is_csv ? text[0] : text[strlen("{\"app_id\":\"")];
+    found[length++] = ' ';
+  }
+  found[length] = 0;
+  return found;
+}
+
+TEST(rolls_by_time) {
+  static const struct {
+    const char *parts[3];
+    uint64_t prepared_for[3];
+    const char *files;
+  } cases[] = {
+      {{"abc", NULL, NULL}, {5}, "abc "},
+      {{"a|bc|d", NULL, NULL}, {5}, "a bc d "},
+      /* Parts share a file while all is of the first interval. */
+      {{"ab", "cd", "e"}, {5, 5, 5}, "abcde "},
+      {{"ab", "c|d", "e"}, {5, 5, 5}, "abc d e "},
+      {{"a|b", "c|d", "|e"}, {5, 5, 5}, "a b c d e "},
+      {{"|a", "|b", NULL}, {5, 5}, "a b "},
+      /* One was closed for a checkpoint that failed. */
+      {{"ab", "cd", "ef"}, {4, 5, 5}, "ab cdef "},
+  };
+  for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
+    struct fixture f;
+    struct wr_part parts[3];
+    bool already, is_csv = i % 2 == 1;
+    fixture_init(&f);
+    if (is_csv) f.config.format = WR_DIRECTORY_CSV;
+    struct wr_epoch epoch = {.checkpoint_id = 5, .parts = parts, .completed = true};
+    for (uint32_t p = 0; p < 3 && cases[i / 2].parts[p] != NULL; p++)
+      parts[epoch.part_count++] = part_of(&f, cases[i / 2].prepared_for[p], p, cases[i / 2].parts[p]);
+    CHECK_INT(fixture_start(&f), WEIR_OK);
+    CHECK_INT(f.target->vtable->commit(f.target, &epoch, &already, &f.error), WEIR_OK);
+    CHECK_STRING(letters_in(&f, 5, is_csv), cases[i / 2].files);
+    for (uint32_t p = 0; p < epoch.part_count; p++)
+      wr_part_deinit(&f.files.memory.memory, &parts[p]);
+    fixture_deinit(&f);
+  }
 }
 
 TEST(csv) {
@@ -377,18 +475,87 @@ TEST(option_mistakes) {
   }
 }
 
-/* The page of the documentation has the table as it is. */
-TEST(reference_page) {
-  static char rows[16384], page[65536];
-  size_t length = wr_connector_options_help(wr_directory_options, WR_DIRECTORY_OPTION_COUNT, true, rows, sizeof rows);
-  CHECK(length < sizeof rows);
-  char path[512];
-  snprintf(path, sizeof path, "%s/docs/connectors.md", WEIR_ROOT);
-  FILE *file = fopen(path, "rb");
-  CHECK(file != NULL);
-  page[fread(page, 1, sizeof page - 1, file)] = 0;
-  fclose(file);
-  if (strstr(page, rows) == NULL) TEST_FAIL("docs/connectors.md has not these rows:\n%s", rows);
+/* ---- the plain sink ---- */
+
+static enum weir_code write_plain(struct fixture *f, struct wr_plain_target *plain, const char *letters) {
+  struct wr_memory *memory = &f->files.memory.memory;
+  struct wr_batch *batches[8];
+  struct wr_batch_builder builder;
+  uint32_t count = 0;
+  wr_batch_builder_init(&builder, memory, &pv_schema, false);
+  for (; letters[count] != 0; count++) {
+    WR_ASSERT(wr_batch_builder_begin(&builder, NULL) == WEIR_OK);
+    WR_ASSERT(wr_batch_builder_set_bytes(&builder, 0, &letters[count], 1, NULL) == WEIR_OK);
+    wr_batch_builder_set_bigint(&builder, 1, 1);
+    wr_batch_builder_end_row(&builder, WEIR_INSERT);
+    batches[count] = wr_batch_builder_take(&builder);
+  }
+  enum weir_code code = plain->vtable->write(plain, batches, count, &f->error);
+  for (uint32_t i = 0; i < count; i++)
+    wr_batch_unref(batches[i]);
+  wr_batch_builder_deinit(&builder);
+  return code;
+}
+
+/* The one file whose name begins and ends so; "missing", "several". */
+static const char *only_content(const struct fixture *f, const char *begin, const char *end) {
+  struct wr_name_list names = {0};
+  struct wr_files *files = f->files.seams.files;
+  const char *found = "missing";
+  WR_ASSERT(files->list(files, f->path, f->context.memory, &names, NULL) == WEIR_OK);
+  for (size_t i = 0; i < names.count; i++) {
+    const char *name = names.names[i];
+    size_t length = strlen(name), end_length = strlen(end);
+    if (strncmp(name, begin, strlen(begin)) != 0 || length < end_length || strcmp(name + length - end_length, end) != 0)
+      continue;
+    found = strcmp(found, "missing") == 0 ? content(f, name) : "several";
+  }
+  wr_name_list_deinit(&names, f->context.memory);
+  return found;
+}
+
+TEST(plain) {
+  struct fixture f;
+  struct wr_plain_target *plain, *other;
+  fixture_init(&f);
+  f.config.file_bytes = 50; /* two rows */
+  f.store.start_number = 3;
+  CHECK_INT(wr_directory_plain_new(&f.config, &f.context, &plain, &f.error), WEIR_OK);
+  CHECK_INT(plain->vtable->connect(plain, &f.error), WEIR_OK);
+  CHECK_INT(write_plain(&f, plain, "abc"), WEIR_OK);
+  CHECK_STRING(only_content(&f, BASE "0000000003-", "-0000000000-0000.ndjson"),
+               "{\"app_id\":\"a\",\"pv\":1}\n{\"app_id\":\"b\",\"pv\":1}\n");
+  CHECK_STRING(only_content(&f, BASE "0000000003-", "-0000000000-0001.ndjson"), "{\"app_id\":\"c\",\"pv\":1}\n");
+  /* Another subtask, with files of its own; nothing is left elsewhere. */
+  CHECK_INT(wr_directory_plain_new(&f.config, &f.context, &other, &f.error), WEIR_OK);
+  CHECK_INT(write_plain(&f, other, "d"), WEIR_OK);
+  CHECK_STRING(only_content(&f, BASE "0000000003-", "-0000000000-0000.ndjson"), "several");
+  CHECK_INT(count_files(&f, "", "part-"), 3);
+  CHECK_INT(count_files(&f, "", ".weir"), 0);
+  other->vtable->free(other);
+  /* Each operation fails: the next try writes the same files. */
+  bool failed = true;
+  char end[40];
+  for (unsigned n = 1; failed; n++) {
+    f.files.fail_at = f.files.operations + n;
+    f.files.fail_count = 1;
+    f.files.fail_code = WEIR_IO;
+    enum weir_code code = write_plain(&f, plain, "e");
+    failed = f.files.operations >= f.files.fail_at;
+    f.files.fail_at = 0;
+    CHECK_INT(code, failed ? WEIR_IO : WEIR_OK);
+    if (failed) CHECK_INT(write_plain(&f, plain, "e"), WEIR_OK);
+    snprintf(end, sizeof end, "-%010u-0000.ndjson", n);
+    CHECK_STRING(only_content(&f, BASE, end), "{\"app_id\":\"e\",\"pv\":1}\n");
+    CHECK_INT(count_files(&f, "", "part-"), 3 + n);
+  }
+  plain->vtable->close(plain);
+  plain->vtable->free(plain);
+  snprintf(f.path, sizeof f.path, "%s/nowhere", f.files.folder);
+  CHECK_INT(wr_directory_plain_new(&f.config, &f.context, &plain, &f.error), WEIR_OK);
+  CHECK_INT(plain->vtable->connect(plain, &f.error), WEIR_NOT_FOUND);
+  plain->vtable->free(plain);
+  fixture_deinit(&f);
 }
 
 TEST(no_memory) {
@@ -410,6 +577,6 @@ TEST(no_memory) {
   }
 }
 
-TEST_MAIN(TEST_CASE(files), TEST_CASE(rolls_by_size), TEST_CASE(csv), TEST_CASE(taken_away), TEST_CASE(fences),
-          TEST_CASE(two_jobs), TEST_CASE(markers), TEST_CASE(refusals), TEST_CASE(option_mistakes),
-          TEST_CASE(reference_page), TEST_CASE(no_memory))
+TEST_MAIN(TEST_CASE(files), TEST_CASE(rolls_by_size), TEST_CASE(rolls_by_time), TEST_CASE(csv), TEST_CASE(taken_away),
+          TEST_CASE(fences), TEST_CASE(two_jobs), TEST_CASE(markers), TEST_CASE(refusals), TEST_CASE(option_mistakes),
+          TEST_CASE(plain), TEST_CASE(no_memory))

@@ -100,8 +100,9 @@ struct wr_rdkafka {
 #undef WR_RDKAFKA_FIELD
 };
 
-/* Fills the table from the file named by the setting weir.librdkafka, or the system's librdkafka.so.1. INVALID: it is
- * not there, or lacks a function. Any thread, any number of times: the system keeps one copy loaded, for good. */
+/* Fills the table from the file named by the setting weir.librdkafka, or the system's librdkafka.so.1. NOT_FOUND as
+ * wr_library_load; INVALID: so with the setting's. Any thread, any number of times: the system keeps one copy loaded,
+ * for good. */
 enum weir_code wr_rdkafka_load(const struct wr_kafka_connection *connection, struct wr_rdkafka *out_library,
                                struct weir_error *error);
 

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-enum { PREFIX, TRANSACTION_TIMEOUT, KEY_FIELDS, IGNORE_NULL_FIELDS, OPTION_COUNT };
+enum { PREFIX, TRANSACTION_TIMEOUT, KEY_FIELDS, IGNORE_NULL_FIELDS, FLUSH_INTERVAL, OPTION_COUNT };
 _Static_assert((int)OPTION_COUNT == (int)WR_KAFKA_SINK_OPTION_COUNT, "the table of the header has another size");
 
 const struct wr_connector_option wr_kafka_sink_options[WR_KAFKA_SINK_OPTION_COUNT] = {
@@ -17,6 +17,8 @@ const struct wr_connector_option wr_kafka_sink_options[WR_KAFKA_SINK_OPTION_COUN
                     "fields of a message's key, with ; between them; where the rows have no key of their own"},
     [IGNORE_NULL_FIELDS] = {"json.encode.ignore-null-fields", WR_CONNECTOR_FLAG, "false", 0, 0, NULL, false,
                             "leave a NULL out of its object"},
+    [FLUSH_INTERVAL] = {"sink.buffer-flush.interval", WR_CONNECTOR_DURATION, "1s", 1, 3600000, NULL, false,
+                        "how often a plain sink sends what it has; only with --plain"},
 };
 
 enum weir_code wr_kafka_sink_config_read(const char *uid, const struct wr_connector_setting *settings,
@@ -29,6 +31,8 @@ enum weir_code wr_kafka_sink_config_read(const char *uid, const struct wr_connec
   config->transactional_id_prefix = values[PREFIX].text;
   config->transaction_timeout_ms = (uint32_t)values[TRANSACTION_TIMEOUT].number;
   config->ignore_null_fields = values[IGNORE_NULL_FIELDS].number != 0;
+  config->flush_interval_ms = values[FLUSH_INTERVAL].number;
+  config->has_flush_interval = values[FLUSH_INTERVAL].is_set;
   *out_key_fields = values[KEY_FIELDS].text;
   return WEIR_OK;
 }

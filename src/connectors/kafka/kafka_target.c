@@ -19,15 +19,15 @@
  */
 #include "connectors/kafka/kafka_target.h"
 
-#include "connectors/kafka/kafka_judge.h"
 #include "connectors/kafka/kafka_messages.h"
+#include "connectors/kafka/kafka_sink_look.h"
 #include "connectors/target_marker.h"
 #include "operators/epoch_rows.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { ID_BYTES_MAX = 600, WHERE_BYTES = 512, ASK_AGAIN_MS = 2000 };
+enum { ID_BYTES_MAX = 600, WHERE_BYTES = 512 };
 static const char format_word[] = "weir 1";
 
 struct kafka_target {
@@ -104,36 +104,11 @@ static enum weir_code open_producer(struct kafka_target *kafka, struct weir_erro
                               error);
 }
 
-/* A broker's no to the topic is believed when it is still said WR_KAFKA_SURE_AFTER_MS later. */
-static enum weir_code look_at_topic(struct kafka_target *kafka, struct weir_error *error) {
-  struct wr_clock *clock = kafka->context.seams->clock;
-  struct wr_kafka_producer *producer = kafka->producer;
-  struct wr_kafka_doubt doubt = {0};
-  for (;;) {
-    struct wr_kafka_target_topic topic;
-    uint64_t ask_again_ns = UINT64_MAX;
-    WR_TRY(producer->vtable->look(producer, WR_KAFKA_ANSWER_TIMEOUT_MS, &topic, error));
-    enum wr_kafka_fault fault = topic.answer == WR_KAFKA_FINE       ? WR_KAFKA_FAULT_NONE
-                                : topic.answer == WR_KAFKA_NO_TOPIC ? WR_KAFKA_TOPIC_MISSING
-                                                                    : WR_KAFKA_FORBIDDEN;
-    bool certain = wr_kafka_doubt_see(&doubt, fault, clock->monotonic_ns(clock), &ask_again_ns);
-    if (fault == WR_KAFKA_FAULT_NONE) return WEIR_OK;
-    if (certain && fault == WR_KAFKA_TOPIC_MISSING)
-      return WR_FAIL(error, WEIR_NOT_FOUND,
-                     "sink \"%s\": there is no topic %s at %s; make it first (kafka-topics.sh --create --topic %s)",
-                     kafka->context.uid, kafka->config->topic, kafka->config->connection.servers, kafka->config->topic);
-    if (certain)
-      return WR_FAIL(error, WEIR_DENIED, "sink \"%s\": %s does not let us write to topic %s: %s", kafka->context.uid,
-                     kafka->config->connection.servers, kafka->config->topic, topic.reason);
-    producer->vtable->wait(producer, ASK_AGAIN_MS);
-  }
-}
-
 static enum weir_code connect(struct wr_target *target, struct weir_error *error) {
   struct kafka_target *kafka = target_of(target);
   close_target(target);
   WR_TRY(open_producer(kafka, error));
-  return look_at_topic(kafka, error);
+  return wr_kafka_sink_look(kafka->producer, kafka->config, &kafka->context, error);
 }
 
 /* Ends what failed: a transaction, or the way to one. That we were fenced out is for the marker to say: whoever did it
@@ -316,8 +291,9 @@ static enum weir_code make_names(struct kafka_target *kafka, struct weir_error *
   return WEIR_OK;
 }
 
-enum weir_code wr_kafka_target_new(const struct wr_kafka_sink_config *config, const struct wr_target_context *context,
+enum weir_code wr_kafka_target_new(void *target_config, const struct wr_target_context *context,
                                    struct wr_target **out_target, struct weir_error *error) {
+  const struct wr_kafka_sink_config *config = target_config;
   *out_target = NULL;
   struct kafka_target *kafka = wr_alloc_zeroed(context->memory, 1, sizeof *kafka, WR_MEMORY_SINK);
   if (kafka == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for sink %s", context->uid);
@@ -332,22 +308,4 @@ enum weir_code wr_kafka_target_new(const struct wr_kafka_sink_config *config, co
   }
   *out_target = &kafka->target;
   return WEIR_OK;
-}
-
-static enum weir_code new_target(void *config, const struct wr_target_context *context, struct wr_target **out_target,
-                                 struct weir_error *error) {
-  return wr_kafka_target_new(config, context, out_target, error);
-}
-
-enum weir_code wr_kafka_sink_add(struct wr_graph *graph, const char *uid, const struct weir_schema *schema,
-                                 uint32_t parallelism, const struct wr_kafka_sink_config *config,
-                                 struct wr_sink_config *sink, uint32_t *out_writer, struct weir_error *error) {
-  WR_TRY(wr_kafka_sink_check(config, schema, error));
-  const struct wr_sink_description description = {.uid = uid,
-                                                  .schema = schema,
-                                                  .parallelism = parallelism,
-                                                  .config = sink,
-                                                  .target_config = (void *)config,
-                                                  .new_target = new_target};
-  return wr_sink_add(graph, &description, out_writer, error);
 }

@@ -29,9 +29,11 @@ struct wr_kafka_sink_config {
   bool ignore_null_fields;             /* a NULL leaves its member out of the JSON object */
   const char *transactional_id_prefix; /* NULL: "weir"; the id is PREFIX-JOB-SINK */
   uint32_t transaction_timeout_ms;     /* 0: the default */
+  int64_t flush_interval_ms;           /* of a plain sink (kafka_plain.h) */
+  bool has_flush_interval;             /* it was given */
 };
 
-enum { WR_KAFKA_SINK_OPTION_COUNT = 4 };
+enum { WR_KAFKA_SINK_OPTION_COUNT = 5 };
 extern const struct wr_connector_option wr_kafka_sink_options[WR_KAFKA_SINK_OPTION_COUNT];
 
 /* Reads the options of a sink `uid` into its config; they are borrowed by it. *out_key_fields: key.fields, or NULL.
@@ -42,11 +44,7 @@ enum weir_code wr_kafka_sink_config_read(const char *uid, const struct wr_connec
 /* INVALID: no topic, no key in upsert mode, bad settings. Asks nobody. */
 enum weir_code wr_kafka_sink_check(const struct wr_kafka_sink_config *config, const struct weir_schema *schema,
                                    struct weir_error *error);
-enum weir_code wr_kafka_target_new(const struct wr_kafka_sink_config *config, const struct wr_target_context *context,
-                                   struct wr_target **out_target, struct weir_error *error);
-/* The sink's two nodes: as wr_sink_add with this target. `sink` is filled here; it and `config` outlive the job. */
-enum weir_code wr_kafka_sink_add(struct wr_graph *graph, const char *uid, const struct weir_schema *schema,
-                                 uint32_t parallelism, const struct wr_kafka_sink_config *config,
-                                 struct wr_sink_config *sink, uint32_t *out_writer, struct weir_error *error);
+/* By a struct wr_kafka_sink_config. */
+wr_new_target wr_kafka_target_new;
 
 #endif

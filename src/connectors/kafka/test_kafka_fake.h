@@ -1,5 +1,6 @@
 /* connectors/kafka/test_kafka_fake.h: a Kafka of one topic for tests: a table of records that the test fills, and
- * faults that it orders. Consumers give what lies there at once. One thread. */
+ * faults that it orders. Consumers give what lies there at once. Several threads may have clients, while nothing is
+ * changed or ordered. */
 #ifndef WR_CONNECTORS_KAFKA_TEST_KAFKA_FAKE_H
 #define WR_CONNECTORS_KAFKA_TEST_KAFKA_FAKE_H
 
@@ -36,8 +37,7 @@ struct fake {
   const char *trouble; /* told once */
   enum wr_kafka_answer trouble_answer;
   int64_t committed[FAKE_PARTITIONS];
-  uint32_t commits, assigns;
-  _Atomic uint32_t looks;
+  _Atomic uint32_t commits, looks, assigns;
   _Atomic int open_clients; /* clients are opened in calls, on real threads at the same time */
 };
 

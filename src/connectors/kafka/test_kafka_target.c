@@ -561,21 +561,6 @@ TEST(mistakes) {
   fixture_deinit(&f);
 }
 
-/* The options' page has the rows of the table. */
-TEST(the_page_of_options) {
-  static char rows[8192], page[65536];
-  char path[512];
-  CHECK(wr_connector_options_help(wr_kafka_sink_options, WR_KAFKA_SINK_OPTION_COUNT, true, rows, sizeof rows) <
-        sizeof rows);
-  snprintf(path, sizeof path, "%s/docs/connectors.md", WEIR_ROOT);
-  FILE *file = fopen(path, "rb");
-  CHECK(file != NULL);
-  page[fread(page, 1, sizeof page - 1, file)] = 0;
-  fclose(file);
-  if (strstr(page, rows) == NULL) TEST_FAIL("docs/connectors.md has not these rows:\n%s", rows);
-}
-
-/* Every allocation fails once: NO_MEMORY comes out, nothing leaks, and the next try commits. */
 TEST(no_memory) {
   bool failed = true;
   for (uint64_t n = 1; failed; n++) {
@@ -605,4 +590,4 @@ TEST(no_memory) {
 
 TEST_MAIN(TEST_CASE(every_call_fails), TEST_CASE(markers), TEST_CASE(others_take_the_id), TEST_CASE(a_claim_compares),
           TEST_CASE(a_refused_message), TEST_CASE(a_topic_that_is_not_there), TEST_CASE(rows_as_messages),
-          TEST_CASE(mistakes), TEST_CASE(the_page_of_options), TEST_CASE(no_memory))
+          TEST_CASE(mistakes), TEST_CASE(no_memory))

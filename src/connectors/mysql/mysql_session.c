@@ -19,18 +19,21 @@ static const char *const more_settings[] = {"SET SESSION max_statement_time = 30
 
 /* ---- errors ---- */
 
+/* CONSTRAINT is about values; a statement that no rows at all would make right is NOT_FOUND, for the table is not what
+ * it was when the job looked at it. */
 static enum weir_code code_of(unsigned number) {
   static const struct {
     unsigned number;
     enum weir_code code;
-  } codes[] = {{1045, WEIR_DENIED},   {1044, WEIR_DENIED},   {1142, WEIR_DENIED},    {1143, WEIR_DENIED},
-               {1227, WEIR_DENIED},   {1698, WEIR_DENIED},   {1049, WEIR_NOT_FOUND}, {1146, WEIR_NOT_FOUND},
-               {1040, WEIR_BUSY},     {1203, WEIR_BUSY},     {1205, WEIR_BUSY},      {1213, WEIR_BUSY},
-               {1290, WEIR_BUSY},     {1836, WEIR_BUSY},     {1226, WEIR_BUSY},      {1114, WEIR_NO_SPACE},
-               {1021, WEIR_NO_SPACE}, {3675, WEIR_NO_SPACE}, {1969, WEIR_TIMEOUT},   {3024, WEIR_TIMEOUT},
-               {1317, WEIR_TIMEOUT},  {1030, WEIR_IO},       {1180, WEIR_IO},        {1053, WEIR_IO},
-               {1927, WEIR_IO},       {4031, WEIR_IO},       {1158, WEIR_IO},        {1159, WEIR_IO},
-               {1160, WEIR_IO},       {1161, WEIR_IO},       {1184, WEIR_IO},        {1152, WEIR_IO}};
+  } codes[] = {{1045, WEIR_DENIED},    {1044, WEIR_DENIED},    {1142, WEIR_DENIED},    {1143, WEIR_DENIED},
+               {1227, WEIR_DENIED},    {1698, WEIR_DENIED},    {1049, WEIR_NOT_FOUND}, {1146, WEIR_NOT_FOUND},
+               {1040, WEIR_BUSY},      {1203, WEIR_BUSY},      {1205, WEIR_BUSY},      {1213, WEIR_BUSY},
+               {1290, WEIR_BUSY},      {1836, WEIR_BUSY},      {1226, WEIR_BUSY},      {1114, WEIR_NO_SPACE},
+               {1021, WEIR_NO_SPACE},  {3675, WEIR_NO_SPACE},  {1969, WEIR_TIMEOUT},   {3024, WEIR_TIMEOUT},
+               {1317, WEIR_TIMEOUT},   {1030, WEIR_IO},        {1180, WEIR_IO},        {1053, WEIR_IO},
+               {1927, WEIR_IO},        {4031, WEIR_IO},        {1158, WEIR_IO},        {1159, WEIR_IO},
+               {1160, WEIR_IO},        {1161, WEIR_IO},        {1184, WEIR_IO},        {1152, WEIR_IO},
+               {1054, WEIR_NOT_FOUND}, {1136, WEIR_NOT_FOUND}, {1364, WEIR_NOT_FOUND}, {1356, WEIR_NOT_FOUND}};
   for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
     if (codes[i].number == number) return codes[i].code;
   return number >= 2000 && number < 3000 ? WEIR_IO : WEIR_CONSTRAINT;
@@ -81,6 +84,14 @@ static void set_options(const struct wr_mysql_session *session) {
   if (server->ssl_key != NULL) my->mysql_options(session->connection, MYSQL_OPT_SSL_KEY, server->ssl_key);
 }
 
+/* Is it about certificates, and no connection that broke? */
+static bool is_unfit(const char *said) {
+  static const char *const words[] = {"ertificate", "SSL is required", "does not support", "No such file"};
+  for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+    if (strstr(said, words[i]) != NULL) return true;
+  return false;
+}
+
 static enum wr_sql_outcome start(struct wr_mysql_session *session, const char *password, struct weir_error *error) {
   const struct wr_sql_server *server = session->server;
   session->connection = session->my.mysql_init(NULL);
@@ -94,6 +105,9 @@ static enum wr_sql_outcome start(struct wr_mysql_session *session, const char *p
                                      server->port, NULL, CLIENT_FOUND_ROWS) != NULL)
     return WR_SQL_DONE;
   failed(session, "connect", error);
+  if (session->last_error == WR_MYSQL_NO_TLS && is_unfit(session->my.mysql_error(session->connection)))
+    WR_FAIL(error, WEIR_DENIED, "%s: cannot connect as ssl-mode and the certificates given ask for: %s (error %u)",
+            server->where, session->my.mysql_error(session->connection), session->last_error);
   return WR_SQL_GONE;
 }
 

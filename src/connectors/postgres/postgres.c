@@ -22,6 +22,7 @@ struct postgres {
   struct wr_sql_table table;
   struct wr_postgres_rows rows;
   struct wr_bytes sql; /* of the statement that runs */
+  bool has_savepoint;  /* in the transaction */
 };
 
 static struct postgres *postgres_of(struct wr_sql_driver *driver) {
@@ -212,6 +213,7 @@ static enum wr_sql_outcome run(struct wr_sql_driver *driver, const char *sql, co
 
 /* Constraints that would wait for the COMMIT are checked with the rows, so that the row can be named. */
 static enum wr_sql_outcome begin(struct wr_sql_driver *driver, struct weir_error *error) {
+  postgres_of(driver)->has_savepoint = false;
   return run(driver, "BEGIN; SET CONSTRAINTS ALL IMMEDIATE", "begin a transaction", error);
 }
 
@@ -220,8 +222,12 @@ static enum wr_sql_outcome write(struct wr_sql_driver *driver, enum wr_sql_chang
   return wr_postgres_rows_write(&postgres_of(driver)->rows, &postgres_of(driver)->session, change, rows, count, error);
 }
 
+/* Only the last one is ever gone back to; older ones of the same name would pile up on the server. */
 static enum wr_sql_outcome set_savepoint(struct wr_sql_driver *driver, struct weir_error *error) {
-  return run(driver, "SAVEPOINT weir", "set a savepoint", error);
+  struct postgres *postgres = postgres_of(driver);
+  const char *sql = postgres->has_savepoint ? "RELEASE SAVEPOINT weir; SAVEPOINT weir" : "SAVEPOINT weir";
+  postgres->has_savepoint = true;
+  return run(driver, sql, "set a savepoint", error);
 }
 
 static enum wr_sql_outcome roll_back_to_savepoint(struct wr_sql_driver *driver, struct weir_error *error) {

@@ -1,4 +1,5 @@
-/* connectors/postgres/postgres_rows.h: rows as the parameters of one statement: an array for each column, in binary.
+/* connectors/postgres/postgres_rows.h: rows as the parameters of one statement: an array for each column, in binary;
+ * or, where they are only inserted and the table allows it, by COPY (postgres_copy.h).
  *
  *   INSERT INTO t(a, b) SELECT u.c0, u.c1 FROM unnest($1, $2) AS u(c0, c1) [ON CONFLICT (a) DO UPDATE SET ...]
  *   DELETE FROM t USING unnest($1) AS u(c0) WHERE t.a = u.c0
@@ -21,6 +22,7 @@ struct wr_postgres_rows {
   const struct wr_sql_table *table;
   uint32_t *columns;       /* by field: its number in `table` */
   struct wr_bytes *arrays; /* by field */
+  bool copies;             /* inserts go by COPY */
   Oid *types;
   const char **values;
   int *lengths, *is_binary;
@@ -35,6 +37,10 @@ enum weir_code wr_postgres_rows_init(struct wr_postgres_rows *rows, struct wr_me
 void wr_postgres_rows_deinit(struct wr_postgres_rows *rows);
 /* The statements, for the table as it is now. */
 enum weir_code wr_postgres_rows_prepare(struct wr_postgres_rows *rows, struct weir_error *error);
+/* CONSTRAINT: more digits than the column keeps; a text with the character NUL. */
+enum weir_code wr_postgres_check_time(const struct wr_sql_column *column, struct weir_timestamp time,
+                                      struct weir_error *error);
+enum weir_code wr_postgres_refuse_nul(const char *name, struct weir_error *error);
 /* Writes all rows, in as many statements as it takes. */
 enum wr_sql_outcome wr_postgres_rows_write(struct wr_postgres_rows *rows, struct wr_postgres_session *session,
                                            enum wr_sql_change change, const struct wr_sql_row *all, uint32_t count,

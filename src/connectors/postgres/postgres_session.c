@@ -27,11 +27,11 @@ enum weir_code wr_postgres_code(const char *state) {
     const char *prefix;
     enum weir_code code;
   } codes[] = {
-      {"08", WEIR_IO},        {"53100", WEIR_NO_SPACE},  {"53", WEIR_BUSY},         {"57014", WEIR_TIMEOUT},
-      {"57P03", WEIR_BUSY},   {"57P04", WEIR_NOT_FOUND}, {"57", WEIR_IO},           {"58", WEIR_IO},
-      {"XX", WEIR_IO},        {"55P03", WEIR_BUSY},      {"40", WEIR_BUSY},         {"25006", WEIR_BUSY},
-      {"25P03", WEIR_IO},     {"25P02", WEIR_IO},        {"28", WEIR_DENIED},       {"42501", WEIR_DENIED},
-      {"3D", WEIR_NOT_FOUND}, {"3F", WEIR_NOT_FOUND},    {"42P01", WEIR_NOT_FOUND},
+      {"08", WEIR_IO},        {"53100", WEIR_NO_SPACE},  {"53", WEIR_BUSY},      {"57014", WEIR_TIMEOUT},
+      {"57P03", WEIR_BUSY},   {"57P04", WEIR_NOT_FOUND}, {"57", WEIR_IO},        {"58", WEIR_IO},
+      {"XX", WEIR_IO},        {"55P03", WEIR_BUSY},      {"40", WEIR_BUSY},      {"25006", WEIR_BUSY},
+      {"25P03", WEIR_IO},     {"25P02", WEIR_IO},        {"28", WEIR_DENIED},    {"42501", WEIR_DENIED},
+      {"3D", WEIR_NOT_FOUND}, {"3F", WEIR_NOT_FOUND},    {"42", WEIR_NOT_FOUND}, {"0A", WEIR_NOT_FOUND},
   };
   for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
     if (strncmp(state, codes[i].prefix, strlen(codes[i].prefix)) == 0) return codes[i].code;
@@ -112,8 +112,11 @@ static void pass_over_notice(void *context, const char *text) {
 }
 
 /* A connection that failed has no result to ask; but in verbose sentences the SQLSTATE stands behind the severity:
- * "FATAL:  28P01: password authentication failed ...". */
+ * "FATAL:  28P01: password authentication failed ...". Certificates that do not fit are libpq's own finding, and stay
+ * so however often it is tried. */
 static enum wr_sql_outcome refused(struct wr_postgres_session *session, struct weir_error *error) {
+  static const char *const unfit[] = {"certificate", "private key file", "does not support SSL"};
+  bool is_unfit = false;
   char text[512], state[6] = "";
   const char *said = session->pq.PQerrorMessage(session->connection);
   const char *severity = strstr(said, "FATAL:  ");
@@ -121,7 +124,10 @@ static enum wr_sql_outcome refused(struct wr_postgres_session *session, struct w
   const char *location = strstr(said, "\nLOCATION:");
   one_line(said, text, sizeof text);
   if (location != NULL && (size_t)(location - said) < sizeof text) text[location - said] = 0;
-  WR_FAIL(error, wr_postgres_code(state), "%s: cannot connect: %s%s%s%s", session->server->where, text,
+  for (size_t i = 0; i < sizeof unfit / sizeof unfit[0] && state[0] == 0; i++)
+    is_unfit = is_unfit || strstr(text, unfit[i]) != NULL;
+  WR_FAIL(error, is_unfit ? WEIR_DENIED : wr_postgres_code(state), "%s: cannot connect%s: %s%s%s%s",
+          session->server->where, is_unfit ? " as ssl-mode and the certificates given ask for" : "", text,
           state[0] == 0 ? "" : " (SQLSTATE ", state, state[0] == 0 ? "" : ")");
   return WR_SQL_GONE;
 }
@@ -220,6 +226,21 @@ void wr_postgres_close(struct wr_postgres_session *session) {
 
 /* ---- statements ---- */
 
+/* Waits until there is room for more to the server, or it has said something. */
+static enum wr_sql_outcome make_room(struct wr_postgres_session *session, const char *doing, struct weir_error *error) {
+  if (!wait_for(session, POLLIN | POLLOUT)) return silent(session, doing, error);
+  return session->pq.PQconsumeInput(session->connection) == 0 ? gone(session, doing, error) : WR_SQL_DONE;
+}
+
+static enum wr_sql_outcome flush_all(struct wr_postgres_session *session, const char *doing, struct weir_error *error) {
+  int rest;
+  while ((rest = session->pq.PQflush(session->connection)) > 0) {
+    enum wr_sql_outcome outcome = make_room(session, doing, error);
+    if (outcome != WR_SQL_DONE) return outcome;
+  }
+  return rest < 0 ? gone(session, doing, error) : WR_SQL_DONE;
+}
+
 static enum wr_sql_outcome send_all(struct wr_postgres_session *session, const char *sql,
                                     const struct wr_postgres_values *values, const char *doing,
                                     struct weir_error *error) {
@@ -227,13 +248,7 @@ static enum wr_sql_outcome send_all(struct wr_postgres_session *session, const c
   int sent = values == NULL ? pq->PQsendQuery(session->connection, sql)
                             : pq->PQsendQueryParams(session->connection, sql, values->count, values->types,
                                                     values->values, values->lengths, values->is_binary, 0);
-  if (sent == 0) return gone(session, doing, error);
-  int rest;
-  while ((rest = pq->PQflush(session->connection)) > 0) {
-    if (!wait_for(session, POLLIN | POLLOUT)) return silent(session, doing, error);
-    if (pq->PQconsumeInput(session->connection) == 0) return gone(session, doing, error);
-  }
-  return rest < 0 ? gone(session, doing, error) : WR_SQL_DONE;
+  return sent == 0 ? gone(session, doing, error) : flush_all(session, doing, error);
 }
 
 /* The next result, NULL at the end. */
@@ -249,14 +264,13 @@ static enum wr_sql_outcome next_result(struct wr_postgres_session *session, cons
   return WR_SQL_DONE;
 }
 
-enum wr_sql_outcome wr_postgres_run(struct wr_postgres_session *session, const char *sql,
-                                    const struct wr_postgres_values *values, const char *doing, PGresult **out_result,
-                                    struct weir_error *error) {
+/* All results up to the end; the first that is a failure is told. */
+static enum wr_sql_outcome read_results(struct wr_postgres_session *session, const char *doing, PGresult **out_result,
+                                        struct weir_error *error) {
   const struct wr_libpq *pq = &session->pq;
-  enum wr_sql_outcome outcome = send_all(session, sql, values, doing, error);
+  enum wr_sql_outcome outcome;
   PGresult *result = NULL, *last = NULL;
   bool has_failed = false;
-  if (outcome != WR_SQL_DONE) return outcome;
   while ((outcome = next_result(session, doing, &result, error)) == WR_SQL_DONE && result != NULL) {
     ExecStatusType status = pq->PQresultStatus(result);
     if (!has_failed) {
@@ -274,4 +288,52 @@ enum wr_sql_outcome wr_postgres_run(struct wr_postgres_session *session, const c
   else
     pq->PQclear(last);
   return outcome;
+}
+
+enum wr_sql_outcome wr_postgres_run(struct wr_postgres_session *session, const char *sql,
+                                    const struct wr_postgres_values *values, const char *doing, PGresult **out_result,
+                                    struct weir_error *error) {
+  enum wr_sql_outcome outcome = send_all(session, sql, values, doing, error);
+  return outcome == WR_SQL_DONE ? read_results(session, doing, out_result, error) : outcome;
+}
+
+/* ---- COPY ---- */
+
+enum wr_sql_outcome wr_postgres_copy_begin(struct wr_postgres_session *session, const char *sql, const char *doing,
+                                           struct weir_error *error) {
+  const struct wr_libpq *pq = &session->pq;
+  PGresult *first = NULL, *ignored = NULL;
+  enum wr_sql_outcome outcome = send_all(session, sql, NULL, doing, error);
+  if (outcome == WR_SQL_DONE) outcome = next_result(session, doing, &first, error);
+  if (outcome != WR_SQL_DONE) return outcome;
+  if (first != NULL && pq->PQresultStatus(first) == PGRES_COPY_IN) {
+    pq->PQclear(first);
+    return WR_SQL_DONE;
+  }
+  outcome = first == NULL ? gone(session, doing, error) : failed(session, first, doing, error);
+  pq->PQclear(first);
+  while (outcome == WR_SQL_FAILED && next_result(session, doing, &ignored, error) == WR_SQL_DONE && ignored != NULL)
+    pq->PQclear(ignored);
+  return outcome;
+}
+
+enum wr_sql_outcome wr_postgres_copy_put(struct wr_postgres_session *session, const void *data, size_t length,
+                                         const char *doing, struct weir_error *error) {
+  int put;
+  while ((put = session->pq.PQputCopyData(session->connection, data, (int)length)) == 0) {
+    enum wr_sql_outcome outcome = make_room(session, doing, error);
+    if (outcome != WR_SQL_DONE) return outcome;
+  }
+  return put < 0 ? gone(session, doing, error) : WR_SQL_DONE;
+}
+
+enum wr_sql_outcome wr_postgres_copy_end(struct wr_postgres_session *session, const char *give_up, const char *doing,
+                                         struct weir_error *error) {
+  int put;
+  enum wr_sql_outcome outcome = WR_SQL_DONE;
+  while ((put = session->pq.PQputCopyEnd(session->connection, give_up)) == 0 && outcome == WR_SQL_DONE)
+    outcome = make_room(session, doing, error);
+  if (put < 0) outcome = gone(session, doing, error);
+  if (outcome == WR_SQL_DONE) outcome = flush_all(session, doing, error);
+  return outcome == WR_SQL_DONE ? read_results(session, doing, NULL, error) : outcome;
 }

@@ -27,6 +27,8 @@
   X(PQsendQuery)                                                                                                       \
   X(PQsendQueryParams)                                                                                                 \
   X(PQflush)                                                                                                           \
+  X(PQputCopyData)                                                                                                     \
+  X(PQputCopyEnd)                                                                                                      \
   X(PQconsumeInput)                                                                                                    \
   X(PQisBusy)                                                                                                          \
   X(PQgetResult)                                                                                                       \
@@ -72,9 +74,19 @@ void wr_postgres_close(struct wr_postgres_session *session);
 enum wr_sql_outcome wr_postgres_run(struct wr_postgres_session *session, const char *sql,
                                     const struct wr_postgres_values *values, const char *doing, PGresult **out_result,
                                     struct weir_error *error);
+/* A COPY ... FROM STDIN: begun, given bytes any number of times, ended; `give_up` (NULL: all was given) has the server
+ * forget it, which is an error of the server's as any other. A begin that is not DONE has begun nothing; after a put
+ * that is not there is no end. What the server says to the bytes is told by the end. */
+enum wr_sql_outcome wr_postgres_copy_begin(struct wr_postgres_session *session, const char *sql, const char *doing,
+                                           struct weir_error *error);
+enum wr_sql_outcome wr_postgres_copy_put(struct wr_postgres_session *session, const void *data, size_t length,
+                                         const char *doing, struct weir_error *error);
+enum wr_sql_outcome wr_postgres_copy_end(struct wr_postgres_session *session, const char *give_up, const char *doing,
+                                         struct weir_error *error);
 /* The SQLSTATE in an error's sentence, or "". */
 const char *wr_postgres_state(const struct weir_error *error);
-/* The class of an SQLSTATE. */
+/* The class of an SQLSTATE. CONSTRAINT is about values: a statement that no rows at all would make right is NOT_FOUND,
+ * for the table is not what it was when the job looked at it. */
 enum weir_code wr_postgres_code(const char *state);
 
 #endif

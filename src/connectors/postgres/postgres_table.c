@@ -81,7 +81,8 @@ static const char kind_sql[] =
     "SELECT c.relkind, c.relpersistence, coalesce((SELECT CASE WHEN bool_or(p.relkind = 'f') THEN 'f' WHEN "
     "bool_or(p.relpersistence <> 'p') THEN 'u' ELSE '' END FROM pg_partition_tree(c.oid) t JOIN pg_class p ON p.oid = "
     "t.relid), ''), has_any_column_privilege(c.oid, 'INSERT'), has_any_column_privilege(c.oid, 'UPDATE') AND "
-    "has_any_column_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'DELETE') "
+    "has_any_column_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'DELETE'), "
+    "NOT c.relhasrules AND NOT row_security_active(c.oid) "
     "FROM pg_class c WHERE c.oid = to_regclass($1)";
 
 static enum wr_sql_outcome missing(struct wr_postgres_session *session, const struct wr_sql_config *config,
@@ -96,8 +97,10 @@ static enum wr_sql_outcome missing(struct wr_postgres_session *session, const st
   return failed();
 }
 
+/* COPY knows no rules, and refuses where the rows that this user may write are limited. */
 static enum wr_sql_outcome check_table(struct wr_postgres_session *session, const struct wr_sql_config *config,
-                                       const struct weir_schema *schema, struct weir_error *error) {
+                                       const struct weir_schema *schema, bool *out_takes_copy,
+                                       struct weir_error *error) {
   const struct wr_libpq *pq = &session->pq;
   PGresult *result = NULL;
   enum wr_sql_outcome outcome = ask(session, kind_sql, session->server->table, &result, error);
@@ -107,6 +110,7 @@ static enum wr_sql_outcome check_table(struct wr_postgres_session *session, cons
   } else {
     outcome = check_kind(session, session->server->table, pq->PQgetvalue(result, 0, 0), pq->PQgetvalue(result, 0, 1),
                          pq->PQgetvalue(result, 0, 2), error);
+    *out_takes_copy = pq->PQgetvalue(result, 0, 5)[0] == 't';
     bool may_insert = pq->PQgetvalue(result, 0, 3)[0] == 't', may_change = pq->PQgetvalue(result, 0, 4)[0] == 't';
     bool changes = config->mode == WR_SQL_UPSERT;
     if (outcome == WR_SQL_DONE && (!may_insert || (changes && !may_change))) {
@@ -199,7 +203,7 @@ enum wr_sql_outcome wr_postgres_read_table(struct wr_postgres_session *session, 
                                            const struct weir_schema *schema, struct wr_sql_table *table,
                                            struct weir_error *error) {
   wr_sql_table_deinit(table);
-  enum wr_sql_outcome outcome = check_table(session, config, schema, error);
+  enum wr_sql_outcome outcome = check_table(session, config, schema, &table->takes_copy, error);
   if (outcome == WR_SQL_DONE) outcome = read_columns(session, table, error);
   return outcome == WR_SQL_DONE ? read_indexes(session, table, error) : outcome;
 }

@@ -18,6 +18,7 @@ enum wr_sql_option {
   WR_SQL_MARKER_TABLE,
   WR_SQL_TIMEOUT,
   WR_SQL_FLUSH_INTERVAL,
+  WR_SQL_FAILURE_HANDLER,
   WR_SQL_SSL_MODE,
   WR_SQL_SSL_ROOT,
   WR_SQL_SSL_CERT,
@@ -35,6 +36,7 @@ struct wr_sql_server {
   const char *password_file, *password_env; /* NULL: not given */
   int64_t timeout_ms;
   int64_t flush_interval_ms; /* of a plain sink */
+  bool leaves_out;           /* failure-handler = dead-letter */
   enum wr_sql_ssl ssl;
   const char *ssl_root, *ssl_cert, *ssl_key; /* NULL: not given */
   char *where;                               /* "table pv in postgresql://app@db:5432/out" */

@@ -33,6 +33,7 @@ struct wr_sql_table {
   uint32_t column_count;
   struct wr_sql_index *indexes;
   uint32_t index_count;
+  bool takes_copy;           /* PostgreSQL's COPY does to it what INSERT does */
   bool updates_by_any_index; /* an upsert goes by whichever unique index is met first, not by the one that was meant */
 };
 

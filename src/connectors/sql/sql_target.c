@@ -6,11 +6,13 @@
  */
 #include "connectors/sql/sql_target.h"
 
+#include "connectors/deadletter/dead_rows.h"
 #include "connectors/sql/sql_changes.h"
 #include "connectors/sql/sql_row_text.h"
 #include "connectors/target_marker.h"
 #include "operators/epoch_rows.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 enum { ROW_TEXT_BYTES = 256 };
@@ -25,6 +27,9 @@ struct sql_target {
   bool is_connected;
   bool is_careful; /* a row that is not taken is looked for */
   uint64_t known_id;
+  struct wr_dead_rows dead; /* where the config leaves rows out */
+  uint64_t left_out_id;     /* the epoch whose COMMIT was said last, and how many rows it leaves out */
+  uint64_t left_out_count;
 };
 
 static struct sql_target *target_of(struct wr_target *target) {
@@ -108,6 +113,9 @@ static enum weir_code claim_in_transaction(struct sql_target *sql, const struct 
     WR_TRY(wr_marker_check_claim(&sql->context, seen, &present, sql->config->where, error));
   uint64_t rows = 0;
   WR_TRY(settle(sql, sql->driver->vtable->claim(sql->driver, &present, &mine, &rows, error), error));
+  /* The row that was not there, and could not be locked, was put there meanwhile: whose it is the next comparison says.
+   */
+  if (rows != 1 && !present.present) return wr_marker_came(&sql->context, sql->config->where, error);
   if (rows != 1) return wr_marker_fenced(&sql->context, &present, sql->config->where, error);
   return commit_transaction(sql, error);
 }
@@ -135,15 +143,17 @@ static enum weir_code name_row(const struct sql_target *sql, const struct wr_sql
   return wr_error_prefix(error, "the row with %s is not taken", text);
 }
 
-/* Writes rows one half after the other, down to the one that is not taken. */
+/* Writes rows one half after the other, down to those that are not taken. */
 static enum weir_code write_carefully(struct sql_target *sql, enum wr_sql_change change, const struct wr_sql_row *rows,
                                       uint32_t count, struct weir_error *error) {
   const struct wr_sql_driver_vtable *driver = sql->driver->vtable;
   WR_TRY(settle(sql, driver->set_savepoint(sql->driver, error), error));
   enum weir_code code = settle(sql, driver->write(sql->driver, change, rows, count, error), error);
   if (code != WEIR_CONSTRAINT || !sql->is_connected) return code;
-  if (count == 1) return name_row(sql, rows, error);
+  if (count == 1 && !sql->config->leaves_out) return name_row(sql, rows, error);
+  if (count == 1) WR_TRY(wr_dead_rows_put(&sql->dead, rows->batch, rows->row, error->message, error));
   WR_TRY(settle(sql, driver->roll_back_to_savepoint(sql->driver, error), error));
+  if (count == 1) return WEIR_OK;
   WR_TRY(write_carefully(sql, change, rows, count / 2, error));
   return write_carefully(sql, change, rows + count / 2, count - count / 2, error);
 }
@@ -164,7 +174,20 @@ static enum weir_code write_changes(struct sql_target *sql, struct weir_error *e
   return WEIR_OK;
 }
 
+/* Rows that no statement can say: the fold skips them. */
+static enum weir_code leave_out_null_keys(struct sql_target *sql, const struct wr_batch *batch,
+                                          struct weir_error *error) {
+  for (uint32_t i = 0; i < batch->selected_count; i++) {
+    uint32_t row = wr_batch_row(batch, i);
+    if (wr_batch_row_kind(batch, row) != WEIR_UPDATE_BEFORE &&
+        wr_upsert_fold_has_null_key(&sql->changes.fold, batch, row))
+      WR_TRY(wr_dead_rows_put(&sql->dead, batch, row, "it has NULL in its key", error));
+  }
+  return WEIR_OK;
+}
+
 static enum weir_code add(struct sql_target *sql, struct wr_batch *batch, struct weir_error *error) {
+  if (sql->changes.fold.skips_null_keys) WR_TRY(leave_out_null_keys(sql, batch, error));
   WR_TRY(wr_sql_changes_add(&sql->changes, batch, error));
   return wr_sql_changes_is_full(&sql->changes) ? write_changes(sql, error) : WEIR_OK;
 }
@@ -197,16 +220,36 @@ static enum weir_code commit_in_transaction(struct sql_target *sql, const struct
                              out_already, error);
   }
   WR_TRY(apply(sql, epoch, error));
+  if (sql->config->leaves_out) WR_TRY(wr_dead_rows_publish(&sql->dead, error));
+  sql->left_out_id = epoch->checkpoint_id;
+  sql->left_out_count = sql->dead.count;
   return commit_transaction(sql, error);
+}
+
+/* The epoch is in, by this try or by the one before it, whose answer was lost. */
+static void tell_left_out(struct sql_target *sql, uint64_t id) {
+  const struct wr_target_context *context = &sql->context;
+  uint64_t count = sql->left_out_id == id ? sql->left_out_count : 0;
+  sql->left_out_count = 0;
+  if (count == 0) return;
+  if (context->rejected_rows != NULL) atomic_fetch_add_explicit(context->rejected_rows, count, memory_order_relaxed);
+  wr_log_write(context->seams->log, WR_LOG_WARN,
+               "sink %s: epoch %" PRIu64 ": %" PRIu64
+               " rows were not taken by %s and are left out; they are in dead-letter.%s.%" PRIu64
+               ".ndjson in the job's folder",
+               context->uid, id, count, sql->config->where, context->uid, id);
 }
 
 static enum weir_code commit_once(struct sql_target *sql, const struct wr_epoch *epoch, bool *out_already,
                                   struct weir_error *error) {
   WR_TRY(begin(sql, error));
+  if (sql->config->leaves_out) wr_dead_rows_begin(&sql->dead, epoch->checkpoint_id);
   enum weir_code code = commit_in_transaction(sql, epoch, out_already, error);
   if (code != WEIR_OK || *out_already) code = roll_back(sql, code);
   wr_sql_changes_clear(&sql->changes);
-  if (code == WEIR_OK) sql->known_id = epoch->checkpoint_id > sql->known_id ? epoch->checkpoint_id : sql->known_id;
+  if (code != WEIR_OK) return code;
+  sql->known_id = epoch->checkpoint_id > sql->known_id ? epoch->checkpoint_id : sql->known_id;
+  tell_left_out(sql, epoch->checkpoint_id);
   return code;
 }
 
@@ -216,9 +259,9 @@ static enum weir_code commit(struct wr_target *target, const struct wr_epoch *ep
   struct weir_error own;
   if (error == NULL) error = &own;
   *out_already = false;
-  sql->is_careful = false;
+  sql->is_careful = sql->config->leaves_out;
   enum weir_code code = commit_once(sql, epoch, out_already, error);
-  if (code != WEIR_CONSTRAINT) return code;
+  if (code != WEIR_CONSTRAINT || sql->is_careful) return code;
   sql->is_careful = true;
   return commit_once(sql, epoch, out_already, error);
 }
@@ -270,6 +313,7 @@ static void free_target(struct wr_target *target) {
   close_target(target);
   sql->driver->vtable->free(sql->driver);
   wr_sql_changes_deinit(&sql->changes);
+  wr_dead_rows_deinit(&sql->dead);
   wr_free(sql->context.memory, sql);
 }
 
@@ -315,60 +359,29 @@ static enum weir_code new_sql(const struct wr_sql_config *config, const struct w
     return code;
   }
   wr_sql_changes_init(&sql->changes, config, context->memory);
-  *out_sql = sql;
-  return WEIR_OK;
+  if (config->leaves_out) {
+    sql->changes.fold.skips_null_keys = config->mode == WR_SQL_UPSERT;
+    code = wr_dead_rows_init(&sql->dead, &sql->context, error);
+  }
+  if (code == WEIR_OK)
+    *out_sql = sql;
+  else
+    free_target(&sql->target);
+  return code;
 }
 
-enum weir_code wr_sql_target_new(const struct wr_sql_config *config, const struct wr_target_context *context,
-                                 struct wr_target **out_target, struct weir_error *error) {
+enum weir_code wr_sql_target_new(void *config, const struct wr_target_context *context, struct wr_target **out_target,
+                                 struct weir_error *error) {
   struct sql_target *sql = NULL;
   enum weir_code code = new_sql(config, context, &sql, error);
   *out_target = sql == NULL ? NULL : &sql->target;
   return code;
 }
 
-enum weir_code wr_sql_plain_new(const struct wr_sql_config *config, const struct wr_target_context *context,
+enum weir_code wr_sql_plain_new(void *config, const struct wr_target_context *context,
                                 struct wr_plain_target **out_target, struct weir_error *error) {
   struct sql_target *sql = NULL;
   enum weir_code code = new_sql(config, context, &sql, error);
   *out_target = sql == NULL ? NULL : &sql->plain;
   return code;
-}
-
-/* ---- the graph ---- */
-
-static enum weir_code new_target(void *config, const struct wr_target_context *context, struct wr_target **out_target,
-                                 struct weir_error *error) {
-  return wr_sql_target_new(config, context, out_target, error);
-}
-
-enum weir_code wr_sql_sink_add(struct wr_graph *graph, const char *uid, const struct weir_schema *schema,
-                               uint32_t parallelism, const struct wr_sql_config *config, struct wr_sink_config *sink,
-                               uint32_t *out_writer, struct weir_error *error) {
-  WR_TRY(wr_sql_config_check(config, schema, error));
-  const struct wr_sink_description description = {.uid = uid,
-                                                  .schema = schema,
-                                                  .parallelism = parallelism,
-                                                  .config = sink,
-                                                  .target_config = (void *)config,
-                                                  .new_target = new_target};
-  return wr_sink_add(graph, &description, out_writer, error);
-}
-
-static enum weir_code new_plain(void *config, const struct wr_target_context *context,
-                                struct wr_plain_target **out_target, struct weir_error *error) {
-  return wr_sql_plain_new(config, context, out_target, error);
-}
-
-enum weir_code wr_sql_plain_add(struct wr_graph *graph, const char *uid, const struct weir_schema *schema,
-                                uint32_t parallelism, const struct wr_sql_config *config, int64_t interval_ms,
-                                struct wr_plain_sink_config *plain, uint32_t *out_node, struct weir_error *error) {
-  struct wr_node node;
-  WR_TRY(wr_sql_config_check(config, schema, error));
-  *plain = (struct wr_plain_sink_config){.where = config->where,
-                                         .interval_ns = (uint64_t)interval_ms * 1000 * 1000,
-                                         .target_config = (void *)config,
-                                         .new_target = new_plain};
-  WR_TRY(wr_plain_sink_node(uid, schema, parallelism, plain, &node, error));
-  return wr_graph_add_node(graph, &node, out_node, error);
 }

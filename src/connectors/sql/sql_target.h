@@ -13,7 +13,8 @@
  * got lost is a failure, so that the rows are written once more.
  *
  * A row that the server does not take is looked for: the epoch is begun again, with savepoints, and its rows are halved
- * until it stands alone; the error names it. Nothing of the epoch is out then.
+ * until it stands alone; the error names it. Nothing of the epoch is out then. Or (leaves_out) the row goes to a file,
+ * which is published before COMMIT is said, and the rest of the epoch stands.
  */
 #ifndef WR_CONNECTORS_SQL_SQL_TARGET_H
 #define WR_CONNECTORS_SQL_SQL_TARGET_H
@@ -28,6 +29,7 @@ struct wr_sql_config {
   enum wr_sql_mode mode;
   const uint32_t *key_fields; /* UPSERT: fields of the schema that are the key */
   uint32_t key_count;
+  bool leaves_out; /* a row that is not taken goes to a file (connectors/deadletter/dead_rows.h); not of a plain sink */
   void *driver_config; /* new_driver's own */
   enum weir_code (*new_driver)(const struct wr_sql_config *config, const struct wr_target_context *context,
                                struct wr_sql_driver **out_driver, struct weir_error *error);
@@ -36,17 +38,8 @@ struct wr_sql_config {
 /* INVALID: a key where none belongs, or none where one does, or of fields that are not there. */
 enum weir_code wr_sql_config_check(const struct wr_sql_config *config, const struct weir_schema *schema,
                                    struct weir_error *error);
-enum weir_code wr_sql_target_new(const struct wr_sql_config *config, const struct wr_target_context *context,
-                                 struct wr_target **out_target, struct weir_error *error);
-/* The sink's two nodes: as wr_sink_add with this target. `sink` is filled here; it and `config` outlive the job. */
-enum weir_code wr_sql_sink_add(struct wr_graph *graph, const char *uid, const struct weir_schema *schema,
-                               uint32_t parallelism, const struct wr_sql_config *config, struct wr_sink_config *sink,
-                               uint32_t *out_writer, struct weir_error *error);
-enum weir_code wr_sql_plain_new(const struct wr_sql_config *config, const struct wr_target_context *context,
-                                struct wr_plain_target **out_target, struct weir_error *error);
-/* The plain sink's one node. `plain` is filled here; it and `config` outlive the job. */
-enum weir_code wr_sql_plain_add(struct wr_graph *graph, const char *uid, const struct weir_schema *schema,
-                                uint32_t parallelism, const struct wr_sql_config *config, int64_t interval_ms,
-                                struct wr_plain_sink_config *plain, uint32_t *out_node, struct weir_error *error);
+/* By a struct wr_sql_config. */
+wr_new_target wr_sql_target_new;
+wr_new_plain_target wr_sql_plain_new;
 
 #endif

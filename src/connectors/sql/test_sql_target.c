@@ -24,7 +24,11 @@ enum fault { REFUSED, GONE_BEFORE, GONE_AFTER };
 struct script {
   struct content durable;
   int64_t bad_key; /* a row that is not taken; NO_VALUE: none */
+  /* Of more of them: in the n-th transaction those whose key leaves n % 4 by 5; in each fourth none. */
+  bool has_bad_keys;
+  uint32_t begins;
   uint32_t calls, fail_at, fail_count, connects, writes;
+  const struct wr_marker *inserted_first; /* when it is claimed: by a transaction that was under way; NULL: by none */
   enum fault fault;
 };
 
@@ -77,6 +81,7 @@ static enum wr_sql_outcome script_begin(struct wr_sql_driver *driver, struct wei
   FAIL_IF(driver, error);
   WR_ASSERT(!of(driver)->is_begun);
   of(driver)->is_begun = true;
+  of(driver)->script->begins++;
   of(driver)->open = of(driver)->script->durable;
   END(driver, error);
 }
@@ -98,6 +103,10 @@ static enum wr_sql_outcome script_claim(struct wr_sql_driver *driver, const stru
   FAIL_IF(driver, error);
   WR_ASSERT(of(driver)->is_begun);
   struct wr_marker *marker = &of(driver)->open.marker;
+  if (of(driver)->script->inserted_first != NULL) {
+    *marker = of(driver)->script->durable.marker = *of(driver)->script->inserted_first;
+    of(driver)->script->inserted_first = NULL;
+  }
   *out_rows = seen->present ? same(marker, seen) : !marker->present;
   if (*out_rows == 1) *marker = *mine;
   END(driver, error);
@@ -115,6 +124,11 @@ static enum wr_sql_outcome script_move(struct wr_sql_driver *driver, const struc
   END(driver, error);
 }
 
+static bool is_bad(const struct script *script, int64_t key) {
+  uint32_t rest = script->begins % 4;
+  return key == script->bad_key || (script->has_bad_keys && rest != 0 && key % 5 == rest);
+}
+
 static enum wr_sql_outcome script_write(struct wr_sql_driver *driver, enum wr_sql_change change,
                                         const struct wr_sql_row *rows, uint32_t count, struct weir_error *error) {
   FAIL_IF(driver, error);
@@ -122,7 +136,7 @@ static enum wr_sql_outcome script_write(struct wr_sql_driver *driver, enum wr_sq
   of(driver)->script->writes++;
   for (uint32_t i = 0; i < count; i++) {
     int64_t key = wr_column_bigints(&rows[i].batch->columns[0])[rows[i].row];
-    if (key == of(driver)->script->bad_key) {
+    if (is_bad(of(driver)->script, key)) {
       WR_FAIL(error, WEIR_CONSTRAINT, "key %d is not taken", (int)key);
       return WR_SQL_FAILED;
     }
@@ -209,6 +223,7 @@ struct fixture {
   struct wr_sql_config config;
   struct script script;
   struct wr_target *target;
+  _Atomic uint64_t rejected_rows;
   struct weir_error error;
 };
 
@@ -416,6 +431,27 @@ TEST(a_claim_compares) {
   fixture_deinit(&f);
 }
 
+/* The claim of an earlier start, whose COMMIT had no answer, comes after the comparison: it is no other run. */
+TEST(a_claim_of_an_earlier_start_comes_late) {
+  struct fixture f;
+  struct wr_marker seen, earlier = {.present = true, .start_number = 2};
+  fixture_init(&f);
+  memset(earlier.incarnation, 7, WR_INCARNATION_BYTES);
+  CHECK_INT(wr_sql_target_new(&f.config, &f.context, &f.target, &f.error), WEIR_OK);
+  CHECK_INT(f.target->vtable->connect(f.target, &f.error), WEIR_OK);
+  CHECK_INT(f.target->vtable->read_marker(f.target, &seen, &f.error), WEIR_OK);
+  CHECK(!seen.present);
+  f.script.inserted_first = &earlier; /* the INSERT waits for it, and finds its row */
+  CHECK_INT(f.target->vtable->claim(f.target, &seen, 0, &f.error), WEIR_BUSY);
+  CHECK_INT(f.target->vtable->claim(f.target, &seen, 0, &f.error), WEIR_BUSY); /* it is there, and was not seen */
+  f.script.durable.marker.start_number = 1;
+  CHECK_INT(f.target->vtable->read_marker(f.target, &seen, &f.error), WEIR_OK);
+  f.script.durable.marker.start_number = 2; /* of two that were killed the second comes late */
+  CHECK_INT(f.target->vtable->claim(f.target, &seen, 0, &f.error), WEIR_BUSY);
+  CHECK_INT(fixture_start(&f), WEIR_OK);
+  fixture_deinit(&f);
+}
+
 /* One row of an epoch is not taken: it is named, and nothing is out. */
 TEST(a_bad_row) {
   for (int bad = 0; bad < 40; bad++) {
@@ -435,6 +471,210 @@ TEST(a_bad_row) {
     CHECK(holds(&f, 1));
     fixture_deinit(&f);
   }
+}
+
+/* ---- rows that are left out ---- */
+
+/* Keys that the file of an epoch names, as bits; each once. 0: there is no file. */
+static uint64_t left_out(const struct fixture *f, uint64_t id) {
+  char path[160], line[512];
+  uint64_t keys = 0;
+  snprintf(path, sizeof path, "%s/dead-letter.sink.%d.ndjson", f->files.folder, (int)id);
+  FILE *file = fopen(path, "r");
+  while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+    int key = -1, checkpoint = -1;
+    const char *row = strstr(line, "\"row\":{\"k\":");
+    WR_ASSERT(sscanf(line, "{\"sink\":\"sink\",\"checkpoint\":%d,", &checkpoint) == 1 && checkpoint == (int)id);
+    WR_ASSERT(row != NULL && sscanf(row, "\"row\":{\"k\":%d,", &key) == 1 && strstr(line, "is not taken") != NULL);
+    WR_ASSERT(key >= 0 && (keys >> key & 1) == 0);
+    keys |= 1ull << key;
+  }
+  if (file != NULL) {
+    WR_ASSERT(keys != 0);
+    fclose(file);
+  }
+  return keys;
+}
+
+/* Of epoch `id`, which is the last, each row is either in the table or in the file. */
+static void check_left_out(const struct fixture *f, uint64_t id, const struct content *before) {
+  uint64_t keys = left_out(f, id);
+  for (int64_t k = 0; k < 40; k++) {
+    int64_t is = f->script.durable.values[k], wanted = k == 1 ? NO_VALUE : (int64_t)id;
+    bool was_left_out = (keys >> k & 1) != 0;
+    CHECK_INT(is, was_left_out ? before->values[k] : wanted);
+  }
+}
+
+/* Epoch 1 whole, so that a deletion has something to leave, then epochs with rows that are not taken. */
+static enum weir_code start_leaving_out(struct fixture *f) {
+  bool already = false;
+  f->config.leaves_out = true;
+  f->context.rejected_rows = &f->rejected_rows;
+  WR_TRY(fixture_start(f));
+  WR_TRY(commit_epoch(f, 1, &already));
+  f->script.durable.values[1] = 77;
+  f->script.has_bad_keys = true;
+  return WEIR_OK;
+}
+
+TEST(rows_are_left_out) {
+  struct fixture f;
+  bool already = false;
+  fixture_init(&f);
+  CHECK_INT(start_leaving_out(&f), WEIR_OK);
+  CHECK_INT(left_out(&f, 1), 0);
+  uint64_t count = 0;
+  for (uint64_t id = 2; id < 12; id++) {
+    struct content before = f.script.durable;
+    CHECK_INT(commit_epoch(&f, id, &already), WEIR_OK);
+    check_left_out(&f, id, &before);
+    CHECK_INT(f.script.durable.marker.checkpoint_id, id);
+    count += (uint64_t)__builtin_popcountll(left_out(&f, id));
+    CHECK_INT(f.rejected_rows, count);
+  }
+  CHECK(count > 40);
+  /* All rows of an epoch. */
+  f.script.has_bad_keys = false;
+  for (int64_t k = 0; k < 2; k++) {
+    f.script.bad_key = k;
+    struct wr_epoch epoch = epoch_of(&f, 20 + (uint64_t)k, 1);
+    CHECK_INT(f.target->vtable->commit(f.target, &epoch, &already, &f.error), WEIR_OK);
+    test_epoch_deinit(&f.files.memory.memory, &epoch);
+    CHECK_INT(left_out(&f, 20 + (uint64_t)k), k == 0 ? 1 : 0);
+  }
+  fixture_deinit(&f);
+}
+
+/* Each call and each file operation of a commit fails, once and twice, and the target is made anew in between or not.
+ * Each try leaves out other rows: in the end the file names those of the try that was committed. False: there are not
+ * so many of them. */
+static bool leave_out_with_faults(enum fault fault, uint32_t at, uint32_t times, bool fails_files, bool starts_anew) {
+  struct fixture f;
+  bool already = false;
+  fixture_init(&f);
+  WR_ASSERT(start_leaving_out(&f) == WEIR_OK);
+  f.script.begins = at; /* so that each fault meets each kind of try */
+  struct content before = f.script.durable;
+  f.script.calls = 0;
+  f.files.operations = 0;
+  f.files.fail_code = WEIR_IO;
+  f.files.fail_at = fails_files ? at : 0;
+  f.files.fail_count = times;
+  f.script.fail_at = fails_files ? 0 : at;
+  f.script.fail_count = times;
+  f.script.fault = fault;
+  uint64_t counted = 0;
+  enum weir_code code = commit_epoch(&f, 2, &already);
+  bool has_failed = code != WEIR_OK;
+  for (int i = 0; code != WEIR_OK && i < 6; i++) {
+    WR_ASSERT(weir_code_is_transient(code));
+    counted = f.rejected_rows;
+    if (starts_anew) {
+      f.store.start_number++;
+      while (fixture_start(&f) != WEIR_OK)
+        ;
+    } else {
+      f.target->vtable->close(f.target);
+      if (f.target->vtable->connect(f.target, &f.error) != WEIR_OK) continue;
+    }
+    code = commit_epoch(&f, 2, &already);
+  }
+  WR_ASSERT(code == WEIR_OK);
+  check_left_out(&f, 2, &before);
+  WR_ASSERT(counted == 0);
+  if (!already || !starts_anew) WR_ASSERT(f.rejected_rows == (uint64_t)__builtin_popcountll(left_out(&f, 2)));
+  fixture_deinit(&f);
+  return has_failed;
+}
+
+TEST(left_out_with_faults) {
+  for (uint32_t times = 1; times <= 2; times++)
+    for (int anew = 0; anew < 2; anew++)
+      for (int fault = REFUSED; fault <= GONE_AFTER + 1; fault++) {
+        bool fails_files = fault > GONE_AFTER;
+        uint32_t at = 1, in_vain = 0; /* each fourth try leaves out nothing, and is shorter */
+        for (; in_vain < 4; at++)
+          in_vain = leave_out_with_faults(fails_files ? REFUSED : (enum fault)fault, at, times, fails_files, anew == 1)
+                        ? 0
+                        : in_vain + 1;
+        CHECK(at > (fails_files ? 9 : 100));
+      }
+}
+
+/* More than fits into memory at once; then a try of the same epoch that leaves nothing out. */
+TEST(many_rows_are_left_out) {
+  struct fixture f;
+  bool already = false;
+  fixture_init(&f);
+  f.config.mode = WR_SQL_INSERT;
+  f.config.key_count = 0;
+  CHECK_INT(start_leaving_out(&f), WEIR_OK);
+  f.script.has_bad_keys = false;
+  f.script.bad_key = 0;
+  struct wr_batch *one = batch_of(&f, 1, 1);
+  struct wr_epoch epoch = {.checkpoint_id = 2, .part_count = 4000, .completed = true};
+  epoch.parts = wr_alloc_zeroed(&f.files.memory.memory, epoch.part_count, sizeof *epoch.parts, WR_MEMORY_SINK);
+  for (uint32_t i = 0; i < epoch.part_count; i++)
+    epoch.parts[i] = test_part_of(&f.files.memory.memory, 2, 0, one);
+  f.script.calls = 0;
+  f.script.fail_at = 4 + 2 * 2 * epoch.part_count; /* in the middle, when much is written */
+  f.script.fail_count = 1;
+  CHECK_INT(f.target->vtable->commit(f.target, &epoch, &already, &f.error), WEIR_BUSY);
+  f.script.fail_at = 0;
+  CHECK_INT(f.target->vtable->commit(f.target, &epoch, &already, &f.error), WEIR_OK);
+  CHECK_INT(f.rejected_rows, 4000);
+  CHECK_INT(f.script.durable.inserted, 40);
+  char path[160];
+  snprintf(path, sizeof path, "%s/dead-letter.sink.2.ndjson", f.files.folder);
+  FILE *file = fopen(path, "r");
+  int lines = 0;
+  for (int c; file != NULL && (c = fgetc(file)) != EOF;)
+    lines += c == '\n';
+  fclose(file);
+  CHECK_INT(lines, 4000);
+  wr_batch_unref(one);
+  test_epoch_deinit(&f.files.memory.memory, &epoch);
+  fixture_deinit(&f);
+}
+
+/* Rows with NULL in their key: the schema of a key that can be NULL. */
+TEST(null_keys_are_left_out) {
+  const struct weir_schema nullable = {
+      .fields = (const struct weir_field[]){{"k", WEIR_TYPE_BIGINT, true}, {"v", WEIR_TYPE_BIGINT, true}},
+      .field_count = 2};
+  struct fixture f;
+  bool already = false;
+  fixture_init(&f);
+  f.context.schema = &nullable;
+  CHECK_INT(start_leaving_out(&f), WEIR_OK);
+  f.script.has_bad_keys = false;
+  struct wr_batch_builder builder;
+  wr_batch_builder_init(&builder, &f.files.memory.memory, &nullable, true);
+  for (int64_t i = 0; i < 6; i++) {
+    WR_ASSERT(wr_batch_builder_begin(&builder, NULL) == WEIR_OK);
+    if (i % 2 == 0)
+      wr_batch_builder_set_bigint(&builder, 0, i);
+    else
+      WR_ASSERT(wr_batch_builder_set_null(&builder, 0, NULL) == WEIR_OK);
+    wr_batch_builder_set_bigint(&builder, 1, 2);
+    wr_batch_builder_end_row(&builder, i == 3 ? WEIR_UPDATE_BEFORE : WEIR_UPDATE_AFTER);
+  }
+  struct wr_batch *batch = wr_batch_builder_take(&builder);
+  wr_batch_builder_deinit(&builder);
+  struct wr_epoch epoch = test_epoch_of(&f.files.memory.memory, 2, batch);
+  wr_batch_unref(batch);
+  CHECK_INT(f.target->vtable->commit(f.target, &epoch, &already, &f.error), WEIR_OK);
+  CHECK_INT(f.rejected_rows, 2);
+  for (int64_t k = 0; k < 6; k++)
+    CHECK_INT(f.script.durable.values[k], k % 2 == 0 ? 2 : k == 1 ? 77 : 1);
+  f.config.leaves_out = false;
+  fixture_start(&f);
+  epoch.checkpoint_id = 3;
+  CHECK_INT(f.target->vtable->commit(f.target, &epoch, &already, &f.error), WEIR_CONSTRAINT);
+  CHECK(strstr(f.error.message, "NULL in its key") != NULL);
+  test_epoch_deinit(&f.files.memory.memory, &epoch);
+  fixture_deinit(&f);
 }
 
 TEST(rows_that_cannot_be_said) {
@@ -464,6 +704,7 @@ TEST(no_memory) {
     fixture_init(&f);
     f.config.mode = n % 2 == 0 ? WR_SQL_UPSERT : WR_SQL_INSERT;
     if (f.config.mode == WR_SQL_INSERT) f.config.key_count = 0;
+    f.config.leaves_out = f.script.has_bad_keys = n % 4 >= 2;
     CHECK_INT(fixture_start(&f), WEIR_OK);
     struct wr_epoch epoch = epoch_of(&f, 1, 40);
     test_memory_fail_after(&f.files.memory, n, false);
@@ -546,5 +787,7 @@ TEST(plain_no_memory) {
 }
 
 TEST_MAIN(TEST_CASE(every_call_fails), TEST_CASE(a_lost_answer), TEST_CASE(an_idle_session_goes_away),
-          TEST_CASE(others_at_the_marker), TEST_CASE(a_claim_compares), TEST_CASE(a_bad_row),
+          TEST_CASE(others_at_the_marker), TEST_CASE(a_claim_compares),
+          TEST_CASE(a_claim_of_an_earlier_start_comes_late), TEST_CASE(a_bad_row), TEST_CASE(rows_are_left_out),
+          TEST_CASE(left_out_with_faults), TEST_CASE(many_rows_are_left_out), TEST_CASE(null_keys_are_left_out),
           TEST_CASE(rows_that_cannot_be_said), TEST_CASE(no_memory), TEST_CASE(plain_rows), TEST_CASE(plain_no_memory))

@@ -113,7 +113,6 @@ static enum weir_code look_inside(struct wr_sqlite_database *database, struct we
   if (sqlite3_db_readonly(database->connection, "main") == 1)
     return WR_FAIL(error, WEIR_DENIED, "the sink's database %s can be read, but not written to", database->path);
   WR_TRY(wr_sqlite_execute(database, "PRAGMA synchronous=FULL", error));
-  WR_TRY(wr_sqlite_execute(database, "PRAGMA cache_size=-65536", error));
   WR_TRY(wr_sqlite_execute(database, "PRAGMA wal_autocheckpoint=8192", error));
   return identify(database, error);
 }

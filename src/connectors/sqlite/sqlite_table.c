@@ -92,7 +92,7 @@ static void put_on_conflict(struct wr_bytes *sql, const struct wr_sqlite_table *
   if (updated == 0) put_text(sql, "NOTHING");
 }
 
-static void put_insert(struct wr_bytes *sql, const struct wr_sqlite_table *table) {
+static void put_insert_of(struct wr_bytes *sql, const struct wr_sqlite_table *table, uint32_t rows) {
   put_text(sql, "INSERT INTO ");
   put_name(sql, table->config->table);
   put_text(sql, "(");
@@ -100,11 +100,22 @@ static void put_insert(struct wr_bytes *sql, const struct wr_sqlite_table *table
     put_separator(sql, i, ", ");
     put_name(sql, field_name(table, i));
   }
-  put_text(sql, ") VALUES (");
-  for (uint32_t i = 0; i < table->schema->field_count; i++)
-    put_text(sql, i == 0 ? "?" : ", ?");
-  put_text(sql, ")");
+  put_text(sql, ") VALUES ");
+  for (uint32_t row = 0; row < rows; row++) {
+    put_text(sql, row == 0 ? "(" : ", (");
+    for (uint32_t i = 0; i < table->schema->field_count; i++)
+      put_text(sql, i == 0 ? "?" : ", ?");
+    put_text(sql, ")");
+  }
   if (table->config->mode == WR_SQLITE_UPSERT) put_on_conflict(sql, table);
+}
+
+static void put_insert(struct wr_bytes *sql, const struct wr_sqlite_table *table) {
+  put_insert_of(sql, table, 1);
+}
+
+static void put_insert_many(struct wr_bytes *sql, const struct wr_sqlite_table *table) {
+  put_insert_of(sql, table, table->many);
 }
 
 static void put_delete(struct wr_bytes *sql, const struct wr_sqlite_table *table) {
@@ -184,14 +195,20 @@ static enum weir_code prepare_one(struct wr_sqlite_table *table,
 }
 
 enum weir_code wr_sqlite_table_prepare(struct wr_sqlite_table *table, struct weir_error *error) {
-  if (table->write != NULL) return WEIR_OK;
   bool upsert = table->config->mode == WR_SQLITE_UPSERT;
+  const char *verb = upsert ? "update and insert into" : "insert into";
+  uint32_t parameters = (uint32_t)sqlite3_limit(table->database->connection, SQLITE_LIMIT_VARIABLE_NUMBER, -1);
+  table->many = parameters / table->schema->field_count;
+  if (table->many > WR_SQLITE_ROWS_MAX) table->many = WR_SQLITE_ROWS_MAX;
   if (upsert && table->delete == NULL) WR_TRY(prepare_one(table, put_delete, "delete from", &table->delete, error));
-  return prepare_one(table, put_insert, upsert ? "update and insert into" : "insert into", &table->write, error);
+  if (table->write == NULL) WR_TRY(prepare_one(table, put_insert, verb, &table->write, error));
+  if (table->many <= 1 || table->write_many != NULL) return WEIR_OK;
+  return prepare_one(table, put_insert_many, verb, &table->write_many, error);
 }
 
 void wr_sqlite_table_forget(struct wr_sqlite_table *table) {
   table->write = NULL;
+  table->write_many = NULL;
   table->delete = NULL;
 }
 
@@ -241,12 +258,23 @@ static enum weir_code run_row(const struct wr_sqlite_table *table, sqlite3_stmt 
   return code;
 }
 
-enum weir_code wr_sqlite_table_write(struct wr_sqlite_table *table, const struct wr_batch *batch, uint32_t row,
+static enum weir_code write_rows(const struct wr_sqlite_table *table, sqlite3_stmt *statement,
+                                 const struct wr_sqlite_row *rows, uint32_t count, struct weir_error *error) {
+  int bound = SQLITE_OK, parameter = 0;
+  for (uint32_t row = 0; row < count; row++)
+    for (uint32_t i = 0; i < table->schema->field_count && bound == SQLITE_OK; i++)
+      bound = bind_field(statement, ++parameter, rows[row].batch, i, rows[row].row);
+  return run_row(table, statement, bound, "insert into", error);
+}
+
+enum weir_code wr_sqlite_table_write(struct wr_sqlite_table *table, const struct wr_sqlite_row *rows, uint32_t count,
                                      struct weir_error *error) {
-  int bound = SQLITE_OK;
-  for (uint32_t i = 0; i < table->schema->field_count && bound == SQLITE_OK; i++)
-    bound = bind_field(table->write, (int)i + 1, batch, i, row);
-  return run_row(table, table->write, bound, "insert into", error);
+  uint32_t done = 0;
+  for (; table->write_many != NULL && count - done >= table->many; done += table->many)
+    WR_TRY(write_rows(table, table->write_many, rows + done, table->many, error));
+  for (; done < count; done++)
+    WR_TRY(write_rows(table, table->write, rows + done, 1, error));
+  return WEIR_OK;
 }
 
 enum weir_code wr_sqlite_table_delete(struct wr_sqlite_table *table, const struct wr_batch *batch, uint32_t row,

@@ -154,6 +154,13 @@ static enum weir_code claim_marker(struct sqlite_target *sqlite, const struct wr
   return changed == 1 ? WEIR_OK : wr_marker_fenced(&sqlite->context, &present, sqlite->config->path, error);
 }
 
+/* Rows with a key go anywhere in the table, and 64 MiB of it stay in memory; those without go behind its last one, and
+ * SQLite's own 2 MiB are more than enough. */
+static enum weir_code set_cache(struct sqlite_target *sqlite, struct weir_error *error) {
+  if (sqlite->config->mode != WR_SQLITE_UPSERT) return WEIR_OK;
+  return wr_sqlite_execute(&sqlite->database, "PRAGMA cache_size=-65536", error);
+}
+
 static enum weir_code prepare_statements(struct sqlite_target *sqlite, struct weir_error *error) {
   static const char doing[] = "move the job's marker";
   if (sqlite->read_marker == NULL)
@@ -177,6 +184,7 @@ static enum weir_code claim(struct wr_target *target, const struct wr_marker *se
   struct sqlite_target *sqlite = target_of(target);
   WR_TRY(wr_sqlite_check_identity(&sqlite->database, error));
   WR_TRY(wr_sqlite_execute(&sqlite->database, "PRAGMA journal_mode=WAL", error));
+  WR_TRY(set_cache(sqlite, error));
   WR_TRY(wr_sqlite_begin(&sqlite->database, error));
   enum weir_code code = claim_in_transaction(sqlite, seen, checkpoint, error);
   if (code != WEIR_OK) wr_sqlite_roll_back(&sqlite->database);
@@ -194,22 +202,45 @@ static enum weir_code explain(struct sqlite_target *sqlite, const struct wr_epoc
                            error);
 }
 
+/* Rows on their way into one statement. */
+struct gathered {
+  struct wr_sqlite_row rows[WR_SQLITE_ROWS_MAX];
+  uint32_t count;
+};
+
+static enum weir_code write_gathered(struct sqlite_target *sqlite, struct gathered *gathered,
+                                     struct weir_error *error) {
+  uint32_t count = gathered->count;
+  gathered->count = 0;
+  return wr_sqlite_table_write(&sqlite->table, gathered->rows, count, error);
+}
+
+static enum weir_code gather(struct sqlite_target *sqlite, struct gathered *gathered, const struct wr_batch *batch,
+                             uint32_t row, struct weir_error *error) {
+  gathered->rows[gathered->count++] = (struct wr_sqlite_row){.batch = batch, .row = row};
+  return gathered->count == WR_SQLITE_ROWS_MAX ? write_gathered(sqlite, gathered, error) : WEIR_OK;
+}
+
+/* Each key occurs once in it, so deletes may go before what is gathered. */
 static enum weir_code write_fold(struct sqlite_target *sqlite, struct weir_error *error) {
   struct wr_upsert_fold *fold = &sqlite->fold;
+  struct gathered gathered = {.count = 0};
   for (uint32_t i = 0; i < fold->change_count; i++) {
     const struct wr_fold_change *change = &fold->changes[i];
     const struct wr_batch *batch = fold->batches[change->batch];
     if (wr_batch_row_kind(batch, change->row) == WEIR_DELETE)
       WR_TRY(wr_sqlite_table_delete(&sqlite->table, batch, change->row, error));
     else
-      WR_TRY(wr_sqlite_table_write(&sqlite->table, batch, change->row, error));
+      WR_TRY(gather(sqlite, &gathered, batch, change->row, error));
   }
+  WR_TRY(write_gathered(sqlite, &gathered, error));
   wr_upsert_fold_clear(fold);
   return WEIR_OK;
 }
 
 static enum weir_code insert_batch(struct sqlite_target *sqlite, const struct wr_batch *batch,
                                    struct weir_error *error) {
+  struct gathered gathered = {.count = 0};
   for (uint32_t i = 0; i < batch->selected_count; i++) {
     uint32_t row = wr_batch_row(batch, i);
     enum weir_row_kind kind = wr_batch_row_kind(batch, row);
@@ -217,9 +248,9 @@ static enum weir_code insert_batch(struct sqlite_target *sqlite, const struct wr
       return WR_FAIL(error, WEIR_CONSTRAINT,
                      "table \"%s\" in %s is only inserted into, but a row is to be taken back; give the sink a key",
                      sqlite->config->table, sqlite->config->path);
-    WR_TRY(wr_sqlite_table_write(&sqlite->table, batch, row, error));
+    WR_TRY(gather(sqlite, &gathered, batch, row, error));
   }
-  return WEIR_OK;
+  return write_gathered(sqlite, &gathered, error);
 }
 
 static enum weir_code apply_batch(struct sqlite_target *sqlite, struct wr_batch *batch, struct weir_error *error) {
@@ -314,8 +345,9 @@ enum weir_code wr_sqlite_config_check(const struct wr_sqlite_config *config, con
   return WEIR_OK;
 }
 
-enum weir_code wr_sqlite_target_new(const struct wr_sqlite_config *config, const struct wr_target_context *context,
+enum weir_code wr_sqlite_target_new(void *target_config, const struct wr_target_context *context,
                                     struct wr_target **out_target, struct weir_error *error) {
+  const struct wr_sqlite_config *config = target_config;
   *out_target = NULL;
   WR_TRY(wr_sqlite_config_check(config, context->schema, error));
   struct sqlite_target *sqlite = wr_alloc_zeroed(context->memory, 1, sizeof *sqlite, WR_MEMORY_SINK);
@@ -330,24 +362,4 @@ enum weir_code wr_sqlite_target_new(const struct wr_sqlite_config *config, const
                       (struct wr_key_fields){.fields = config->key_fields, .count = config->key_count});
   *out_target = &sqlite->target;
   return WEIR_OK;
-}
-
-/* ---- the graph ---- */
-
-static enum weir_code new_target(void *config, const struct wr_target_context *context, struct wr_target **out_target,
-                                 struct weir_error *error) {
-  return wr_sqlite_target_new(config, context, out_target, error);
-}
-
-enum weir_code wr_sqlite_sink_add(struct wr_graph *graph, const char *uid, const struct weir_schema *schema,
-                                  uint32_t parallelism, const struct wr_sqlite_config *config,
-                                  struct wr_sink_config *sink, uint32_t *out_writer, struct weir_error *error) {
-  WR_TRY(wr_sqlite_config_check(config, schema, error));
-  const struct wr_sink_description description = {.uid = uid,
-                                                  .schema = schema,
-                                                  .parallelism = parallelism,
-                                                  .config = sink,
-                                                  .target_config = (void *)config,
-                                                  .new_target = new_target};
-  return wr_sink_add(graph, &description, out_writer, error);
 }

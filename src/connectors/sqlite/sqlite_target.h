@@ -30,11 +30,7 @@ struct wr_sqlite_config {
 /* INVALID: no path, no table, a key where none belongs, or none where one does. */
 enum weir_code wr_sqlite_config_check(const struct wr_sqlite_config *config, const struct weir_schema *schema,
                                       struct weir_error *error);
-enum weir_code wr_sqlite_target_new(const struct wr_sqlite_config *config, const struct wr_target_context *context,
-                                    struct wr_target **out_target, struct weir_error *error);
-/* The sink's two nodes: as wr_sink_add with this target. `sink` is filled here; it and `config` outlive the job. */
-enum weir_code wr_sqlite_sink_add(struct wr_graph *graph, const char *uid, const struct weir_schema *schema,
-                                  uint32_t parallelism, const struct wr_sqlite_config *config,
-                                  struct wr_sink_config *sink, uint32_t *out_writer, struct weir_error *error);
+/* By a struct wr_sqlite_config. */
+wr_new_target wr_sqlite_target_new;
 
 #endif

@@ -2,6 +2,8 @@
  * commits, what is refused, and with which sentence. */
 #include "base/test.h"
 #include "connectors/sqlite/sqlite_target.h"
+
+#include "connectors/sqlite/sqlite_table.h"
 #include "operators/test_parts.h"
 #include "store/test_files.h"
 
@@ -149,6 +151,49 @@ TEST(commits_once) {
   fixture_stop(&f);
   CHECK_INT(f.files.memory.living_count, 0);
   fixture_deinit(&f);
+}
+
+/* Counts of rows around those that one statement takes, with deletes between them. */
+static void commit_many(enum wr_sqlite_mode mode, size_t count) {
+  static char names[200][32];
+  struct row rows[200] = {{NULL, 0, WEIR_INSERT}};
+  struct fixture f;
+  char expected[100];
+  bool already;
+  size_t left = 0, sum = 0;
+  fixture_init(&f);
+  f.config.mode = mode;
+  f.config.key_count = mode == WR_SQLITE_UPSERT ? 1 : 0;
+  CHECK_INT(fixture_start(&f), WEIR_OK);
+  for (size_t i = 0; i < count; i++) {
+    snprintf(names[i], sizeof names[i], i % 2 == 0 ? "%zu" : "a name that is out of line %zu", i);
+    rows[i] = (struct row){names[i], (int64_t)i, WEIR_INSERT};
+  }
+  CHECK_INT(fixture_commit(&f, 1, rows, count, &already), WEIR_OK);
+  for (size_t i = 0; i < count; i++) {
+    bool is_deleted = mode == WR_SQLITE_UPSERT && i % 5 == 3;
+    rows[i] = (struct row){names[i], (int64_t)i + 1000, is_deleted ? WEIR_DELETE : WEIR_UPDATE_AFTER};
+    left += !is_deleted;
+    sum += is_deleted ? 0 : i + 1000;
+    if (mode == WR_SQLITE_INSERT) left++, sum += i;
+  }
+  CHECK_INT(fixture_commit(&f, 2, rows, count, &already), WEIR_OK);
+  snprintf(expected, sizeof expected, "%zu %zu", left, sum);
+  CHECK_STRING(ask(f.path, "SELECT count(*) || ' ' || sum(pv) FROM pv"), expected);
+  CHECK_STRING(ask(f.path, "SELECT count(*) FROM pv WHERE pv % 1000 != "
+                           "CAST(replace(app_id, 'a name that is out of line ', '') AS INTEGER)"),
+               "0");
+  fixture_stop(&f);
+  CHECK_INT(f.files.memory.living_count, 0);
+  fixture_deinit(&f);
+}
+
+TEST(many_rows_share_statements) {
+  static const size_t counts[] = {1, WR_SQLITE_ROWS_MAX - 1, WR_SQLITE_ROWS_MAX, WR_SQLITE_ROWS_MAX + 1, 200};
+  for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+    commit_many(WR_SQLITE_UPSERT, counts[i]);
+    commit_many(WR_SQLITE_INSERT, counts[i]);
+  }
 }
 
 TEST(a_later_start_fences) {
@@ -453,7 +498,7 @@ TEST(no_memory) {
   CHECK(n > 1);
 }
 
-TEST_MAIN(TEST_CASE(commits_once), TEST_CASE(a_later_start_fences), TEST_CASE(a_claim_compares), TEST_CASE(bad_targets),
-          TEST_CASE(bad_configs), TEST_CASE(replaced_while_it_runs), TEST_CASE(emptied_while_it_runs),
-          TEST_CASE(busy_is_transient), TEST_CASE(insert_mode), TEST_CASE(types), TEST_CASE(damaged_part),
-          TEST_CASE(no_memory))
+TEST_MAIN(TEST_CASE(commits_once), TEST_CASE(many_rows_share_statements), TEST_CASE(a_later_start_fences),
+          TEST_CASE(a_claim_compares), TEST_CASE(bad_targets), TEST_CASE(bad_configs),
+          TEST_CASE(replaced_while_it_runs), TEST_CASE(emptied_while_it_runs), TEST_CASE(busy_is_transient),
+          TEST_CASE(insert_mode), TEST_CASE(types), TEST_CASE(damaged_part), TEST_CASE(no_memory))

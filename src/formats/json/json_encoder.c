@@ -55,26 +55,40 @@ static bool may_need_escape(uint64_t eight) {
   return (found & ~eight & tops) != 0;
 }
 
-static void put_string(struct wr_bytes *out, const char *text, size_t length) {
+/* Writes text[from, to) of a string. At least the eight bytes before `to` are of the string, if it has as many, and
+ * what was made of those before `from` lies before `at`. */
+static uint8_t *put_escaped(uint8_t *at, const char *text, size_t from, size_t to) {
+  uint64_t eight;
+  while (to - from >= sizeof eight) {
+    memcpy(&eight, text + from, sizeof eight);
+    if (may_need_escape(eight)) {
+      at = put_byte(at, (uint8_t)text[from++]);
+      continue;
+    }
+    memcpy(at, &eight, sizeof eight);
+    at += sizeof eight;
+    from += sizeof eight;
+  }
+  if (from < to && to >= sizeof eight) {
+    memcpy(&eight, text + to - sizeof eight, sizeof eight);
+    if (!may_need_escape(eight)) { /* then those that are written already stand as they are */
+      memcpy(at - (sizeof eight - (to - from)), &eight, sizeof eight);
+      return at + (to - from);
+    }
+  }
+  while (from < to)
+    at = put_byte(at, (uint8_t)text[from++]);
+  return at;
+}
+
+void wr_json_put_string(struct wr_bytes *out, const char *text, size_t length) {
   wr_bytes_put_u8(out, '"');
   for (size_t from = 0; from < length;) {
     size_t to = length - from < CHUNK_BYTES ? length : from + CHUNK_BYTES;
-    uint8_t *begin = wr_bytes_reserve(out, (to - from) * ESCAPE_BYTES_MAX), *at = begin;
+    uint8_t *begin = wr_bytes_reserve(out, (to - from) * ESCAPE_BYTES_MAX);
     if (begin == NULL) return;
-    while (from < to) {
-      uint64_t eight;
-      if (to - from >= sizeof eight) {
-        memcpy(&eight, text + from, sizeof eight);
-        if (!may_need_escape(eight)) {
-          memcpy(at, &eight, sizeof eight);
-          at += sizeof eight;
-          from += sizeof eight;
-          continue;
-        }
-      }
-      at = put_byte(at, (uint8_t)text[from++]);
-    }
-    out->length += (size_t)(at - begin);
+    out->length += (size_t)(put_escaped(begin, text, from, to) - begin);
+    from = to;
   }
   wr_bytes_put_u8(out, '"');
 }
@@ -119,7 +133,7 @@ enum weir_code wr_json_encoder_new(struct wr_memory *memory, const struct weir_s
     struct field *field = &encoder->fields[i];
     *field = (struct field){.type = schema->fields[i].type, .prefix_at = (uint32_t)encoder->prefixes.length};
     wr_bytes_put_u8(&encoder->prefixes, ',');
-    put_string(&encoder->prefixes, schema->fields[i].name, strlen(schema->fields[i].name));
+    wr_json_put_string(&encoder->prefixes, schema->fields[i].name, strlen(schema->fields[i].name));
     wr_bytes_put_u8(&encoder->prefixes, ':');
     field->prefix_length = (uint32_t)encoder->prefixes.length - field->prefix_at;
     encoder->fixed_bytes += field->prefix_length + width_max(field->type);
@@ -180,8 +194,8 @@ static char *put_value(const struct wr_json_encoder *encoder, const struct wr_ba
   default: {
     const struct wr_view *view = &((const struct wr_view *)values)[row];
     out->length = (size_t)((uint8_t *)at - out->data);
-    (encoder->fields[field].type == WEIR_TYPE_STRING ? put_string : put_base64)(out, wr_view_bytes(batch, view),
-                                                                                (size_t)view->length);
+    (encoder->fields[field].type == WEIR_TYPE_STRING ? wr_json_put_string : put_base64)(out, wr_view_bytes(batch, view),
+                                                                                        (size_t)view->length);
     return (char *)wr_bytes_reserve(out, encoder->fixed_bytes);
   }
   }

@@ -33,5 +33,7 @@ void wr_json_encoder_free(struct wr_json_encoder *encoder); /* NULL is fine */
 /* Appends one row, without a newline. Without memory `out` has failed. */
 void wr_json_encode_row(const struct wr_json_encoder *encoder, const struct wr_batch *batch, uint32_t row,
                         struct wr_bytes *out);
+/* A text, which is UTF-8, as a string with its quotes. */
+void wr_json_put_string(struct wr_bytes *out, const char *text, size_t length);
 
 #endif
