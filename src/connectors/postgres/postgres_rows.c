@@ -1,9 +1,12 @@
 /* connectors/postgres/postgres_rows.c: see postgres_rows.h.
  *
  * Why arrays: one path for upserts and deletions, no table of one's own on the server, one round trip a statement. Rows
- * that are only inserted go by COPY, which is 2.6 times as fast (2 M rows of three columns: 0.56 M rows/s by
- * arrays, 1.44 by COPY, 1.96 by psql's own); upserts are bound by the index, and cost the same by arrays, by many rows
- * of VALUES, and by COPY into a temporary table (1 M new keys: 15 to 16 s). */
+ * that are only inserted go by COPY, which is 2.6 times as fast (2 M rows of three columns: 0.56 M rows/s by arrays,
+ * 1.44 by COPY, 1.96 by psql's own). Upserts are bound by the heap and the index: an update of one of 1 M keys in
+ * random order, 250,000 in a transaction, costs the server 12 us of CPU by arrays and by COPY into a temporary table,
+ * 13 by VALUES, 14 by UPDATE FROM a temporary table and INSERT of the rest; a new key 8 by arrays and by a temporary
+ * table; an update in a transaction of 100 is 17 by arrays, 18 by VALUES, 21 by a temporary table that is kept, 36 by
+ * one that is made. */
 #include "connectors/postgres/postgres_rows.h"
 
 #include "connectors/postgres/postgres_copy.h"
