@@ -280,7 +280,7 @@ static enum weir_code begin_commit(struct sim_kafka_producer *producer, const st
   struct sim_kafka *kafka = producer->kafka;
   struct sim_kafka_coordinator *c = &kafka->coordinator;
   /* Some take long to reach the brokers, so that a kill finds them on their way. */
-  if (!is_at_once(kafka) && wr_random_one_in(&kafka->world->fault_random, 4))
+  if (!is_at_once(kafka) && wr_random_one_in(&kafka->world->fault_random, 2))
     sim_coroutine_sleep(kafka->world, wr_random_below(&kafka->world->fault_random, 60 * ms_ns));
   enum weir_code code = begin_operation(kafka, "commit", timeout_ms, error);
   if (code == WEIR_OK) code = keep_connection(kafka, SIM_FAULT_KAFKA_GONE_AT_COMMIT, error);

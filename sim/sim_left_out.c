@@ -202,7 +202,7 @@ void sim_left_out_seen(struct sim_run *run, const struct sim_disk_event *event) 
   if (removed == 0 && published == 0 && !is_begun) return;
   /* What the next try leaves out, if there is one, is another thing. */
   if (own->rule_changes && !is_begun && !one_in(run, 3)) draw_rule(run);
-  if (published != 0 && one_in(run, 3)) sim_sql_restart(run->sink_sql.sql); /* the process tries once more */
+  if (published != 0 && one_in(run, 2)) sim_sql_restart(run->sink_sql.sql); /* the process tries once more */
   if (run->last_life || run->topic.must_end || !one_in(run, 3)) return;
   sim_disk_crash_at(run->world, 1 + below(run, 4), one_in(run, 2) ? SIM_CRASH_BEFORE : SIM_CRASH_AFTER);
   run->power_goes = one_in(run, 2);

@@ -70,9 +70,10 @@ static void draw_rule(struct sim_run *run, struct sim_fault_rule *rule, const ch
   for (int fault = 0; fault <= SIM_FAULT_SLOW_SYNC; fault++) {
     if (fault == SIM_FAULT_NO_SPACE && is_log) continue;
     /* Operations that are rare fail more often, so that each kind is met. */
-    bool rare = fault == SIM_FAULT_TRUNCATE_ERROR || fault == SIM_FAULT_LOCK_ERROR || fault == SIM_FAULT_RENAME_ERROR ||
-                fault == SIM_FAULT_REMOVE_ERROR || fault == SIM_FAULT_MAKE_FOLDER_ERROR;
-    if (one_in(run, 2)) rule->one_in[fault] = rare ? 1 + rate / 16 : rate;
+    bool rare = fault == SIM_FAULT_LOCK_ERROR || fault == SIM_FAULT_RENAME_ERROR || fault == SIM_FAULT_REMOVE_ERROR ||
+                fault == SIM_FAULT_MAKE_FOLDER_ERROR;
+    uint32_t often = fault == SIM_FAULT_TRUNCATE_ERROR ? 48 : rare ? 16 : 1;
+    if (one_in(run, 2)) rule->one_in[fault] = often == 1 ? rate : 1 + rate / often;
   }
 }
 

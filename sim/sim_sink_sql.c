@@ -216,8 +216,9 @@ void sim_sink_sql_new_life(struct sim_run *run) {
   bool may_harm = !run->job_options.fresh && run->tamper.kind == SIM_TAMPER_NONE;
   if (may_harm && !run->last_life && run->lives != 0 && one_in(run, 2)) {
     own->harm = one_in(run, 3) ? SIM_SQL_REPLACED : (enum sim_sql_harm)(1 + below(run, SIM_SQL_HARM_COUNT - 1));
-    /* One that leaves rows out goes on then. */
+    /* One that leaves rows out goes on then; the others make up for it. */
     if (own->harm == SIM_SQL_ROW_REFUSED && run->left_out.is_used) own->harm = SIM_SQL_REPLACED;
+    if (!run->left_out.is_used && one_in(run, 6)) own->harm = SIM_SQL_ROW_REFUSED;
     own->copy_ns = now_ns + below(run, 60) * ms_ns;
     own->harm_ns = own->copy_ns + below(run, one_in(run, 2) ? 20 : 200) * ms_ns;
     if (own->harm != SIM_SQL_REPLACED) own->copy_ns = UINT64_MAX;

@@ -68,28 +68,34 @@ void sim_sink_topic_draw_faults(struct sim_run *run) {
   snprintf(rule->prefix, sizeof rule->prefix, "kafka:%s", topic);
   if (plan->away_ns_max == 0) plan->away_ns_max = (20 + below(run, 400)) * ms_ns;
   if (one_in(run, 4)) return;
-  uint32_t rate = 6 + (uint32_t)below(run, 40);
+  uint32_t rate = 4 + (uint32_t)below(run, 24);
   for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
     if (one_in(run, 3)) rule->one_in[kinds[i]] = rate * 3;
   for (int fault = SIM_FAULT_KAFKA_WRITE_LOST; fault <= SIM_FAULT_KAFKA_UNDECIDED; fault++)
     if (one_in(run, 2)) rule->one_in[fault] = rate;
+  rule->one_in[SIM_FAULT_KAFKA_GONE_AT_ABORT] /= 4; /* there are few of these */
+  rule->one_in[SIM_FAULT_KAFKA_WRITE_LOST] /= 2;
   rule->one_in[SIM_FAULT_KAFKA_COMMIT_OF_KILLED] = 1;
 }
 
 /* ---- what is forgotten ---- */
 
-/* Does the newest checkpoint know of an epoch that was committed, or is to be? */
-static bool is_something_in_doubt(struct sim_run *run) {
+/* What a start must make of a marker that is missing. After a clean stop the last checkpoint must be there; else it
+ * counts whether the newest one knows of an epoch that was committed, or is to be. */
+static enum sim_forgotten judge_forgotten(struct sim_run *run, const struct wr_identity *identity) {
   struct wr_heap_memory heap;
   wr_heap_memory_init(&heap, 0);
   struct wr_metadata metadata;
   char path[300];
-  if (!sim_checkpoint_load(run, UINT64_MAX, &heap.memory, &metadata, path)) return false;
+  if (!sim_checkpoint_load(run, UINT64_MAX, &heap.memory, &metadata, path))
+    return identity->in_doubt ? SIM_FORGOTTEN_NOTHING : SIM_FORGOTTEN_IN_DOUBT;
+  bool is_last = metadata.checkpoint_id + 1 == identity->checkpoint_id_limit;
   const struct wr_operator_state *state = wr_metadata_find(&metadata, sim_job_name(run->kind));
   const struct wr_subtask_state *sink = state == NULL || state->subtask_count == 0 ? NULL : &state->subtasks[0];
-  bool is = sink != NULL && sink->has_commit && (sink->commit.last_committed > 0 || sink->commit.epoch_count > 0);
+  bool knows = sink != NULL && sink->has_commit && (sink->commit.last_committed > 0 || sink->commit.epoch_count > 0);
   wr_metadata_deinit(&heap.memory, &metadata);
-  return is;
+  if (!identity->in_doubt) return is_last ? SIM_FORGOTTEN_SETTLED : SIM_FORGOTTEN_IN_DOUBT;
+  return knows ? SIM_FORGOTTEN_IN_DOUBT : SIM_FORGOTTEN_NOTHING;
 }
 
 /* The job was down for longer than the brokers keep a group's offsets. */
@@ -97,20 +103,21 @@ static void forget_marker(struct sim_run *run) {
   struct sim_sink_topic *own = &run->sink_topic;
   struct wr_identity identity = sim_identity(run);
   own->forgotten = SIM_FORGOTTEN_NOT;
-  bool may = !run->job_options.fresh && !run->last_life && !run->topic.must_end && run->tamper.kind == SIM_TAMPER_NONE;
+  char path[300];
+  snprintf(path, sizeof path, "%s/JOB", run->job_options.folder);
+  bool may = sim_disk_is_durable(run->world, path) && !run->job_options.fresh && !run->last_life &&
+             !run->topic.must_end && run->tamper.kind == SIM_TAMPER_NONE;
   if (!may || !sim_kafka_marker(own->kafka).present || !one_in(run, identity.in_doubt ? 16 : 2)) return;
   own->marker = sim_kafka_set_marker(own->kafka, (struct wr_kafka_group_marker){.present = false});
   own->start_before = identity.start_number;
-  own->forgotten = !identity.in_doubt           ? SIM_FORGOTTEN_SETTLED
-                   : is_something_in_doubt(run) ? SIM_FORGOTTEN_IN_DOUBT
-                                                : SIM_FORGOTTEN_NOTHING;
+  own->forgotten = judge_forgotten(run, &identity);
   if (own->forgotten == SIM_FORGOTTEN_SETTLED) run->report->events[SIM_EVENT_FORGOTTEN]++;
   if (run->options->verbose) fprintf(stderr, "  the marker is forgotten: %d\n", own->forgotten);
 }
 
 static void after_forgotten(struct sim_run *run) {
   struct sim_sink_topic *own = &run->sink_topic;
-  if (own->forgotten == SIM_FORGOTTEN_IN_DOUBT && sim_identity(run).start_number != own->start_before)
+  if (own->forgotten == SIM_FORGOTTEN_IN_DOUBT && sim_identity(run).start_number > own->start_before)
     sim_violation(run, "the topic's marker was forgotten with epochs in doubt, and the job goes on");
   if (own->forgotten == SIM_FORGOTTEN_IN_DOUBT) sim_kafka_set_marker(own->kafka, own->marker);
 }
@@ -131,6 +138,7 @@ void sim_sink_topic_step(struct sim_run *run) {
   own->present = sim_kafka_image_take(own->kafka);
   sim_kafka_image_put(own->kafka, own->older);
   run->report->events[SIM_EVENT_TOPIC_REPLACED]++;
+  sim_oracle_new_life(run); /* a restart may find that all it lacks is still prepared, and commit that once more */
   if (run->options->verbose) fprintf(stderr, "  the topic is replaced by an older copy\n");
 }
 
@@ -138,7 +146,7 @@ void sim_sink_topic_step(struct sim_run *run) {
  */
 static void after_replaced(struct sim_run *run) {
   struct sim_sink_topic *own = &run->sink_topic;
-  if (own->refused || sim_identity(run).start_number == own->start_before)
+  if (own->refused || sim_identity(run).start_number <= own->start_before)
     sim_kafka_image_put(own->kafka, own->present);
   else
     sim_zombie_deinit(&run->graph.zombie);
@@ -156,13 +164,13 @@ void sim_sink_topic_new_life(struct sim_run *run) {
   forget_marker(run);
   own->refused = false;
   bool may_replace = !run->last_life && !run->topic.must_end && run->tamper.kind == SIM_TAMPER_NONE &&
-                     own->forgotten == SIM_FORGOTTEN_NOT && one_in(run, 3);
-  own->replace_ns = may_replace ? sim_world_now_ns(run->world) + below(run, 300) * ms_ns : UINT64_MAX;
+                     own->forgotten == SIM_FORGOTTEN_NOT;
+  own->replace_ns = may_replace ? sim_world_now_ns(run->world) + below(run, 200) * ms_ns : UINT64_MAX;
   run->graph.zombie_commits = !run->job_options.fresh && run->tamper.kind == SIM_TAMPER_NONE && one_in(run, 3);
 }
 
 void sim_sink_topic_commits(struct sim_run *run) {
-  if (run->sink_topic.kafka == NULL || run->last_life || run->topic.must_end || !one_in(run, 12)) return;
+  if (run->sink_topic.kafka == NULL || run->last_life || run->topic.must_end || !one_in(run, 5)) return;
   sim_disk_crash_at(run->world, 1 + below(run, 6), one_in(run, 2) ? SIM_CRASH_BEFORE : SIM_CRASH_AFTER);
 }
 

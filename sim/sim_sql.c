@@ -126,7 +126,7 @@ void sim_sql_roll_back_to_savepoint(struct sim_sql_session *session) {
   session->is_aborted = false;
 }
 
-void sim_sql_change(struct sim_sql_session *session, int kind, const struct sim_sql_row *row) {
+void sim_sql_change(struct sim_sql_session *session, enum sim_sql_kind kind, const struct sim_sql_row *row) {
   if (session->change_count == session->change_capacity) {
     session->change_capacity = session->change_capacity == 0 ? 16 : session->change_capacity * 2;
     session->changes = sim_host_resize(session->changes, session->change_capacity * sizeof *session->changes);

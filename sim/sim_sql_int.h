@@ -17,8 +17,10 @@ struct sim_sql_rows {
   size_t count, capacity;
 };
 
+enum sim_sql_kind { SIM_SQL_PUT, SIM_SQL_TAKE, SIM_SQL_LOCK }; /* LOCK changes nothing */
+
 struct sim_sql_change {
-  enum { SIM_SQL_PUT, SIM_SQL_TAKE, SIM_SQL_LOCK } kind; /* LOCK changes nothing */
+  enum sim_sql_kind kind;
   struct sim_sql_row row;
 };
 
@@ -76,7 +78,7 @@ struct sim_sql_session *sim_sql_holder(struct sim_sql_session *session, const st
 /* Forgets the changes from number `from` on. */
 void sim_sql_undo(struct sim_sql_session *session, size_t from);
 /* Adds a change to the transaction; the row's text is copied. */
-void sim_sql_change(struct sim_sql_session *session, int kind, const struct sim_sql_row *row);
+void sim_sql_change(struct sim_sql_session *session, enum sim_sql_kind kind, const struct sim_sql_row *row);
 /* A statement with this row alone was not taken, or was. */
 void sim_sql_note_refused(struct sim_sql_session *session, const struct sim_sql_row *row, bool is_refused);
 /* The marker as the session sees it. */

@@ -123,7 +123,6 @@ static void replace_log(struct sim_run *run, const char *path, size_t length) {
 
 static bool tamper_with_log(struct sim_run *run, enum sim_tamper_kind kind) {
   struct sim_tamper *tamper = &run->tamper;
-  if (run->kafka != NULL) return false; /* it lies in no file; sim_run_kafka.h harms it */
   uint32_t p = (uint32_t)below(run, run->log.options.partitions);
   uint64_t position = restored_position(run, p);
   if (position < 2 || !sim_disk_exists(run->world, run->log.partitions[p].path)) return false;
@@ -163,6 +162,12 @@ static void save_identity(struct sim_run *run) {
   snprintf(path, sizeof path, "%s/JOB", run->job_options.folder);
   free(run->tamper.identity);
   run->tamper.identity = sim_disk_read(run->world, path, &run->tamper.identity_length);
+  run->tamper.start_before = sim_identity(run).start_number;
+}
+
+/* No later start has come to its claim. A power cut may have taken back one that was not durable yet. */
+static bool nobody_has_begun(struct sim_run *run) {
+  return sim_identity(run).start_number <= run->tamper.start_before;
 }
 
 static bool identity_is_unchanged(struct sim_run *run) {
@@ -184,6 +189,8 @@ void sim_tamper_before(struct sim_run *run) {
   bool is_tried = run->left_out.published_id != 0;
   if (below(run, is_tried ? 2 : TAMPER_ONE_IN) == 0) {
     enum sim_tamper_kind kind = (enum sim_tamper_kind)(1 + below(run, SIM_TAMPER_COUNT - 1));
+    if (run->kafka != NULL && kind >= SIM_TAMPER_LOG_COPIED) /* that log lies in no file */
+      kind = below(run, 3) == 0 ? SIM_TAMPER_TARGET_EMPTY : SIM_TAMPER_TARGET_OLDER;
     if (is_tried) kind = SIM_TAMPER_CHECKPOINT_GONE;
     save_identity(run);
     bool done = kind == SIM_TAMPER_DATA_FILE ? tamper_with_data_file(run)
@@ -196,7 +203,7 @@ void sim_tamper_before(struct sim_run *run) {
     run->report->events[is_checkpoint_kind(kind) ? SIM_EVENT_TAMPER_CHECKPOINT
                         : is_target_kind(kind)   ? SIM_EVENT_TAMPER_TARGET
                                                  : SIM_EVENT_TAMPER_LOG]++;
-  } else if (below(run, KEEP_ONE_IN) == 0) {
+  } else if (below(run, KEEP_ONE_IN) == 0 || (run->sink_topic.kafka != NULL && !tamper->has_older)) {
     sim_disk_remove(run->world, "/keep/older");
     tamper->has_older = sim_disk_copy(run->world, "/out", "/keep/older");
     sim_sink_topic_keep_older(run);
@@ -258,7 +265,7 @@ static void put_back_log(struct sim_run *run, enum wr_job_phase phase) {
 void sim_tamper_after(struct sim_run *run, enum wr_job_phase phase) {
   struct sim_tamper *tamper = &run->tamper;
   if (tamper->kind == SIM_TAMPER_NONE) return;
-  bool untouched = tamper->refused || identity_is_unchanged(run);
+  bool untouched = tamper->refused || nobody_has_begun(run);
   /* Whoever goes on from an older checkpoint, or with an older target, has seen to it that no older run lives: until
    * the claim that one could still commit what is passed over now, and every later start would refuse, rightly. */
   if (!untouched && (is_checkpoint_kind(tamper->kind) || is_target_kind(tamper->kind)))

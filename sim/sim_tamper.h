@@ -43,8 +43,9 @@ struct sim_tamper {
   size_t saved_length;
   uint8_t *identity; /* the job's, before the life */
   size_t identity_length;
-  bool has_older; /* a copy of the target's folder is kept */
-  bool refused;   /* the life ended by refusing */
+  uint64_t start_before; /* what it says */
+  bool has_older;        /* a copy of the target's folder is kept */
+  bool refused;          /* the life ended by refusing */
 };
 
 struct sim_stops {

@@ -41,7 +41,7 @@ test=(
   "tests asan       | 2 | $self programs asan 1"
   "demo             | 1 | tests/demo.sh"
   "tests tsan       | 2 | $self programs tsan 1 \$($self threads)"
-  "simulator        | 4 | build/release/sim --seeds 6000 --processes 2 --minimum-of-each-kind 50"
+  "simulator        | 4 | build/release/sim --seeds 12000 --processes 2 --minimum-of-each-kind 50"
   "simulator asan   | 2 | build/asan/sim --seeds 300 --processes 2"
   "fault loops      | 4 | build/release/tests/test_fault_loops --share test --processes 2"
   "planted bugs     | 4 | tests/planted/run.sh"

@@ -28,7 +28,7 @@ struct wr_identity {
   uint8_t incarnation[WR_INCARNATION_BYTES];
   uint8_t parent[WR_INCARNATION_BYTES]; /* the incarnation it was begun from; zeros: none */
   uint64_t start_number;                /* the last one given out */
-  uint64_t checkpoint_id_limit;         /* ids below it may have been used */
+  uint64_t checkpoint_id_limit;         /* ids below it may have been used; after a clean stop the last one was */
   uint64_t resumed_from; /* a new incarnation that goes on from a checkpoint of its parent: its id; 0: none */
   bool finished;         /* a bounded job came to its end and all its epochs are committed */
   bool in_doubt;         /* false after a clean stop: every acknowledged epoch was recorded */

@@ -307,6 +307,7 @@ void wr_job_mark_end(struct wr_job *job, bool finished) {
   job->next_identity = job->recovery.identity;
   job->next_identity.finished = finished;
   job->next_identity.in_doubt = false;
+  job->next_identity.checkpoint_id_limit = wr_coordinator_final_completed(job->coordinator) + 1;
   begin_folder_call(job, WR_FOLDER_END);
 }
 

@@ -192,10 +192,23 @@ static enum wr_compare compare(struct wr_recovery *recovery, const struct wr_rec
 }
 
 /* A target that may forget its marker has forgotten it, and the folder says that the job was stopped when all up to its
- * last checkpoint was committed: that is R, unless a newer one cannot be read. Nothing is lost, or can come twice. */
-static bool has_only_forgotten(const struct wr_recovery *recovery, const struct wr_recovery_sink *sink) {
-  return sink->verdict == WR_COMPARE_LOST && !sink->seen.present && sink->target->vtable->refresh != NULL &&
-         !recovery->identity.in_doubt && recovery->damaged_count == 0;
+ * last checkpoint was committed. When that is R (its id is the last that was used), nothing is lost, or can come twice;
+ * when it is not there, what came after R would come twice. */
+static void judge_forgotten(struct wr_recovery *recovery, struct wr_recovery_sink *sink) {
+  const char *uid = recovery->graph->nodes[sink->node].uid;
+  if (sink->seen.present || sink->target->vtable->refresh == NULL || recovery->fresh) return;
+  if (!recovery->has_identity || recovery->identity.in_doubt) return;
+  if (recovery->has_restored && stored_commit(recovery, uid) == NULL) return; /* the sink is new */
+  if (!recovery->has_restored || recovery->restored.checkpoint_id + 1 != recovery->identity.checkpoint_id_limit) {
+    sink->verdict = WR_COMPARE_LOST;
+    return;
+  }
+  sink->verdict = WR_COMPARE_OK;
+  sink->marker_checkpoint_id = recovery->restored.checkpoint_id;
+  wr_log_write(recovery->seams->log, WR_LOG_INFO,
+               "sink '%s': its target has forgotten the job's marker; the job was stopped when all up to checkpoint "
+               "%" PRIu64 " was committed, and goes on from there",
+               uid, sink->marker_checkpoint_id);
 }
 
 static enum weir_code refuse(struct wr_recovery *recovery, const struct wr_recovery_sink *sink,
@@ -218,7 +231,7 @@ static enum weir_code refuse(struct wr_recovery *recovery, const struct wr_recov
           ": it was replaced, or the brokers forgot the sink's marker while the job was not running (they keep it for "
           "offsets.retention.minutes, seven days by default); put the target back, or go on as it is with "
           "--accept-duplicates (write what is in doubt) or --accept-loss (leave it out)",
-          uid, r);
+          uid, recovery->identity.in_doubt ? r : recovery->identity.checkpoint_id_limit - 1);
     if (!sink->seen.present)
       return WR_FAIL(
           error, WEIR_REFUSED,
@@ -279,14 +292,7 @@ static enum weir_code ask_target(struct wr_recovery *recovery, struct wr_recover
   WR_TRY(sink->target->vtable->read_marker(sink->target, &sink->seen, error));
   sink->verdict = compare(recovery, sink);
   sink->marker_checkpoint_id = sink->seen.present && !recovery->fresh ? sink->seen.checkpoint_id : 0;
-  if (has_only_forgotten(recovery, sink)) {
-    sink->verdict = WR_COMPARE_OK;
-    sink->marker_checkpoint_id = recovery->restored.checkpoint_id;
-    wr_log_write(recovery->seams->log, WR_LOG_INFO,
-                 "sink '%s': its target has forgotten the job's marker; the job was stopped when all up to checkpoint "
-                 "%" PRIu64 " was committed, and goes on from there",
-                 node->uid, sink->marker_checkpoint_id);
-  }
+  judge_forgotten(recovery, sink);
   if (sink->verdict == WR_COMPARE_OK) return WEIR_OK;
   bool accepted = (recovery->accept_duplicates || recovery->accept_loss) && sink->verdict != WR_COMPARE_FENCED;
   if (!accepted) return refuse(recovery, sink, error);
@@ -361,9 +367,9 @@ static enum weir_code next_identity(struct wr_recovery *recovery, struct wr_iden
     begin_incarnation(recovery, &next);
   }
   next.start_number++;
-  next.checkpoint_id_limit += WR_CHECKPOINT_ID_BLOCK;
   next.finished = false;
   next.in_doubt = next.in_doubt || accepted || !may_forget(recovery);
+  if (next.in_doubt) next.checkpoint_id_limit += WR_CHECKPOINT_ID_BLOCK;
   *out_next = next;
   return WEIR_OK;
 }
@@ -419,11 +425,12 @@ static enum weir_code settle_folder(struct wr_recovery *recovery, struct weir_er
   return WEIR_OK;
 }
 
-/* From here on something may be. */
+/* From here on something may be, and ids are used. */
 static enum weir_code publish_doubt(struct wr_recovery *recovery, struct weir_error *error) {
   struct wr_identity next = recovery->identity;
   if (next.in_doubt) return WEIR_OK;
   next.in_doubt = true;
+  next.checkpoint_id_limit += WR_CHECKPOINT_ID_BLOCK;
   if (wr_folder_publish_identity(recovery->folder, &next, error) != WR_PUBLISH_DURABLE)
     return error == NULL ? WEIR_IO : error->code;
   recovery->identity = next;

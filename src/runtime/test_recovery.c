@@ -80,6 +80,18 @@ static void damage(struct small_job *small, int count) {
   }
 }
 
+static void remove_checkpoints(struct small_job *small, bool only_damaged) {
+  struct wr_name_list names = sim_disk_list(small->world, FOLDER);
+  for (size_t i = 0; i < names.count; i++) {
+    uint64_t id;
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", FOLDER, names.names[i]);
+    if (!wr_checkpoint_name_parse(names.names[i], &id)) continue;
+    if (!only_damaged || sim_disk_size(small->world, path) == 7) sim_disk_remove(small->world, path);
+  }
+  sim_disk_list_free(&names);
+}
+
 TEST(a_target_that_is_ahead_or_has_lost_data) {
   struct small_job small;
   begin(&small);
@@ -230,6 +242,10 @@ TEST(a_marker_that_is_gone_after_a_stop) {
   is_refused(&small, WEIR_REFUSED);
   small.forgets = true;
   damage(&small, 1);
+  is_refused(&small, WEIR_REFUSED);
+  remove_checkpoints(&small, true);
+  is_refused(&small, WEIR_REFUSED);
+  remove_checkpoints(&small, false);
   is_refused(&small, WEIR_REFUSED);
   CHECK_PASSED();
   small_deinit(&small);
