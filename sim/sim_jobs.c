@@ -167,6 +167,7 @@ static void add_sql(struct sim_job_graph *job, struct weir_stream *stream, const
                                          .mode = is_upsert ? WR_SQL_UPSERT : WR_SQL_INSERT,
                                          .key_fields = first_field,
                                          .key_count = is_upsert ? 1 : 0,
+                                         .leaves_out = options->leaves_out,
                                          .driver_config = options->sink_sql,
                                          .new_driver = sim_sql_new_driver};
   wr_two_phase_sink(stream, uid,

@@ -69,6 +69,7 @@ struct sim_job_options {
   uint32_t directory_rollover_ms; /* 0: the option's default */
   struct sim_kafka *sink_kafka;   /* not NULL: they go to its topic, "rows" */
   struct sim_sql *sink_sql;       /* not NULL: they go to its table */
+  bool leaves_out;                /* but those that it does not take */
   uint32_t sink_timeout_ms;       /* of its transactions; 0: the default */
   const char *dead_letter;        /* not NULL: bad records are skipped to it */
   struct wr_commit_limits limits;

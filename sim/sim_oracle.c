@@ -137,6 +137,7 @@ static void watch_disk(void *context, const struct sim_disk_event *event) {
   struct sim_run *run = context;
   sim_directory_seen(run, event);
   sim_sink_sql_seen(run, event);
+  sim_left_out_seen(run, event);
   if (event->kind != SIM_OPERATION_REMOVE || strncmp(event->path, "/state/", 7) != 0) return;
   const char *name = strrchr(event->path, '/') + 1;
   uint64_t by = 0;
@@ -161,6 +162,7 @@ bool sim_oracle_init(struct sim_run *run, struct weir_error *error) {
                                     .directory_rollover_ms = run->directory_rollover_ms,
                                     .sink_kafka = run->sink_topic.kafka,
                                     .sink_sql = run->sink_sql.sql,
+                                    .leaves_out = run->left_out.is_used,
                                     .sink_timeout_ms = run->sink_topic.timeout_ms,
                                     .dead_letter = run->dead_letter ? "/out/dead-letter.ndjson" : NULL,
                                     .limits = run->limits,
@@ -346,5 +348,6 @@ void sim_oracle_judge(struct sim_run *run) {
   else
     judge_seen(run);
   if (run->dead_letter) judge_dead_letters(run);
+  sim_left_out_judge(run);
   judge_finished(run);
 }

@@ -53,7 +53,10 @@ static void draw_log(struct sim_run *run) {
                                 .duration_ns = (50 + below(run, 1500)) * ms_ns};
   run->dead_letter = log.bad_lines;
   if (below(run, 5) < 2) sim_run_kafka_draw(run, &log);
+  bool leaves_out = run->sink_sql.sql != NULL && one_in(run, 2);
+  if (leaves_out) log.lines %= 300; /* a row that is not taken costs many statements */
   sim_log_init(&run->log, &log);
+  if (leaves_out) sim_left_out_draw(run);
   /* A record that is cut short at the stop would be a bad one. */
   run->bounded_growth = log.whole_lines && !log.all_at_once && one_in(run, 2);
   run->bounded_from = (uint32_t)below(run, run->kafka == NULL ? LIVES_MAX : LIVES_MAX / 2);
@@ -181,6 +184,7 @@ static bool start_life(struct sim_run *run, enum life_end end) {
   if (run->kafka != NULL) sim_run_kafka_new_life(run, may_harm);
   sim_sink_topic_new_life(run);
   sim_sink_sql_new_life(run);
+  sim_left_out_new_life(run);
   draw_others(run, end == LIFE_STOP);
   if (run->kafka != NULL) sim_run_kafka_make_way(run);
   enum weir_code code =
@@ -213,6 +217,7 @@ static void after_life(struct sim_run *run, enum wr_job_phase phase) {
   if (run->kafka != NULL) sim_run_kafka_after_life(run);
   sim_sink_topic_after_life(run);
   sim_sink_sql_after_life(run);
+  sim_left_out_after_life(run);
   if (run->bounded_growth) sim_stops_look(run);
 }
 
@@ -341,6 +346,7 @@ static bool live(struct sim_run *run, enum life_end end) {
     sim_directory_step(run);
     sim_sink_topic_step(run);
     sim_sink_sql_step(run);
+    sim_left_out_step(run);
     if (run->kafka != NULL) sim_run_kafka_step(run);
     uint64_t until_ns = grow_log(run, deadline_ns);
     calm_down(run);
@@ -433,15 +439,16 @@ bool sim_run(const struct sim_run_options *options, struct sim_run_report *out_r
   draw_job(run);
   draw_faults(run);
   if (options->verbose)
-    fprintf(
-        stderr, "seed %" PRIu64 ": %s, %s%s, %u partitions, %" PRIu64 " records, mode %d, interval %" PRIu64 " ms\n",
-        options->seed, sim_job_name(run->kind), run->kafka == NULL ? "files" : "topic",
+    fprintf(stderr,
+            "seed %" PRIu64 ": %s, %s%s%s, %u partitions, %" PRIu64 " records, mode %d, interval %" PRIu64 " ms\n",
+            options->seed, sim_job_name(run->kind), run->kafka == NULL ? "files" : "topic",
 
-        run->directory                  ? ", to files"
-        : run->sink_topic.kafka != NULL ? ", to a topic"
-        : run->sink_sql.sql != NULL     ? ", to an SQL server"
-                                        : "",
-        run->log.options.partitions, run->log.records, run->job_options.mode, run->job_options.checkpoint_interval_ms);
+            run->directory                  ? ", to files"
+            : run->sink_topic.kafka != NULL ? ", to a topic"
+            : run->sink_sql.sql != NULL     ? ", to an SQL server"
+                                            : "",
+            run->left_out.is_used ? ", some left out" : "", run->log.options.partitions, run->log.records,
+            run->job_options.mode, run->job_options.checkpoint_interval_ms);
   struct weir_error error;
   if (!sim_oracle_init(run, &error))
     sim_violation(run, "the graph cannot be made: %s", error.message);
@@ -463,6 +470,7 @@ bool sim_run(const struct sim_run_options *options, struct sim_run_report *out_r
   sim_kafka_free(run->kafka);
   sim_sink_topic_deinit(run);
   sim_sink_sql_deinit(run);
+  sim_left_out_forget(run);
   sim_world_free(run->world);
   free(run);
   return out_report->violation[0] == 0;

@@ -15,7 +15,8 @@
  *   - what was tampered with between two lives is refused, or makes no difference (sim_tamper.h)
  *   - a commit of a run that was taken over is turned down (sim_zombie.h)
  *   - a topic is begun where the checkpoint says, and believed when it says no for long (sim_run_kafka.h)
- *   - a table on an SQL server is right after each commit (sim_sink_sql.h)
+ *   - a table on an SQL server is right after each commit (sim_sink_sql.h), and rows that it does not take are named in
+ *     files, where the run leaves them out (sim_left_out.h)
  *   - stop positions never move; a stop makes its last checkpoint also while the target cannot be written to
  *   - the folder is sound, and a finished job that is started again says so and touches nothing
  *
@@ -85,6 +86,13 @@
   X(SQL_AHEAD, "marker ahead of all checkpoints")                                                                      \
   X(SQL_HARM_REFUSED, "job ended because of one of these")                                                             \
   X(SQL_CHANGED, "server empty or an older copy at a start")                                                           \
+  X(SQL_LEAVES_OUT, "run that leaves out rows the table refuses")                                                      \
+  X(SQL_LEFT_OUT, "row left out of the table")                                                                         \
+  X(SQL_LEFT_OUT_EPOCH, "epoch committed without some rows")                                                           \
+  X(SQL_LEFT_OUT_AGAIN, "file of such rows made by a later try too")                                                   \
+  X(SQL_LEFT_OUT_NO_MORE, "file of such rows removed again")                                                           \
+  X(SQL_LEFT_OUT_KILLED, "life that ended between such a file and COMMIT")                                             \
+  X(SQL_RULE_CHANGED, "other rows refused while the job runs")                                                         \
   X(BAD_RECORD, "bad record to the dead-letter file")                                                                  \
   X(TOO_HIGH, "count too high after an unaligned checkpoint")
 

@@ -5,6 +5,7 @@
 #include "sim/sim_directory.h"
 #include "sim/sim_host.h"
 #include "sim/sim_jobs.h"
+#include "sim/sim_left_out.h"
 #include "sim/sim_run.h"
 #include "sim/sim_run_kafka.h"
 #include "sim/sim_sink_sql.h"
@@ -24,6 +25,7 @@ struct sim_run {
   struct sim_run_kafka topic;
   struct sim_sink_topic sink_topic; /* rows go to a topic, if it has one */
   struct sim_sink_sql sink_sql;     /* or to an SQL server */
+  struct sim_left_out left_out;     /* which may not take some */
   enum sim_job_kind kind;
   bool directory; /* rows go to files in /out instead of a table */
   bool directory_is_csv;

@@ -75,10 +75,26 @@ static void see_row(void *context, const char *row) {
   sim_oracle_saw_row(context, partition, position, last == NULL ? "" : last + 1);
 }
 
-static void read_counts(struct sim_run *run) {
+/* What was left out counts as if it were there: the newest change of each app. */
+static void see_left_out(void *context, const char *row) {
+  struct sim_run *run = context;
+  for (uint32_t a = 0; a < run->log.options.apps; a++) {
+    size_t length = strlen(run->log.apps[a]);
+    if (strncmp(row, run->log.apps[a], length) != 0 || row[length] != '\t') continue;
+    uint64_t pv = strtoull(row + length + 1, NULL, 10);
+    if (run->counts[a] == pv)
+      sim_violation(run, "%.40s is %" PRIu64 ", and a file says that this is left out", run->log.apps[a], pv);
+    if (run->counts[a] == UINT64_MAX || run->counts[a] < pv) run->counts[a] = pv;
+    return;
+  }
+  sim_violation(run, "a row that is left out is of no app: %.60s", row);
+}
+
+static void read_counts(struct sim_run *run, uint64_t newest) {
   for (uint32_t a = 0; a < SIM_LOG_APPS_MAX; a++)
     run->counts[a] = UINT64_MAX;
   sim_sql_read_all(run->sink_sql.sql, see_count, run);
+  sim_left_out_rows(run, newest, see_left_out);
 }
 
 static void compare_counts(struct sim_run *run, const struct sim_sql_expected *expected) {
@@ -103,12 +119,13 @@ static void check_counts_grow(struct sim_run *run) {
   }
 }
 
-static void compare_rows(struct sim_run *run, const struct sim_sql_expected *expected) {
+static void compare_rows(struct sim_run *run, uint64_t id, const struct sim_sql_expected *expected) {
   for (uint32_t p = 0; p < run->log.options.partitions; p++) {
     run->seen[p] = calloc(run->log.partitions[p].line_count + 1, 1);
     WR_ASSERT(run->seen[p] != NULL);
   }
   sim_sql_read_all(run->sink_sql.sql, see_row, run);
+  sim_left_out_rows(run, id, see_row);
   for (uint32_t p = 0; p < run->log.options.partitions; p++) {
     for (uint32_t i = 0; expected != NULL && i < run->log.partitions[p].line_count; i++)
       if (run->seen[p][i] != was_read(run, expected, p, i))
@@ -122,11 +139,11 @@ static void compare_rows(struct sim_run *run, const struct sim_sql_expected *exp
 static void compare_at(struct sim_run *run, uint64_t id) {
   const struct sim_sql_expected *expected = find_expected(run, id);
   if (run->kind == SIM_JOB_PV) {
-    read_counts(run);
+    read_counts(run, id);
     check_counts_grow(run);
     if (expected != NULL) compare_counts(run, expected);
   } else {
-    compare_rows(run, expected);
+    compare_rows(run, id, expected);
   }
   run->report->events[SIM_EVENT_SQL_COMPARED] += expected != NULL;
 }
@@ -145,6 +162,7 @@ static void committed(void *context, const struct wr_marker *before, const struc
   if (rows > 0 && now->start_number != before->start_number)
     sim_violation(run, "start %" PRIu64 " writes rows, and %" PRIu64 " has claimed the table", now->start_number,
                   before->start_number);
+  if (moves) sim_left_out_committed(run, before->checkpoint_id, now->checkpoint_id);
   if (moves) compare_at(run, now->checkpoint_id);
 }
 
@@ -178,7 +196,7 @@ void sim_sink_sql_draw_faults(struct sim_run *run) {
   for (int fault = SIM_FAULT_SQL_GONE; fault < SIM_FAULT_SQL_COMMIT_REFUSED; fault++)
     if (one_in(run, 2)) rule->one_in[fault] = rate * 5;
   for (int fault = SIM_FAULT_SQL_COMMIT_REFUSED; fault < SIM_FAULT_SQL_COMMIT_OF_KILLED; fault++)
-    if (one_in(run, 2)) rule->one_in[fault] = rate;
+    if (one_in(run, 2)) rule->one_in[fault] = run->left_out.is_used ? 2 + rate / 10 : rate; /* it has few epochs */
   rule->one_in[SIM_FAULT_SQL_COMMIT_OF_KILLED] = 1;
 }
 
@@ -198,6 +216,9 @@ void sim_sink_sql_new_life(struct sim_run *run) {
   bool may_harm = !run->job_options.fresh && run->tamper.kind == SIM_TAMPER_NONE;
   if (may_harm && !run->last_life && run->lives != 0 && one_in(run, 2)) {
     own->harm = one_in(run, 3) ? SIM_SQL_REPLACED : (enum sim_sql_harm)(1 + below(run, SIM_SQL_HARM_COUNT - 1));
+    /* One that leaves rows out goes on then; the others make up for it. */
+    if (own->harm == SIM_SQL_ROW_REFUSED && run->left_out.is_used) own->harm = SIM_SQL_REPLACED;
+    if (!run->left_out.is_used && one_in(run, 6)) own->harm = SIM_SQL_ROW_REFUSED;
     own->copy_ns = now_ns + below(run, 60) * ms_ns;
     own->harm_ns = own->copy_ns + below(run, one_in(run, 2) ? 20 : 200) * ms_ns;
     if (own->harm != SIM_SQL_REPLACED) own->copy_ns = UINT64_MAX;
@@ -225,13 +246,14 @@ static bool do_harm(struct sim_run *run) {
       [SIM_SQL_FORBIDDEN] = SIM_EVENT_SQL_FORBIDDEN,         [SIM_SQL_ROW_REFUSED] = SIM_EVENT_SQL_ROW_REFUSED,
       [SIM_SQL_REPLACED] = SIM_EVENT_SQL_REPLACED,           [SIM_SQL_AHEAD] = SIM_EVENT_SQL_AHEAD};
   struct sim_sink_sql *own = &run->sink_sql;
+  const char *app = run->log.apps[below(run, run->log.options.apps)];
   sim_sql_image_free(own->before);
   own->before = sim_sql_image_take(own->sql);
   own->commits_before = sim_sql_commits(own->sql);
   if (own->harm == SIM_SQL_TABLE_DROPPED && !sim_sql_drop_table(own->sql)) return false;
   if (own->harm == SIM_SQL_MARKERS_DROPPED && !sim_sql_drop_markers(own->sql)) return false;
   if (own->harm == SIM_SQL_FORBIDDEN) sim_sql_forbid(own->sql, true);
-  if (own->harm == SIM_SQL_ROW_REFUSED) sim_sql_refuse_rows(own->sql, run->log.apps[below(run, run->log.options.apps)]);
+  if (own->harm == SIM_SQL_ROW_REFUSED) sim_sql_refuse_rows(own->sql, &app, 1);
   if (own->harm == SIM_SQL_REPLACED) {
     run->zombie_at_ns = UINT64_MAX; /* a claim may be gone with the other server */
     sim_sql_image_put(own->sql, own->copy);
@@ -328,7 +350,7 @@ static void mend(struct sim_run *run) {
   if (!own->is_harmed) return;
   own->is_harmed = false;
   sim_sql_forbid(own->sql, false);
-  sim_sql_refuse_rows(own->sql, NULL);
+  if (own->harm == SIM_SQL_ROW_REFUSED) sim_sql_refuse_rows(own->sql, NULL, 0);
   sim_sql_restore_table(own->sql);
   bool is_other = own->harm == SIM_SQL_MARKERS_DROPPED || own->harm == SIM_SQL_REPLACED || own->harm == SIM_SQL_AHEAD;
   if (is_other && sim_sql_commits(own->sql) == own->commits_before) sim_sql_image_put(own->sql, own->before);
@@ -374,11 +396,12 @@ void sim_sink_sql_put_back(struct sim_run *run) {
 /* ---- the oracle at the end ---- */
 
 void sim_sink_sql_judge_pv(struct sim_run *run) {
-  sim_sql_read_all(run->sink_sql.sql, see_count, run);
+  read_counts(run, sim_sql_marker(run->sink_sql.sql).checkpoint_id);
 }
 
 void sim_sink_sql_judge_seen(struct sim_run *run) {
   sim_sql_read_all(run->sink_sql.sql, see_row, run);
+  sim_left_out_rows(run, sim_sql_marker(run->sink_sql.sql).checkpoint_id, see_row);
 }
 
 void sim_sink_sql_deinit(struct sim_run *run) {

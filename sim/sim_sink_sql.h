@@ -8,6 +8,7 @@
  * code, and loses nothing. Another server with an older copy that takes over while the job runs is refused, or makes no
  *     difference
  *   - a marker that is ahead of the restored checkpoint is refused
+ *   - rows that it does not take, in a run that leaves them out: sim_left_out.h
  *   - no session of a process that ended cleanly is left, and none has anything open when the job has finished
  *
  * Host memory. One thread.

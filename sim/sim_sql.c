@@ -68,7 +68,19 @@ void sim_sql_undo(struct sim_sql_session *session, size_t from) {
   session->change_count = from < session->change_count ? from : session->change_count;
 }
 
+void sim_sql_note_refused(struct sim_sql_session *session, const struct sim_sql_row *row, bool is_refused) {
+  struct sim_sql_rows *rows = &session->refused;
+  size_t place = 0;
+  while (place < rows->count && strcmp(rows->rows[place].text, row->text) != 0)
+    place++;
+  if (is_refused && place == rows->count) add_row(rows, (struct sim_sql_row){copy_text(row->text), row->key_length});
+  if (is_refused || place == rows->count) return;
+  free(rows->rows[place].text);
+  rows->rows[place] = rows->rows[--rows->count];
+}
+
 static void end_transaction(struct sim_sql_session *session) {
+  forget_rows(&session->refused);
   session->is_open = session->is_aborted = session->holds_marker = session->moves_marker = false;
   session->has_savepoint = false;
   session->commit_at_ns = 0;
@@ -96,6 +108,9 @@ void sim_sql_commit(struct sim_sql_session *session) {
       apply(&sql->table, &session->changes[i]);
   }
   session->change_count = 0;
+  forget_rows(&sql->last_refused);
+  sql->last_refused = session->refused;
+  session->refused = (struct sim_sql_rows){0};
   bool moves = session->moves_marker;
   if (moves) sql->marker = session->marker;
   end_transaction(session);
@@ -150,6 +165,7 @@ void sim_sql_close_session(struct sim_sql_session *session) {
     place = &(*place)->next;
   *place = session->next;
   sim_sql_undo(session, 0);
+  forget_rows(&session->refused);
   free(session->changes);
   free(session);
 }
@@ -210,6 +226,7 @@ void sim_sql_free(struct sim_sql *sql) {
   while (sql->sessions != NULL)
     sim_sql_close_session(sql->sessions);
   forget_rows(&sql->table);
+  forget_rows(&sql->last_refused);
   free(sql);
 }
 
@@ -238,6 +255,11 @@ struct wr_marker sim_sql_marker(struct sim_sql *sql) {
 void sim_sql_read_all(struct sim_sql *sql, sim_sql_reader *reader, void *context) {
   for (size_t i = 0; i < sql->table.count; i++)
     reader(context, sql->table.rows[i].text);
+}
+
+void sim_sql_read_refused(struct sim_sql *sql, sim_sql_reader *reader, void *context) {
+  for (size_t i = 0; i < sql->last_refused.count; i++)
+    reader(context, sql->last_refused.rows[i].text);
 }
 
 static bool is_used(struct sim_sql *sql) {
@@ -274,8 +296,11 @@ void sim_sql_forbid(struct sim_sql *sql, bool is_forbidden) {
   sql->is_forbidden = is_forbidden;
 }
 
-void sim_sql_refuse_rows(struct sim_sql *sql, const char *text) {
-  sql->refused = text;
+void sim_sql_refuse_rows(struct sim_sql *sql, const char *const *texts, uint32_t count) {
+  WR_ASSERT(count <= SIM_SQL_REFUSED_MAX);
+  for (uint32_t i = 0; i < count; i++)
+    sql->refused[i] = texts[i];
+  sql->refused_count = count;
 }
 
 bool sim_sql_lock(struct sim_sql *sql, const char *key) {

@@ -55,6 +55,9 @@ struct wr_marker sim_sql_marker(struct sim_sql *sql);
  */
 typedef void sim_sql_reader(void *context, const char *row);
 void sim_sql_read_all(struct sim_sql *sql, sim_sql_reader *reader, void *context);
+/* The rows that the transaction which was committed last had written, and which were not taken: each as the only row of
+ * its statement, and not taken later either. */
+void sim_sql_read_refused(struct sim_sql *sql, sim_sql_reader *reader, void *context);
 
 /* ---- what others do to it ---- */
 
@@ -65,8 +68,9 @@ bool sim_sql_drop_markers(struct sim_sql *sql);
 /* The marker goes `by` ahead of where it is; false: there is none, or somebody is using it. */
 bool sim_sql_push_marker(struct sim_sql *sql, uint64_t by);
 void sim_sql_forbid(struct sim_sql *sql, bool is_forbidden); /* the user has no right to the table any more */
-/* Rows whose last field, or key, is `text` are not taken; NULL: all are. Borrowed. */
-void sim_sql_refuse_rows(struct sim_sql *sql, const char *text);
+/* Rows whose last field, or key, is one of `texts` are not taken; 0: all are. The texts are borrowed. */
+enum { SIM_SQL_REFUSED_MAX = 64 };
+void sim_sql_refuse_rows(struct sim_sql *sql, const char *const *texts, uint32_t count);
 /* Another program locks the marker's row, or that of a key (text), in a transaction that it leaves open; false: it is
  * locked. */
 bool sim_sql_lock(struct sim_sql *sql, const char *key);

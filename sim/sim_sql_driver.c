@@ -347,16 +347,26 @@ static struct sim_sql_row row_of(const struct sim_sql_client *client, const stru
   return result;
 }
 
+/* `last` is where its last field begins. */
+static bool is_refused(const struct sim_sql *sql, const struct sim_sql_row *row, size_t last) {
+  for (uint32_t i = 0; i < sql->refused_count; i++) {
+    const char *refused = sql->refused[i];
+    size_t length = strlen(refused);
+    if (strcmp(row->text + last, refused) == 0) return true;
+    if (row->key_length == length && memcmp(row->text, refused, length) == 0) return true;
+  }
+  return false;
+}
+
 static enum wr_sql_outcome write_row(struct sim_sql_client *client, enum wr_sql_change change,
-                                     const struct wr_sql_row *row, const char *what, struct weir_error *error) {
+                                     const struct wr_sql_row *row, bool is_alone, const char *what,
+                                     struct weir_error *error) {
   char text[ROW_BYTES];
   size_t last = 0;
   struct sim_sql_row made = row_of(client, row, text, &last);
-  const char *refused = client->sql->refused;
-  size_t length = refused == NULL ? 0 : strlen(refused);
-  bool is_refused = refused != NULL && (strcmp(text + last, refused) == 0 ||
-                                        (made.key_length == length && memcmp(text, refused, length) == 0));
-  if (is_refused) return refuse(client, WEIR_CONSTRAINT, what, "a row breaks a unique index", error);
+  bool refused = is_refused(client->sql, &made, last);
+  if (client->session->is_open && (is_alone || !refused)) sim_sql_note_refused(client->session, &made, refused);
+  if (refused) return refuse(client, WEIR_CONSTRAINT, what, "a row breaks a unique index", error);
   if (made.key_length > 0) {
     enum wr_sql_outcome outcome = lock(client, &made, what, error);
     if (outcome != WR_SQL_DONE) return outcome;
@@ -375,7 +385,7 @@ static enum wr_sql_outcome write_in_server(struct sim_sql_client *client, enum w
   if (client->sql->is_forbidden) return refuse(client, WEIR_DENIED, what, "permission denied", error);
   size_t before = client->session->change_count;
   for (uint32_t i = 0; i < count && outcome == WR_SQL_DONE; i++)
-    outcome = write_row(client, change, &rows[i], what, error);
+    outcome = write_row(client, change, &rows[i], count == 1, what, error);
   if (outcome == WR_SQL_FAILED) sim_sql_undo(client->session, before);
   if (outcome == WR_SQL_DONE) end_statement(client);
   return outcome;

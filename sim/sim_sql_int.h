@@ -36,6 +36,7 @@ struct sim_sql_session {
   struct wr_marker marker;
   struct sim_sql_change *changes;
   size_t change_count, change_capacity;
+  struct sim_sql_rows refused; /* in this transaction; see sim_sql_read_refused */
   bool has_savepoint;
   size_t savepoint;      /* changes before it */
   uint64_t commit_at_ns; /* a COMMIT is under way; 0: none */
@@ -51,7 +52,9 @@ struct sim_sql {
   bool has_table, has_markers, is_forbidden;
   struct sim_sql_rows table;
   struct wr_marker marker;
-  const char *refused; /* rows with this are not taken */
+  const char *refused[SIM_SQL_REFUSED_MAX]; /* rows with one of these are not taken */
+  uint32_t refused_count;
+  struct sim_sql_rows last_refused; /* of the transaction that was committed last */
   struct sim_sql_session *sessions, *rival;
   uint64_t away_until_ns, full_until_ns, read_only_until_ns;
   uint64_t commits;
@@ -76,6 +79,8 @@ struct sim_sql_session *sim_sql_holder(struct sim_sql_session *session, const st
 void sim_sql_undo(struct sim_sql_session *session, size_t from);
 /* Adds a change to the transaction; the row's text is copied. */
 void sim_sql_change(struct sim_sql_session *session, enum sim_sql_kind kind, const struct sim_sql_row *row);
+/* A statement with this row alone was not taken, or was. */
+void sim_sql_note_refused(struct sim_sql_session *session, const struct sim_sql_row *row, bool is_refused);
 /* The marker as the session sees it. */
 struct wr_marker sim_sql_marker_seen(const struct sim_sql_session *session);
 

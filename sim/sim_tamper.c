@@ -185,10 +185,13 @@ static bool identity_is_unchanged(struct sim_run *run) {
 
 void sim_tamper_before(struct sim_run *run) {
   struct sim_tamper *tamper = &run->tamper;
-  if (below(run, TAMPER_ONE_IN) == 0) {
+  /* The checkpoint of an epoch that names rows in a file, and is not committed, is worth more than others. */
+  bool is_tried = run->left_out.published_id != 0;
+  if (below(run, is_tried ? 2 : TAMPER_ONE_IN) == 0) {
     enum sim_tamper_kind kind = (enum sim_tamper_kind)(1 + below(run, SIM_TAMPER_COUNT - 1));
     if (run->kafka != NULL && kind >= SIM_TAMPER_LOG_COPIED) /* that log lies in no file */
       kind = below(run, 3) == 0 ? SIM_TAMPER_TARGET_EMPTY : SIM_TAMPER_TARGET_OLDER;
+    if (is_tried) kind = SIM_TAMPER_CHECKPOINT_GONE;
     save_identity(run);
     bool done = kind == SIM_TAMPER_DATA_FILE ? tamper_with_data_file(run)
                 : is_checkpoint_kind(kind)   ? tamper_with_checkpoint(run, kind)

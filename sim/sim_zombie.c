@@ -33,6 +33,7 @@ void sim_zombie_note(struct sim_zombie *zombie, struct wr_memory *memory, sim_ne
   zombie->context = *context;
   zombie->context.memory = memory;
   zombie->context.store = &zombie->store;
+  zombie->context.rejected_rows = NULL; /* of a task that may be gone */
   zombie->store = (struct wr_store){
       .seams = context->store->seams, .folder = context->store->folder, .start_number = context->store->start_number};
   memcpy(zombie->store.incarnation, context->store->incarnation, WR_INCARNATION_BYTES);

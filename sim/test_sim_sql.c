@@ -242,7 +242,7 @@ TEST(postgres_takes_nothing_more_after_an_error) {
   CHECK_PASSED();
   run(&f, begin);
   run(&f, write_row);
-  sim_sql_refuse_rows(f.sql, "b");
+  sim_sql_refuse_rows(f.sql, &(const char *){"b"}, 1);
   f.app = "b";
   CHECK_INT(run(&f, write_row), WR_SQL_FAILED);
   CHECK_INT(f.error.code, WEIR_CONSTRAINT);
@@ -259,7 +259,7 @@ TEST(mysql_goes_on_without_the_statement) {
   CHECK_PASSED();
   run(&f, begin);
   run(&f, write_row);
-  sim_sql_refuse_rows(f.sql, "b");
+  sim_sql_refuse_rows(f.sql, &(const char *){"b"}, 1);
   f.app = "b";
   CHECK_INT(run(&f, write_row), WR_SQL_FAILED);
   f.app = "c";

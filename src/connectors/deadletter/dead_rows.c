@@ -6,8 +6,9 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
-enum { CHUNK_BYTES = 256 * 1024 };
+enum { CHUNK_BYTES = 256 * 1024, ID_DIGITS_MAX = 20 };
 
 static struct wr_files *files_of(const struct wr_dead_rows *rows) {
   return rows->context->seams->files;
@@ -21,13 +22,12 @@ enum weir_code wr_dead_rows_init(struct wr_dead_rows *rows, const struct wr_targ
   return wr_json_encoder_new(context->memory, context->schema, &options, &rows->encoder, error);
 }
 
-/* Forgets what was written of a file that is not published. */
-static void drop(struct wr_dead_rows *rows) {
-  if (rows->file != NULL) {
-    files_of(rows)->close(files_of(rows), rows->file, NULL);
-    files_of(rows)->remove(files_of(rows), rows->partial, NULL);
-  }
+void wr_dead_rows_end(struct wr_dead_rows *rows) {
+  if (rows->context == NULL) return;
+  if (rows->file != NULL) files_of(rows)->close(files_of(rows), rows->file, NULL);
+  if (rows->has_partial) files_of(rows)->remove(files_of(rows), rows->partial, NULL);
   rows->file = NULL;
+  rows->has_partial = false;
   rows->count = rows->offset = 0;
   wr_bytes_clear(&rows->lines);
   wr_free(rows->context->memory, rows->path);
@@ -37,14 +37,13 @@ static void drop(struct wr_dead_rows *rows) {
 
 void wr_dead_rows_deinit(struct wr_dead_rows *rows) {
   if (rows->context == NULL) return;
-  drop(rows);
+  WR_ASSERT(rows->file == NULL && !rows->has_partial && rows->path == NULL);
   wr_bytes_deinit(&rows->lines);
   wr_json_encoder_free(rows->encoder);
   *rows = (struct wr_dead_rows){0};
 }
 
 void wr_dead_rows_begin(struct wr_dead_rows *rows, uint64_t checkpoint_id) {
-  drop(rows);
   rows->checkpoint_id = checkpoint_id;
 }
 
@@ -61,6 +60,42 @@ static enum weir_code make_paths(struct wr_dead_rows *rows, struct weir_error *e
   rows->path = wr_copy_string(context->memory, path, WR_MEMORY_SINK);
   if (rows->path != NULL && rows->partial != NULL) return WEIR_OK;
   return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for the rows that sink %s leaves out", context->uid);
+}
+
+/* ---- cleaning ---- */
+
+/* Is it a file of this sink whose epoch comes after `checkpoint`, or one that is not whole? */
+static bool is_left(const struct wr_target_context *context, const char *name, uint64_t checkpoint) {
+  char head[WR_UID_BYTES_MAX + 32];
+  size_t length = (size_t)snprintf(head, sizeof head, "dead-letter.%s.", context->uid);
+  if (strncmp(name, head, length) != 0) return false;
+  const char *digits = name + length;
+  size_t digit_count = strspn(digits, "0123456789");
+  if (digit_count == 0 || digit_count > ID_DIGITS_MAX) return false;
+  if (strcmp(digits + digit_count, ".ndjson.tmp") == 0) return true;
+  return strcmp(digits + digit_count, ".ndjson") == 0 && strtoull(digits, NULL, 10) > checkpoint;
+}
+
+static enum weir_code remove_name(const struct wr_target_context *context, const char *name, struct weir_error *error) {
+  struct wr_files *files = context->seams->files;
+  char path[WR_PATH_BYTES_MAX];
+  int length = snprintf(path, sizeof path, "%s/%s", context->store->folder, name);
+  if (length < 0 || (size_t)length >= sizeof path)
+    return WR_FAIL(error, WEIR_LIMIT, "the path of %s in the folder of the job is too long", name);
+  return files->remove(files, path, error);
+}
+
+enum weir_code wr_dead_rows_clean(const struct wr_target_context *context, uint64_t checkpoint,
+                                  struct weir_error *error) {
+  struct wr_files *files = context->seams->files;
+  struct wr_name_list names = {0};
+  enum weir_code code = files->list(files, context->store->folder, context->memory, &names, error);
+  for (size_t i = 0; i < names.count && code == WEIR_OK; i++)
+    if (is_left(context, names.names[i], checkpoint)) code = remove_name(context, names.names[i], error);
+  wr_name_list_deinit(&names, context->memory);
+  /* Always: a claim before this one may have removed some, and not have come to it. */
+  if (code == WEIR_OK) code = files->sync_folder(files, context->store->folder, error);
+  return code == WEIR_OK ? code : wr_error_prefix(error, "the files of rows that sink %s leaves out", context->uid);
 }
 
 /* ---- lines ---- */
@@ -107,6 +142,7 @@ static enum weir_code write_lines(struct wr_dead_rows *rows, struct weir_error *
   WR_TRY(wr_bytes_check(&rows->lines, error));
   WR_TRY(make_paths(rows, error));
   if (rows->file == NULL) {
+    rows->has_partial = true; /* also where the folder has it, and says that it does not */
     WR_TRY(files->open(files, rows->partial, WR_FILE_WRITE, &rows->file, error));
     WR_TRY(files->truncate(files, rows->file, 0, error));
   }
@@ -152,6 +188,7 @@ static enum weir_code publish(struct wr_dead_rows *rows, struct weir_error *erro
   WR_TRY(files->close(files, file, error));
   rows->is_uncertain = true;
   WR_TRY(files->rename(files, rows->partial, rows->path, error));
+  rows->has_partial = false;
   return sync_folder(rows, error);
 }
 

@@ -131,7 +131,7 @@ static enum weir_code claim(struct wr_target *target, const struct wr_marker *se
   enum weir_code code = claim_in_transaction(sql, seen, checkpoint, error);
   if (code != WEIR_OK) return roll_back(sql, code);
   sql->known_id = checkpoint;
-  return WEIR_OK;
+  return wr_dead_rows_clean(&sql->context, checkpoint, error);
 }
 
 /* ---- commit: rows ---- */
@@ -247,6 +247,7 @@ static enum weir_code commit_once(struct sql_target *sql, const struct wr_epoch 
   enum weir_code code = commit_in_transaction(sql, epoch, out_already, error);
   if (code != WEIR_OK || *out_already) code = roll_back(sql, code);
   wr_sql_changes_clear(&sql->changes);
+  wr_dead_rows_end(&sql->dead);
   if (code != WEIR_OK) return code;
   sql->known_id = epoch->checkpoint_id > sql->known_id ? epoch->checkpoint_id : sql->known_id;
   tell_left_out(sql, epoch->checkpoint_id);

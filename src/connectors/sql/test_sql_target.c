@@ -602,6 +602,79 @@ TEST(left_out_with_faults) {
       }
 }
 
+static void file_path(const struct fixture *f, const char *name, char out_path[160]) {
+  snprintf(out_path, 160, "%s/%s", f->files.folder, name);
+}
+
+static bool has_file(const struct fixture *f, const char *name) {
+  char path[160];
+  file_path(f, name, path);
+  return access(path, F_OK) == 0;
+}
+
+static void put_file(const struct fixture *f, const char *name) {
+  char path[160];
+  file_path(f, name, path);
+  FILE *file = fopen(path, "w");
+  WR_ASSERT(file != NULL && fputs("x", file) >= 0 && fclose(file) == 0);
+}
+
+/* Epochs that were tried and are not committed: their checkpoint may be lost, and then nobody commits them any more,
+ * while the marker goes past them. */
+TEST(files_of_uncommitted_epochs_go_with_a_claim) {
+  static const char *const gone[] = {"dead-letter.sink.3.ndjson", "dead-letter.sink.2.ndjson.tmp",
+                                     "dead-letter.sink.5.ndjson.tmp", "dead-letter.sink.18446744073709551615.ndjson"};
+  static const char *const others[] = {"dead-letter.ndjson",          "dead-letter.sink.7.ndjson.old",
+                                       "dead-letter.sink.x.ndjson",   "dead-letter.other.7.ndjson",
+                                       "dead-letter.sink.7.8.ndjson", "dead-letter.sink.-7.ndjson",
+                                       "dead-letter.sink.ndjson.tmp", "dead-letter.sink.7",
+                                       "dead-letter.sink2.7.ndjson",  "chk-7"};
+  for (int leaves_out = 0; leaves_out < 2; leaves_out++) {
+    struct fixture f;
+    bool already = false;
+    fixture_init(&f);
+    CHECK_INT(start_leaving_out(&f), WEIR_OK);
+    f.script.begins = 4; /* it leaves out some */
+    CHECK_INT(commit_epoch(&f, 2, &already), WEIR_OK);
+    struct content before = f.script.durable;
+    CHECK(left_out(&f, 2) != 0);
+    for (size_t i = 0; i < sizeof gone / sizeof gone[0]; i++)
+      put_file(&f, gone[i]);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+      put_file(&f, others[i]);
+    f.store.start_number++;
+    f.config.leaves_out = leaves_out == 1;
+    CHECK_INT(fixture_start(&f), WEIR_OK);
+    CHECK(memcmp(before.values, f.script.durable.values, sizeof before.values) == 0);
+    CHECK(left_out(&f, 2) != 0);
+    for (size_t i = 0; i < sizeof gone / sizeof gone[0]; i++)
+      if (has_file(&f, gone[i])) TEST_FAIL("%s is still there", gone[i]);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+      if (!has_file(&f, others[i])) TEST_FAIL("%s is gone", others[i]);
+    fixture_deinit(&f);
+  }
+}
+
+/* What cannot be removed is an error of the claim, which is made once more. */
+TEST(a_claim_that_cannot_remove_files) {
+  for (uint32_t at = 1; at <= 3; at++) {
+    struct fixture f;
+    fixture_init(&f);
+    CHECK_INT(start_leaving_out(&f), WEIR_OK);
+    put_file(&f, "dead-letter.sink.3.ndjson");
+    f.store.start_number++;
+    f.files.operations = 0;
+    f.files.fail_code = WEIR_IO;
+    f.files.fail_at = at; /* the list, the removal, the sync */
+    f.files.fail_count = 1;
+    CHECK_INT(fixture_start(&f), WEIR_IO);
+    CHECK_INT(f.script.durable.marker.start_number, f.store.start_number);
+    CHECK_INT(fixture_start(&f), WEIR_OK);
+    CHECK(!has_file(&f, "dead-letter.sink.3.ndjson"));
+    fixture_deinit(&f);
+  }
+}
+
 /* More than fits into memory at once; then a try of the same epoch that leaves nothing out. */
 TEST(many_rows_are_left_out) {
   struct fixture f;
@@ -789,5 +862,7 @@ TEST(plain_no_memory) {
 TEST_MAIN(TEST_CASE(every_call_fails), TEST_CASE(a_lost_answer), TEST_CASE(an_idle_session_goes_away),
           TEST_CASE(others_at_the_marker), TEST_CASE(a_claim_compares),
           TEST_CASE(a_claim_of_an_earlier_start_comes_late), TEST_CASE(a_bad_row), TEST_CASE(rows_are_left_out),
-          TEST_CASE(left_out_with_faults), TEST_CASE(many_rows_are_left_out), TEST_CASE(null_keys_are_left_out),
-          TEST_CASE(rows_that_cannot_be_said), TEST_CASE(no_memory), TEST_CASE(plain_rows), TEST_CASE(plain_no_memory))
+          TEST_CASE(left_out_with_faults), TEST_CASE(files_of_uncommitted_epochs_go_with_a_claim),
+          TEST_CASE(a_claim_that_cannot_remove_files), TEST_CASE(many_rows_are_left_out),
+          TEST_CASE(null_keys_are_left_out), TEST_CASE(rows_that_cannot_be_said), TEST_CASE(no_memory),
+          TEST_CASE(plain_rows), TEST_CASE(plain_no_memory))
