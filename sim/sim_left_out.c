@@ -125,10 +125,11 @@ static bool copy_member(const char *object, const char *name, char *out, size_t 
 /* One line as the server has its row; false: it is no such line. */
 static bool read_line(const struct sim_run *run, const char *line, uint64_t id, char out_row[ROW_TEXT_BYTES]) {
   char head[80], first[ROW_TEXT_BYTES - 80], second[40], third[ROW_TEXT_BYTES - 120] = "";
-  snprintf(head, sizeof head, "{\"sink\":\"%s\",\"checkpoint\":%" PRIu64 ",\"op\":\"+", sim_job_name(run->kind), id);
+  snprintf(head, sizeof head, "{\"sink\":\"%s\",\"checkpoint\":%" PRIu64 ",", sim_job_name(run->kind), id);
   const char *row = strstr(line, ",\"row\":{");
   size_t length = strlen(line);
   if (strncmp(line, head, strlen(head)) != 0 || row == NULL || strcmp(line + length - 2, "}}") != 0) return false;
+  if (strstr(line, ",\"op\":\"+") == NULL) return false;
   bool is_pv = run->kind == SIM_JOB_PV;
   if (!copy_member(row, is_pv ? "app_id" : "partition", first, sizeof first)) return false;
   if (!copy_member(row, is_pv ? "pv" : "position", second, sizeof second)) return false;

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CHUNK_BYTES = 256 * 1024, ID_DIGITS_MAX = 20 };
+enum { CHUNK_BYTES = 256 * 1024, ID_DIGITS_MAX = 20, HEAD_BYTES_MAX = WR_UID_BYTES_MAX + 160 };
 
 static struct wr_files *files_of(const struct wr_dead_rows *rows) {
   return rows->context->seams->files;
@@ -62,36 +62,67 @@ static enum weir_code make_paths(struct wr_dead_rows *rows, struct weir_error *e
   return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for the rows that sink %s leaves out", context->uid);
 }
 
+/* How each line of an epoch's file begins. */
+static int make_head(const struct wr_target_context *context, uint64_t checkpoint_id, char out_head[HEAD_BYTES_MAX]) {
+  char run[2 * WR_INCARNATION_BYTES + 1];
+  for (int i = 0; i < WR_INCARNATION_BYTES; i++)
+    snprintf(run + 2 * i, 3, "%02x", context->store->incarnation[i]);
+  return snprintf(out_head, HEAD_BYTES_MAX, "{\"sink\":\"%s\",\"checkpoint\":%" PRIu64 ",\"incarnation\":\"%s\",",
+                  context->uid, checkpoint_id, run);
+}
+
 /* ---- cleaning ---- */
 
-/* Is it a file of this sink whose epoch comes after `checkpoint`, or one that is not whole? */
-static bool is_left(const struct wr_target_context *context, const char *name, uint64_t checkpoint) {
+/* Is it a file of this sink that is not whole, or whose epoch comes after `checkpoint`? *out_id: its epoch; 0: it is
+ * not whole. */
+static bool is_left(const struct wr_target_context *context, const char *name, uint64_t checkpoint, uint64_t *out_id) {
   char head[WR_UID_BYTES_MAX + 32];
   size_t length = (size_t)snprintf(head, sizeof head, "dead-letter.%s.", context->uid);
   if (strncmp(name, head, length) != 0) return false;
   const char *digits = name + length;
   size_t digit_count = strspn(digits, "0123456789");
   if (digit_count == 0 || digit_count > ID_DIGITS_MAX) return false;
+  *out_id = 0;
   if (strcmp(digits + digit_count, ".ndjson.tmp") == 0) return true;
-  return strcmp(digits + digit_count, ".ndjson") == 0 && strtoull(digits, NULL, 10) > checkpoint;
+  *out_id = strtoull(digits, NULL, 10);
+  return strcmp(digits + digit_count, ".ndjson") == 0 && *out_id > checkpoint;
 }
 
-static enum weir_code remove_name(const struct wr_target_context *context, const char *name, struct weir_error *error) {
+/* Was the file written by this run of the job? What --fresh has left behind stays, for nobody knows here which of its
+ * epochs were committed. */
+static enum weir_code is_own(const struct wr_target_context *context, const char *path, uint64_t id, bool *out_is_own,
+                             struct weir_error *error) {
+  struct wr_files *files = context->seams->files;
+  char head[HEAD_BYTES_MAX], found[HEAD_BYTES_MAX];
+  size_t length = (size_t)make_head(context, id, head), found_length = 0;
+  struct wr_file *file = NULL;
+  WR_TRY(files->open(files, path, WR_FILE_READ, &file, error));
+  enum weir_code code = files->read(files, file, 0, found, length, &found_length, error);
+  files->close(files, file, NULL);
+  *out_is_own = found_length == length && memcmp(found, head, length) == 0;
+  return code;
+}
+
+static enum weir_code remove_name(const struct wr_target_context *context, const char *name, uint64_t id,
+                                  struct weir_error *error) {
   struct wr_files *files = context->seams->files;
   char path[WR_PATH_BYTES_MAX];
   int length = snprintf(path, sizeof path, "%s/%s", context->store->folder, name);
   if (length < 0 || (size_t)length >= sizeof path)
     return WR_FAIL(error, WEIR_LIMIT, "the path of %s in the folder of the job is too long", name);
-  return files->remove(files, path, error);
+  bool is_of_this_run = true;
+  if (id != 0) WR_TRY(is_own(context, path, id, &is_of_this_run, error));
+  return is_of_this_run ? files->remove(files, path, error) : WEIR_OK;
 }
 
 enum weir_code wr_dead_rows_clean(const struct wr_target_context *context, uint64_t checkpoint,
                                   struct weir_error *error) {
   struct wr_files *files = context->seams->files;
   struct wr_name_list names = {0};
+  uint64_t id = 0;
   enum weir_code code = files->list(files, context->store->folder, context->memory, &names, error);
   for (size_t i = 0; i < names.count && code == WEIR_OK; i++)
-    if (is_left(context, names.names[i], checkpoint)) code = remove_name(context, names.names[i], error);
+    if (is_left(context, names.names[i], checkpoint, &id)) code = remove_name(context, names.names[i], id, error);
   wr_name_list_deinit(&names, context->memory);
   /* Always: a claim before this one may have removed some, and not have come to it. */
   if (code == WEIR_OK) code = files->sync_folder(files, context->store->folder, error);
@@ -123,12 +154,13 @@ static void put_line(struct wr_dead_rows *rows, const struct wr_batch *batch, ui
   static const char *const ops[] = {
       [WEIR_INSERT] = "+I", [WEIR_UPDATE_BEFORE] = "-U", [WEIR_UPDATE_AFTER] = "+U", [WEIR_DELETE] = "-D"};
   struct wr_bytes scratch;
-  char head[WR_UID_BYTES_MAX + 96];
+  char head[HEAD_BYTES_MAX];
   wr_bytes_init(&scratch, rows->context->memory, WR_MEMORY_SINK);
-  snprintf(head, sizeof head,
-           "{\"sink\":\"%s\",\"checkpoint\":%" PRIu64 ",\"op\":\"%s\",\"error\":", rows->context->uid,
-           rows->checkpoint_id, ops[wr_batch_row_kind(batch, row)]);
+  make_head(rows->context, rows->checkpoint_id, head);
   put_text(&rows->lines, head);
+  put_text(&rows->lines, "\"op\":\"");
+  put_text(&rows->lines, ops[wr_batch_row_kind(batch, row)]);
+  put_text(&rows->lines, "\",\"error\":");
   put_sentence(&rows->lines, &scratch, why);
   put_text(&rows->lines, ",\"row\":");
   wr_json_encode_row(rows->encoder, batch, row, &rows->lines);

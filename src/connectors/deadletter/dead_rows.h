@@ -38,8 +38,8 @@ enum weir_code wr_dead_rows_init(struct wr_dead_rows *rows, const struct wr_targ
                                  struct weir_error *error);
 /* Fine after a failed init and when all is zero. */
 void wr_dead_rows_deinit(struct wr_dead_rows *rows);
-/* Nobody who came before can commit any more: removes the files of epochs after `checkpoint`, and all that are not
- * whole. Needs no init. */
+/* Nobody who came before can commit any more: removes the files of this run's epochs after `checkpoint`, and all that
+ * are not whole. Needs no init. */
 enum weir_code wr_dead_rows_clean(const struct wr_target_context *context, uint64_t checkpoint,
                                   struct weir_error *error);
 /* A try begins; each is ended. */

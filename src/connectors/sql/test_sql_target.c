@@ -612,18 +612,28 @@ static bool has_file(const struct fixture *f, const char *name) {
   return access(path, F_OK) == 0;
 }
 
-static void put_file(const struct fixture *f, const char *name) {
+static void put_file(const struct fixture *f, const char *name, const char *text) {
   char path[160];
   file_path(f, name, path);
   FILE *file = fopen(path, "w");
-  WR_ASSERT(file != NULL && fputs("x", file) >= 0 && fclose(file) == 0);
+  WR_ASSERT(file != NULL && fputs(text, file) >= 0 && fclose(file) == 0);
+}
+
+/* As a run of the job, whose incarnation is this byte again and again, leaves it out of its epoch `id`. */
+static void put_epoch_file(const struct fixture *f, uint64_t id, int run) {
+  char name[64], text[160], hex[2 * WR_INCARNATION_BYTES + 1];
+  for (int i = 0; i < WR_INCARNATION_BYTES; i++)
+    snprintf(hex + 2 * i, 3, "%02x", run);
+  snprintf(name, sizeof name, "dead-letter.sink.%" PRIu64 ".ndjson", id);
+  snprintf(text, sizeof text, "{\"sink\":\"sink\",\"checkpoint\":%" PRIu64 ",\"incarnation\":\"%s\",\"op\":\"+I\"}\n",
+           id, hex);
+  put_file(f, name, text);
 }
 
 /* Epochs that were tried and are not committed: their checkpoint may be lost, and then nobody commits them any more,
  * while the marker goes past them. */
 TEST(files_of_uncommitted_epochs_go_with_a_claim) {
-  static const char *const gone[] = {"dead-letter.sink.3.ndjson", "dead-letter.sink.2.ndjson.tmp",
-                                     "dead-letter.sink.5.ndjson.tmp", "dead-letter.sink.18446744073709551615.ndjson"};
+  static const char *const partial[] = {"dead-letter.sink.2.ndjson.tmp", "dead-letter.sink.5.ndjson.tmp"};
   static const char *const others[] = {"dead-letter.ndjson",          "dead-letter.sink.7.ndjson.old",
                                        "dead-letter.sink.x.ndjson",   "dead-letter.other.7.ndjson",
                                        "dead-letter.sink.7.8.ndjson", "dead-letter.sink.-7.ndjson",
@@ -638,17 +648,23 @@ TEST(files_of_uncommitted_epochs_go_with_a_claim) {
     CHECK_INT(commit_epoch(&f, 2, &already), WEIR_OK);
     struct content before = f.script.durable;
     CHECK(left_out(&f, 2) != 0);
-    for (size_t i = 0; i < sizeof gone / sizeof gone[0]; i++)
-      put_file(&f, gone[i]);
+    for (size_t i = 0; i < sizeof partial / sizeof partial[0]; i++)
+      put_file(&f, partial[i], "{");
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-      put_file(&f, others[i]);
+      put_file(&f, others[i], "x");
+    put_epoch_file(&f, 3, 7);
+    put_epoch_file(&f, UINT64_MAX, 7);
+    put_epoch_file(&f, 4, 8); /* from before a start with --fresh: the epoch may have been committed */
     f.store.start_number++;
     f.config.leaves_out = leaves_out == 1;
     CHECK_INT(fixture_start(&f), WEIR_OK);
     CHECK(memcmp(before.values, f.script.durable.values, sizeof before.values) == 0);
     CHECK(left_out(&f, 2) != 0);
-    for (size_t i = 0; i < sizeof gone / sizeof gone[0]; i++)
-      if (has_file(&f, gone[i])) TEST_FAIL("%s is still there", gone[i]);
+    for (size_t i = 0; i < sizeof partial / sizeof partial[0]; i++)
+      if (has_file(&f, partial[i])) TEST_FAIL("%s is still there", partial[i]);
+    CHECK(!has_file(&f, "dead-letter.sink.3.ndjson"));
+    CHECK(!has_file(&f, "dead-letter.sink.18446744073709551615.ndjson"));
+    CHECK(has_file(&f, "dead-letter.sink.4.ndjson"));
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
       if (!has_file(&f, others[i])) TEST_FAIL("%s is gone", others[i]);
     fixture_deinit(&f);
@@ -657,15 +673,17 @@ TEST(files_of_uncommitted_epochs_go_with_a_claim) {
 
 /* What cannot be removed is an error of the claim, which is made once more. */
 TEST(a_claim_that_cannot_remove_files) {
-  for (uint32_t at = 1; at <= 3; at++) {
+  enum { CLOSES = 4, LAST = 6 }; /* the list; open, read, close of the file, which say whose it is; removal; sync */
+  for (uint32_t at = 1; at <= LAST; at++) {
+    if (at == CLOSES) continue; /* nothing was written */
     struct fixture f;
     fixture_init(&f);
     CHECK_INT(start_leaving_out(&f), WEIR_OK);
-    put_file(&f, "dead-letter.sink.3.ndjson");
+    put_epoch_file(&f, 3, 7);
     f.store.start_number++;
     f.files.operations = 0;
     f.files.fail_code = WEIR_IO;
-    f.files.fail_at = at; /* the list, the removal, the sync */
+    f.files.fail_at = at;
     f.files.fail_count = 1;
     CHECK_INT(fixture_start(&f), WEIR_IO);
     CHECK_INT(f.script.durable.marker.start_number, f.store.start_number);
