@@ -134,8 +134,7 @@ static bool read_line(const struct sim_run *run, const char *line, uint64_t id, 
   if (!copy_member(row, is_pv ? "app_id" : "partition", first, sizeof first)) return false;
   if (!copy_member(row, is_pv ? "pv" : "position", second, sizeof second)) return false;
   if (!is_pv && !copy_member(row, "app_id", third, sizeof third)) return false;
-  snprintf(out_row, ROW_TEXT_BYTES, "%s\t%s%s%s", first, second, is_pv ? "" : "\t", third);
-  return true;
+  return snprintf(out_row, ROW_TEXT_BYTES, "%s\t%s%s%s", first, second, is_pv ? "" : "\t", third) < ROW_TEXT_BYTES;
 }
 
 /* The rows that the file of an epoch names; false: there is no file. */
