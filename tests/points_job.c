@@ -398,6 +398,21 @@ static void find(const char *name, void *function) {
 
 /* ---- SQLite ---- */
 
+/* How many rows an INSERT brings: a parenthesis with parameters for each. */
+static uint64_t rows_of(const char *sql) {
+  uint64_t count = 0;
+  for (const char *row = strstr(sql, "(?"); row != NULL; row = strstr(row + 1, "(?"))
+    count++;
+  return count;
+}
+
+static void inserted(uint64_t rows) {
+  uint64_t before = inserted_rows, half = epoch_rows / 2;
+  inserted_rows += rows;
+  if (before < half && inserted_rows >= half) pass_here("half");
+  if (inserted_rows == epoch_rows) pass_here("rows");
+}
+
 static void ended(const char *sql) {
   if (strncmp(sql, "BEGIN", 5) == 0) {
     pass_here("begun");
@@ -407,9 +422,7 @@ static void ended(const char *sql) {
   } else if (strstr(sql, "weir_marker") != NULL) {
     if (strncmp(sql, "UPDATE", 6) == 0 || strncmp(sql, "INSERT", 6) == 0) pass_here("marker");
   } else if (strncmp(sql, "INSERT", 6) == 0) {
-    inserted_rows++;
-    if (inserted_rows == epoch_rows / 2) pass_here("half");
-    if (inserted_rows == epoch_rows) pass_here("rows");
+    inserted(rows_of(sql));
   }
 }
 
