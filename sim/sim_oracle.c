@@ -66,6 +66,7 @@ static void count_records(void *argument, const char *name, const struct wr_task
 static enum sim_event settled_event(const struct sim_run *run, const char *uid) {
   if (strcmp(uid, sim_job_name(run->kind)) != 0) return SIM_EVENT_SETTLED_DEAD_LETTERS;
   return run->sink_topic.kafka != NULL ? SIM_EVENT_SETTLED_TOPIC
+         : run->sink_sql.sql != NULL   ? SIM_EVENT_SETTLED_SQL
          : run->directory              ? SIM_EVENT_SETTLED_DIRECTORY
                                        : SIM_EVENT_SETTLED_TABLE;
 }

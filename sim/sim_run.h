@@ -47,6 +47,7 @@
   X(SETTLED_TABLE, "recovery that found epochs for a table")                                                           \
   X(SETTLED_DIRECTORY, "recovery that found epochs for files")                                                         \
   X(SETTLED_TOPIC, "recovery that found epochs for a topic")                                                           \
+  X(SETTLED_SQL, "recovery that found epochs for an SQL server")                                                       \
   X(SETTLED_DEAD_LETTERS, "recovery that found epochs of dead letters")                                                \
   X(HELD, "slow or stuck task")                                                                                        \
   X(LIMIT_ONE, "run with a backlog limit of 1")                                                                        \

@@ -107,7 +107,7 @@ static void forget_marker(struct sim_run *run) {
   snprintf(path, sizeof path, "%s/JOB", run->job_options.folder);
   bool may = sim_disk_is_durable(run->world, path) && !run->job_options.fresh && !run->last_life &&
              !run->topic.must_end && run->tamper.kind == SIM_TAMPER_NONE;
-  if (!may || !sim_kafka_marker(own->kafka).present || !one_in(run, identity.in_doubt ? 16 : 2)) return;
+  if (!may || !sim_kafka_marker(own->kafka).present || !one_in(run, identity.in_doubt ? 10 : 2)) return;
   own->marker = sim_kafka_set_marker(own->kafka, (struct wr_kafka_group_marker){.present = false});
   own->start_before = identity.start_number;
   own->forgotten = judge_forgotten(run, &identity);
@@ -138,7 +138,6 @@ void sim_sink_topic_step(struct sim_run *run) {
   own->present = sim_kafka_image_take(own->kafka);
   sim_kafka_image_put(own->kafka, own->older);
   run->report->events[SIM_EVENT_TOPIC_REPLACED]++;
-  sim_oracle_new_life(run); /* a restart may find that all it lacks is still prepared, and commit that once more */
   if (run->options->verbose) fprintf(stderr, "  the topic is replaced by an older copy\n");
 }
 

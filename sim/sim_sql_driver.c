@@ -289,6 +289,8 @@ static enum wr_sql_outcome change_in_server(struct sim_sql_client *client, const
   if (sql->options.dialect == SIM_SQL_POSTGRES && !fits(condition, &seen)) return WR_SQL_DONE;
   outcome = lock(client, NULL, what, error);
   if (outcome != WR_SQL_DONE) return outcome;
+  if (!sql->has_markers)
+    return refuse(client, WEIR_REFUSED, what, "the table of markers is gone", error); /* meanwhile */
   seen = sim_sql_marker_seen(session);
   if (!fits(condition, &seen)) return WR_SQL_DONE;
   session->holds_marker = session->moves_marker = true;
