@@ -11,14 +11,6 @@
 static const uint64_t ms_ns = 1000 * 1000;
 enum { ROW_TEXT_BYTES = SIM_LOG_APP_BYTES_MAX + 200 };
 
-static uint64_t below(struct sim_run *run, uint64_t bound) {
-  return wr_random_below(&run->random, bound);
-}
-
-static bool one_in(struct sim_run *run, uint64_t n) {
-  return wr_random_one_in(&run->random, n);
-}
-
 /* ---- the rule ---- */
 
 static void draw_rule(struct sim_run *run) {

@@ -30,14 +30,6 @@ void sim_violation(struct sim_run *run, const char *format, ...) {
   va_end(arguments);
 }
 
-static uint64_t below(struct sim_run *run, uint64_t bound) {
-  return wr_random_below(&run->random, bound);
-}
-
-static bool one_in(struct sim_run *run, uint64_t n) {
-  return wr_random_one_in(&run->random, n);
-}
-
 /* ---- what is drawn ---- */
 
 static void draw_log(struct sim_run *run) {

@@ -58,6 +58,15 @@ struct sim_run {
   uint8_t *seen[SIM_LOG_PARTITIONS_MAX]; /* and how often each place of the log was seen */
 };
 
+/* Draws of the history. */
+static inline uint64_t below(struct sim_run *run, uint64_t bound) {
+  return wr_random_below(&run->random, bound);
+}
+
+static inline bool one_in(struct sim_run *run, uint64_t n) {
+  return wr_random_one_in(&run->random, n);
+}
+
 __attribute__((format(printf, 2, 3))) void sim_violation(struct sim_run *run, const char *format, ...);
 
 /* Makes the graph and begins to watch. */

@@ -8,14 +8,6 @@ static const uint64_t ms_ns = 1000 * 1000;
 static const char topic[] = "log";
 static const uint64_t certain_ns = 40ULL * 1000 * 1000 * 1000; /* time enough for every doubt to become certain */
 
-static uint64_t below(struct sim_run *run, uint64_t bound) {
-  return wr_random_below(&run->random, bound);
-}
-
-static bool one_in(struct sim_run *run, uint64_t n) {
-  return wr_random_one_in(&run->random, n);
-}
-
 /* ---- what is watched ---- */
 
 static void watch_assigned(void *context, uint32_t p, int64_t offset, bool first) {

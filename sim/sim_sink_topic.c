@@ -10,14 +10,6 @@
 static const uint64_t ms_ns = 1000 * 1000;
 static const char topic[] = "rows";
 
-static uint64_t below(struct sim_run *run, uint64_t bound) {
-  return wr_random_below(&run->random, bound);
-}
-
-static bool one_in(struct sim_run *run, uint64_t n) {
-  return wr_random_one_in(&run->random, n);
-}
-
 /* ---- what is watched ---- */
 
 static const size_t run_bytes = 7 + 2 * WR_INCARNATION_BYTES; /* of the marker's text, before the start number */

@@ -9,10 +9,6 @@
 
 enum { TAMPER_ONE_IN = 4, KEEP_ONE_IN = 3 };
 
-static uint64_t below(struct sim_run *run, uint64_t bound) {
-  return wr_random_below(&run->random, bound);
-}
-
 /* How far the restored job has read partition `p`; 0: not at all, or unknown. */
 static uint64_t restored_position(struct sim_run *run, uint32_t p) {
   struct sim_place places[SIM_LOG_PARTITIONS_MAX];
