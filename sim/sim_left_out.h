@@ -1,5 +1,5 @@
 /* sim/sim_left_out.h: rows that the table of an SQL server does not take, in a run whose sink leaves them out, and the
- * oracle over the files that name them (connectors/deadletter/dead_rows.h).
+ * oracle over the files that name them (connectors/dead_rows.h).
  *
  * Between two lives the checkpoint of an epoch that was tried in vain is often lost (sim_tamper.c).
  *

@@ -6,7 +6,7 @@
  */
 #include "connectors/sql/sql_target.h"
 
-#include "connectors/deadletter/dead_rows.h"
+#include "connectors/dead_rows.h"
 #include "connectors/sql/sql_changes.h"
 #include "connectors/sql/sql_row_text.h"
 #include "connectors/target_marker.h"

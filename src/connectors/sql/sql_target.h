@@ -29,7 +29,7 @@ struct wr_sql_config {
   enum wr_sql_mode mode;
   const uint32_t *key_fields; /* UPSERT: fields of the schema that are the key */
   uint32_t key_count;
-  bool leaves_out; /* a row that is not taken goes to a file (connectors/deadletter/dead_rows.h); not of a plain sink */
+  bool leaves_out;     /* a row that is not taken goes to a file (connectors/dead_rows.h); not of a plain sink */
   void *driver_config; /* new_driver's own */
   enum weir_code (*new_driver)(const struct wr_sql_config *config, const struct wr_target_context *context,
                                struct wr_sql_driver **out_driver, struct weir_error *error);

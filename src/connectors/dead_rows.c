@@ -1,5 +1,5 @@
-/* connectors/deadletter/dead_rows.c: see dead_rows.h. */
-#include "connectors/deadletter/dead_rows.h"
+/* connectors/dead_rows.c: see dead_rows.h. */
+#include "connectors/dead_rows.h"
 
 #include "connectors/excerpt.h"
 #include "formats/json/json_encoder.h"

@@ -1,4 +1,4 @@
-/* connectors/deadletter/dead_rows.h: the rows of one epoch that a sink's target did not take, as a file of their own.
+/* connectors/dead_rows.h: the rows of one epoch that a sink's target did not take, as a file of their own.
  *
  *   FOLDER/dead-letter.<uid of the sink>.<checkpoint id>.ndjson, one line a row:
  *   {"sink":"pv","checkpoint":7,"op":"+I","error":"...","row":{"app_id":"x","pv":3}}
@@ -12,8 +12,8 @@
  *
  * All functions but init and deinit block; inside a call, one thread at a time.
  */
-#ifndef WR_CONNECTORS_DEADLETTER_DEAD_ROWS_H
-#define WR_CONNECTORS_DEADLETTER_DEAD_ROWS_H
+#ifndef WR_CONNECTORS_DEAD_ROWS_H
+#define WR_CONNECTORS_DEAD_ROWS_H
 
 #include "base/bytes.h"
 #include "runtime/sink.h"
