@@ -19,7 +19,8 @@ struct fake_partition {
   int64_t low, high;
   int64_t open; /* the first open transaction; -1: none is */
   bool no_leader;
-  int lies; /* so many fetches answer `lie` */
+  int lies;        /* so many fetches answer `lie` */
+  bool was_denied; /* the last fetch that was answered said "not allowed" */
   enum wr_kafka_answer lie;
 };
 
@@ -157,6 +158,7 @@ static inline bool fake_no(struct fake_consumer *self, int32_t partition, enum w
                            struct wr_kafka_fetch *out_fetch) {
   self->parts[partition].assigned = false;
   self->held = true;
+  self->fake->partitions[partition].was_denied = answer == WR_KAFKA_NOT_ALLOWED;
   *out_fetch = (struct wr_kafka_fetch){.answer = answer, .high = -1};
   snprintf(out_fetch->reason, sizeof out_fetch->reason, "the broker said no");
   return true;
@@ -193,6 +195,7 @@ static inline bool fake_take(struct wr_kafka_consumer *consumer, int32_t partiti
   }
   self->parts[partition].position = position;
   if (at_end) self->parts[partition].told_end = end;
+  from->was_denied = false;
   *out_fetch = (struct wr_kafka_fetch){
       .records = self->records, .count = count, .at_end = at_end, .end = at_end ? end : 0, .high = from->high};
   self->held = true;

@@ -736,7 +736,8 @@ static void model_fault(struct wr_random *random) {
     break;
   case 2:
     partition->lies = 1;
-    partition->lie = lies[wr_random_below(random, 4)];
+    /* A second "not allowed" with nothing in between would rightly be believed. */
+    partition->lie = lies[wr_random_below(random, partition->was_denied ? 3 : 4)];
     break;
   case 3:
     fake.is_away = true;
