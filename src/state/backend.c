@@ -12,7 +12,9 @@
 void *wr_state_alloc(struct wr_backend *backend, size_t bytes, enum wr_memory_tag tag) {
   void *block = wr_alloc(backend->memory, bytes, tag);
   if (block == NULL && (backend->garbage != NULL || backend->spare_chunks != NULL)) {
-    wr_backend_sweep(backend, UINT32_MAX);
+    uint32_t all = UINT32_MAX;
+    wr_backend_sweep(backend, all);
+    wr_saved_free_spare(backend, &all);
     block = wr_alloc(backend->memory, bytes, tag);
   }
   if (block != NULL) backend->bytes += bytes;
@@ -57,11 +59,7 @@ void wr_backend_sweep(struct wr_backend *backend, uint32_t blocks) {
     backend->garbage = table->next_garbage;
     wr_state_release(backend, table, sizeof *table);
   }
-  for (; backend->spare_chunks != NULL && blocks > 0; blocks--) {
-    struct saved_chunk *chunk = backend->spare_chunks;
-    backend->spare_chunks = chunk->next;
-    wr_state_release(backend, chunk, chunk->bytes);
-  }
+  if (!backend->snapshot.is_running) wr_saved_free_spare(backend, &blocks);
 }
 
 /* ---- backend and states ---- */

@@ -9,8 +9,9 @@
  *
  * Copy-on-write is by row. Each page has three sets of *marks*, one bit per slot: the rows changed since the last
  * freeze; F(N), the rows changed before it; and the rows that differ from the chain's base. The first change of a row
- * after a freeze sets its mark, and if the running snapshot still needs the row, copies it first (struct saved_row): as
- * much is copied as is changed, not whole pages. A set of marks is emptied by giving it a new tag: marks of a page with
+ * after a freeze sets its mark, and if the running snapshot still needs the row, copies it first (saved.c): as much is
+ * copied as is changed, not whole pages. A copy goes to the snapshot by itself, so the slot's mark says from then on
+ * that the snapshot wants nothing more of it. A set of marks is emptied by giving it a new tag: marks of a page with
  * another tag count as clear. So a freeze and the end of a checkpoint touch no page.
  *
  * The third set takes F(N) in while delta N is written, page by page. If N then fails it says too much, never too
@@ -35,7 +36,8 @@ enum {
   ROW_LIVE = 0x8000,
   ROW_KEY_GROUP = 0x7fff,
   KEY_BYTES_MAX = WR_KEY_BYTES_MAX + 64, /* a timer's key holds the operator's */
-  SAVED_CHUNK_BYTES = 64 * 1024,
+  SAVED_CHUNK_BYTES = 4 * 1024 - 64,
+  SAVED_RANGE_SHIFT = 16, /* a record's row ids lie within so many of each other */
   CHAIN_HANDLES_MAX = 64, /* then a cumulative delta is written, so that the metadata stays small */
   MARK_SETS = 3,          /* two take turns: changes since the freeze, and F(N) */
   MARKS_OF_CHAIN = 2,     /* the third: what differs from the chain's base */
@@ -68,26 +70,20 @@ enum group_rule {
 };
 enum { TIMER_KEY_OFFSET = 14 }; /* canonical bytes of (BIGINT, BYTES): 1, time, 1, u32 length, then the bytes */
 
-struct saved_row {
-  struct saved_row *next; /* of the same page */
-  uint16_t slot;
-  uint16_t header; /* of a living one without the key group: it follows from the key, and the header was not read */
-  uint32_t unused;
-  uint8_t row[];
-};
-
+/* Rows of one range of row ids as they were at the freeze; see saved.c. */
 struct saved_chunk {
   struct saved_chunk *next;
-  size_t bytes; /* of the whole block */
-  size_t used;  /* of `data` */
+  size_t bytes;       /* of the whole block */
+  uint32_t first_row; /* of the range */
+  uint32_t count, capacity;
+  uint32_t
+      rows_offset; /* in `data`: u16 row id less first_row for each of `capacity`, u16 header each, then the rows */
   uint8_t data[];
 };
 
 struct page {
-  uint8_t *data;           /* NULL: a hole, all slots free (after a restore) */
-  struct saved_row *saved; /* of snapshot `saved_serial` */
+  uint8_t *data; /* NULL: a hole, all slots free (after a restore) */
   uint32_t marks_tag[MARK_SETS];
-  uint32_t saved_serial;
 };
 
 struct page_group {
@@ -123,13 +119,15 @@ struct wr_table {
   /* snapshots */
   uint64_t changed_count[MARK_SETS]; /* marks per set, valid with the tag */
   uint32_t changed_tag[MARK_SETS];
-  bool is_known;         /* some snapshot may hold it: its drop must be recorded */
-  bool snapshot_needs;   /* the running snapshot has rows of it yet to write */
-  bool is_dropped;       /* while the running snapshot needs it */
-  uint32_t frozen_pages; /* page_count at the freeze */
-  uint64_t frozen_rows;  /* row_count at the freeze */
-  uint64_t cursor;       /* next row id that the snapshot looks at */
-  struct saved_chunk *saved_chunks, *last_saved_chunk;
+  bool is_known;                    /* some snapshot may hold it: its drop must be recorded */
+  bool snapshot_needs;              /* the running snapshot has rows of it yet to write */
+  bool is_dropped;                  /* while the running snapshot needs it */
+  uint32_t frozen_pages;            /* page_count at the freeze */
+  uint64_t frozen_rows;             /* row_count at the freeze */
+  uint64_t cursor;                  /* next row id that the snapshot looks at */
+  struct saved_chunk **open_chunks; /* one per range of row ids; NULL: nothing was saved */
+  uint32_t open_count;
+  struct saved_chunk *full_chunks, *last_full_chunk; /* the snapshot writes them, the oldest first */
 
   struct wr_table *next_garbage;
 };
@@ -168,23 +166,29 @@ struct handle_list {
   uint32_t capacity;
 };
 
+/* What one record lists. */
+struct listed_rows {
+  uint32_t count;
+  uint16_t slots[PAGE_SLOTS_MAX];  /* row id less the record's first */
+  uint16_t groups[PAGE_SLOTS_MAX]; /* key groups */
+};
+
 struct snapshot {
   bool is_running;
   bool is_base, is_cumulative; /* neither: a delta of F(N) alone */
   bool is_empty;               /* says nothing that its chain does not say already */
   uint32_t phase;              /* see snapshot.c */
   uint64_t checkpoint_id;
-  uint32_t serial;
   struct wr_table **tables;
   uint32_t table_count, table_capacity;
   uint32_t next_table;
+  bool table_begun; /* the record of the next table is written */
   struct drop_record *next_drop;
   uint64_t rows_written, deletions_written, drops_written, frozen_rows;
-  uint32_t fetched_end; /* saved rows of the pages before it were fetched in this slice */
+  uint32_t fetched_end; /* rows of the pages before it were fetched in this slice */
   struct wr_bytes out;
-  struct saved_row *saved[PAGE_SLOTS_MAX]; /* of the page being written, by slot */
-  uint16_t row_slots[PAGE_SLOTS_MAX];
-  uint16_t deleted_slots[PAGE_SLOTS_MAX];
+  struct listed_rows living, deleted; /* for the records of one page or chunk */
+  const uint8_t *living_rows[PAGE_SLOTS_MAX];
 };
 
 struct wr_backend {
@@ -284,6 +288,18 @@ struct wr_key wr_row_key(const struct row_layout *layout, const uint8_t *row);
 uint32_t wr_row_key_group(enum group_rule rule, uint32_t max_parallelism, const struct wr_key *key);
 /* Frees the blobs of a row, or leaves them to the snapshot. */
 void wr_table_give_blobs(struct wr_table *table, const uint8_t *row);
+
+/* ---- saved.c: rows that the running snapshot needs as they were ---- */
+
+/* Copies what the snapshot needs of a row that is about to change; false without memory. */
+bool wr_saved_add(struct wr_table *table, uint32_t row_id, bool is_live);
+/* Nothing more will be saved: what there is can be written. */
+void wr_saved_close(struct wr_table *table);
+/* The oldest full chunk has been written: it is used again. */
+void wr_saved_end_chunk(struct wr_table *table);
+void wr_saved_end(struct wr_table *table);
+/* Frees up to `*blocks` chunks that nothing is in, and lowers that. */
+void wr_saved_free_spare(struct wr_backend *backend, uint32_t *blocks);
 
 /* ---- chain.c: what is completed ---- */
 

@@ -1,9 +1,10 @@
 /* state/snapshot.c: freezing, and writing a snapshot in slices. The task's thread.
  *
  * Freeze gives both sets of marks their new part by number alone, notes the tables, and makes room for what comes later
- * and must not fail. A step then writes tables in order, each by ascending row id, as the rows were at the freeze: a
- * row that changed since lies saved at its page (table.c), every other is still what it was. What is encoded goes to
- * the upload at once, as a copy, so a table that was written is free of the snapshot.
+ * and must not fail. A step then writes tables in order, each as its rows were at the freeze: the copies of rows that
+ * changed since, as far as there are whole chunks of them (saved.c), and then page by page what did not change. At a
+ * table's end the rest of the copies follows. What is encoded goes to the upload at once, as a copy, so a table that
+ * was written is free of the snapshot.
  */
 #include "state/format.h"
 #include "state/internal.h"
@@ -12,7 +13,8 @@ enum phase { PHASE_HEADER, PHASE_DROPS, PHASE_TABLES, PHASE_END };
 enum {
   CHANGED_ROW_COST = 64, /* bytes of budget: a changed row lies anywhere and has to be fetched */
   PAGE_COST = 32,
-  FETCHED_PAGES = 8,
+  FETCHED_PAGES = 8, /* of one group */
+  HASHED_ROWS = 64,
   CUMULATIVE_HANDLES_MIN = 3, /* a base and two deltas */
 };
 
@@ -111,7 +113,6 @@ enum weir_code wr_backend_freeze(struct wr_backend *backend, uint64_t checkpoint
   backend->frozen_is_cumulative = is_cumulative;
   backend->frozen_is_empty = is_empty;
   backend->frozen_generation = backend->next_generation;
-  snapshot->serial++;
   snapshot->is_running = true;
   snapshot->is_base = is_base;
   snapshot->is_cumulative = is_cumulative;
@@ -119,6 +120,7 @@ enum weir_code wr_backend_freeze(struct wr_backend *backend, uint64_t checkpoint
   snapshot->phase = PHASE_HEADER;
   snapshot->checkpoint_id = checkpoint_id;
   snapshot->next_table = 0;
+  snapshot->table_begun = false;
   snapshot->next_drop = is_cumulative ? backend->chain_drops.first : NULL;
   if (snapshot->next_drop == NULL) snapshot->next_drop = backend->frozen_drops.first;
   snapshot->rows_written = snapshot->deletions_written = snapshot->drops_written = snapshot->frozen_rows = 0;
@@ -190,38 +192,7 @@ static void put_end(const struct snapshot *snapshot, struct wr_bytes *out) {
   wr_bytes_put_u64(out, snapshot->frozen_rows);
 }
 
-/* ---- rows of one page ---- */
-
-/* What one slice takes from one page. */
-struct page_part {
-  struct wr_table *table;
-  uint8_t *data;
-  uint32_t first_row;                /* row id of slot 0 */
-  uint32_t row_count, deleted_count; /* of snapshot.row_slots, deleted_slots */
-  size_t blob_bytes;
-  uint32_t end_slot; /* the slots before it are done */
-};
-
-static bool frozen_is_live(const struct page_part *part, uint32_t slot) {
-  const struct saved_row *saved = part->table->backend->snapshot.saved[slot];
-  return ((saved != NULL ? saved->header : page_headers(part->data)[slot]) & ROW_LIVE) != 0;
-}
-
-static uint16_t frozen_group(const struct page_part *part, uint32_t slot) {
-  const struct wr_backend *backend = part->table->backend;
-  const struct wr_state *state = part->table->state;
-  const struct saved_row *saved = backend->snapshot.saved[slot];
-  if (saved == NULL) return page_headers(part->data)[slot] & ROW_KEY_GROUP;
-  if (!(saved->header & ROW_LIVE)) return saved->header & ROW_KEY_GROUP;
-  struct wr_key key = wr_row_key(&state->layout, saved->row);
-  return (uint16_t)wr_row_key_group(state->group_rule, backend->options.max_parallelism, &key);
-}
-
-static const uint8_t *frozen_row(const struct page_part *part, uint32_t slot) {
-  const struct saved_row *saved = part->table->backend->snapshot.saved[slot];
-  const struct wr_state *state = part->table->state;
-  return saved != NULL ? saved->row : part->data + state->rows_offset + (size_t)slot * state->layout.row_size;
-}
+/* ---- rows ---- */
 
 static size_t blob_bytes_of(const struct row_layout *layout, const uint8_t *row) {
   size_t bytes = 0;
@@ -233,55 +204,19 @@ static size_t blob_bytes_of(const struct row_layout *layout, const uint8_t *row)
   return bytes;
 }
 
-/* The first marked slot from `slot` on; `slots` when there is none. */
-static uint32_t next_marked(const uint64_t *marks, uint32_t slot, uint32_t slots) {
-  while (slot < slots) {
-    uint64_t word = marks[slot / 64] >> (slot % 64);
-    if (word != 0) return slot + (uint32_t)__builtin_ctzll(word);
-    slot = (slot / 64 + 1) * 64;
-  }
-  return slots;
+static void list_row(struct listed_rows *list, uint32_t slot, uint16_t header) {
+  list->slots[list->count] = (uint16_t)slot;
+  list->groups[list->count++] = header & ROW_KEY_GROUP;
 }
 
-/* Takes slots from `slot` on, while they cost no more than `budget`; at least one. Returns the cost. */
-static size_t gather(struct page_part *part, uint32_t slot, size_t budget) {
-  struct wr_table *table = part->table;
-  struct snapshot *snapshot = &table->backend->snapshot;
-  const struct row_layout *layout = &table->state->layout;
-  const uint64_t *marks = NULL; /* of a delta: only what is marked counts */
-  if (!snapshot->is_base)
-    marks = page_marks(table, part->first_row >> table->state->page_shift,
-                       snapshot->is_cumulative ? MARKS_OF_CHAIN : 1 - table->backend->set);
-  size_t cost = 0;
-  for (; slot < table->state->page_slots && cost < budget; slot++) {
-    if (marks != NULL) slot = next_marked(marks, slot, table->state->page_slots);
-    if (slot == table->state->page_slots) break;
-    if (frozen_is_live(part, slot)) {
-      size_t blobs = blob_bytes_of(layout, frozen_row(part, slot));
-      snapshot->row_slots[part->row_count++] = (uint16_t)slot;
-      part->blob_bytes += blobs;
-      cost += layout->row_size + 4 + blobs + (marks != NULL ? CHANGED_ROW_COST : 0);
-    } else if (marks != NULL) {
-      snapshot->deleted_slots[part->deleted_count++] = (uint16_t)slot;
-      cost += 4 + CHANGED_ROW_COST;
-    }
-  }
-  part->end_slot = slot;
-  return cost;
-}
-
-static uint8_t *fill_slots(const struct page_part *part, uint8_t *to, const uint16_t *slots, uint32_t count) {
-  memcpy(to, &part->first_row, 4);
-  memcpy(to + 4, &count, 4);
+static uint8_t *fill_list(uint8_t *to, uint32_t first_row, const struct listed_rows *list) {
+  memcpy(to, &first_row, 4);
+  memcpy(to + 4, &list->count, 4);
   to += RECORD_ROWS_HEAD_BYTES;
-  memcpy(to, slots, count * sizeof *slots);
-  to += count * sizeof *slots;
-  for (uint32_t i = 0; i < count; i++) {
-    uint16_t group = frozen_group(part, slots[i]);
-    memcpy(to, &group, 2);
-    to += 2;
-  }
-  return to;
+  memcpy(to, list->slots, list->count * sizeof *list->slots);
+  to += list->count * sizeof *list->slots;
+  memcpy(to, list->groups, list->count * sizeof *list->groups);
+  return to + list->count * sizeof *list->groups;
 }
 
 /* Copies a row; the bytes of its blobs go to `*blobs`, which moves on. */
@@ -299,47 +234,78 @@ static void fill_row(const struct row_layout *layout, const uint8_t *row, uint8_
   }
 }
 
-static void put_part(const struct page_part *part, struct wr_bytes *out) {
-  struct snapshot *snapshot = &part->table->backend->snapshot;
-  const struct row_layout *layout = &part->table->state->layout;
-  if (part->row_count != 0) {
-    size_t length = RECORD_ROWS_HEAD_BYTES + (size_t)part->row_count * (4 + layout->row_size) + part->blob_bytes;
+/* Writes what was listed; `blob_bytes` are those of the living rows. */
+static void put_rows(struct snapshot *snapshot, const struct row_layout *layout, uint32_t first_row,
+                     size_t blob_bytes) {
+  struct wr_bytes *out = &snapshot->out;
+  const struct listed_rows *living = &snapshot->living, *deleted = &snapshot->deleted;
+  if (living->count != 0) {
+    size_t length = RECORD_ROWS_HEAD_BYTES + (size_t)living->count * (4 + layout->row_size) + blob_bytes;
     put_record(out, RECORD_ROWS, length);
     uint8_t *to = wr_bytes_reserve(out, length);
     if (to == NULL) return;
-    to = fill_slots(part, to, snapshot->row_slots, part->row_count);
-    uint8_t *blobs = to + (size_t)part->row_count * layout->row_size;
-    for (uint32_t i = 0; i < part->row_count; i++, to += layout->row_size)
-      fill_row(layout, frozen_row(part, snapshot->row_slots[i]), to, &blobs);
+    to = fill_list(to, first_row, living);
+    uint8_t *blobs = to + (size_t)living->count * layout->row_size;
+    for (uint32_t i = 0; i < living->count; i++, to += layout->row_size)
+      fill_row(layout, snapshot->living_rows[i], to, &blobs);
     out->length += length;
-    snapshot->rows_written += part->row_count;
+    snapshot->rows_written += living->count;
   }
-  if (part->deleted_count != 0) {
-    size_t length = RECORD_ROWS_HEAD_BYTES + (size_t)part->deleted_count * 4;
+  if (deleted->count != 0) {
+    size_t length = RECORD_ROWS_HEAD_BYTES + (size_t)deleted->count * 4;
     put_record(out, RECORD_DELETIONS, length);
     uint8_t *to = wr_bytes_reserve(out, length);
     if (to == NULL) return;
-    fill_slots(part, to, snapshot->deleted_slots, part->deleted_count);
+    fill_list(to, first_row, deleted);
     out->length += length;
-    snapshot->deletions_written += part->deleted_count;
+    snapshot->deletions_written += deleted->count;
   }
 }
 
-/* Fills snapshot.saved for a page (or clears it again). */
-static void place_saved(struct snapshot *snapshot, const struct page *page, bool set) {
-  if (page->saved_serial != snapshot->serial) return;
-  for (struct saved_row *saved = page->saved; saved != NULL; saved = saved->next)
-    snapshot->saved[saved->slot] = set ? saved : NULL;
+/* ---- rows of a page ---- */
+
+/* Which slots of a page the snapshot still wants: of a delta those that are marked, of a base any; but none that
+ * changed since the freeze. */
+struct wanted_slots {
+  const uint64_t *marks;   /* NULL: any */
+  const uint64_t *changed; /* NULL: none */
+  uint32_t count;          /* of the page */
+};
+
+static struct wanted_slots wanted_of(const struct wr_table *table, uint32_t page_number) {
+  const struct wr_backend *backend = table->backend;
+  struct wanted_slots wanted = {.count = table->state->page_slots};
+  if (!backend->snapshot.is_base)
+    wanted.marks = page_marks(table, page_number, backend->snapshot.is_cumulative ? MARKS_OF_CHAIN : 1 - backend->set);
+  if (page_has_marks(backend, page_of(table, page_number), backend->set))
+    wanted.changed = page_marks(table, page_number, backend->set);
+  return wanted;
 }
 
-/* Fetches the marked rows of a page, and their headers. */
-static void fetch_marked(const struct wr_table *table, uint32_t page_number, uint32_t set) {
+/* The first wanted slot from `slot` on; the count of slots when there is none. */
+static uint32_t next_wanted(const struct wanted_slots *wanted, uint32_t slot) {
+  while (slot < wanted->count) {
+    uint64_t word = wanted->marks == NULL ? UINT64_MAX : wanted->marks[slot / 64];
+    if (wanted->changed != NULL) word &= ~wanted->changed[slot / 64];
+    word >>= slot % 64;
+    if (word != 0) {
+      slot += (uint32_t)__builtin_ctzll(word);
+      return slot < wanted->count ? slot : wanted->count;
+    }
+    slot = (slot / 64 + 1) * 64;
+  }
+  return wanted->count;
+}
+
+/* Fetches the wanted rows of a page, and their headers. */
+static void fetch_page(const struct wr_table *table, uint32_t page_number) {
   const struct wr_state *state = table->state;
+  const struct wr_backend *backend = table->backend;
   const struct page *page = page_of(table, page_number);
-  if (page->data == NULL || !page_has_marks(table->backend, page, set)) return;
-  const uint64_t *marks = page_marks(table, page_number, set);
-  for (uint32_t slot = next_marked(marks, 0, state->page_slots); slot < state->page_slots;
-       slot = next_marked(marks, slot + 1, state->page_slots)) {
+  uint32_t set = backend->snapshot.is_cumulative ? MARKS_OF_CHAIN : 1 - backend->set;
+  if (page->data == NULL || !page_has_marks(backend, page, set)) return;
+  const struct wanted_slots wanted = wanted_of(table, page_number);
+  for (uint32_t slot = next_wanted(&wanted, 0); slot < state->page_slots; slot = next_wanted(&wanted, slot + 1)) {
     const uint8_t *row = page->data + state->rows_offset + (size_t)slot * state->layout.row_size;
     __builtin_prefetch(page_headers(page->data) + slot);
     __builtin_prefetch(row);
@@ -347,54 +313,120 @@ static void fetch_marked(const struct wr_table *table, uint32_t page_number, uin
   }
 }
 
-/* Fetches what the pages from `page_number` on need: the marked rows, and the saved ones, one step along each page's
- * list at a time. They lie anywhere, and to wait for each alone would take longer than all else. */
-static void fetch_pages(const struct wr_table *table, const struct page_group *group, uint32_t page_number) {
+/* Fetches what a delta needs of the pages from `page_number` on. It lies anywhere, and to wait for each row alone would
+ * take longer than all else. */
+static void fetch_pages(const struct wr_table *table, uint32_t page_number) {
+  uint32_t end = (page_number | (FETCHED_PAGES - 1)) + 1;
+  for (uint32_t number = page_number; number < end; number++)
+    fetch_page(table, number);
+  table->backend->snapshot.fetched_end = end;
+}
+
+/* Writes slots of the page from that of the cursor on, while they cost no more than `budget`; at least one. Moves the
+ * cursor, and returns the cost. */
+static size_t write_slots(struct wr_table *table, uint32_t page_number, size_t budget) {
   struct snapshot *snapshot = &table->backend->snapshot;
-  const struct saved_row *rows[FETCHED_PAGES];
-  uint32_t count = 0, first = page_number & (GROUP_PAGES - 1);
-  uint32_t end = first + FETCHED_PAGES < GROUP_PAGES ? first + FETCHED_PAGES : GROUP_PAGES;
-  for (uint32_t i = first; i < end; i++) {
-    if (!snapshot->is_base)
-      fetch_marked(table, page_number - first + i, snapshot->is_cumulative ? MARKS_OF_CHAIN : 1 - table->backend->set);
-    if (group->pages[i].saved_serial == snapshot->serial) __builtin_prefetch(rows[count++] = group->pages[i].saved);
-  }
-  while (count != 0)
-    for (uint32_t i = 0; i < count;) {
-      rows[i] = rows[i]->next;
-      if (rows[i] != NULL)
-        __builtin_prefetch(rows[i++]);
-      else
-        rows[i] = rows[--count];
+  const struct wr_state *state = table->state;
+  const struct wanted_slots wanted = wanted_of(table, page_number);
+  uint8_t *data = page_of(table, page_number)->data;
+  uint32_t first_row = page_number << state->page_shift, slot = (uint32_t)table->cursor & (state->page_slots - 1);
+  size_t cost = 0, blob_bytes = 0, row_cost = wanted.marks != NULL ? CHANGED_ROW_COST : 0;
+  snapshot->living.count = snapshot->deleted.count = 0;
+  for (; slot < state->page_slots && cost < budget; slot++) {
+    slot = next_wanted(&wanted, slot);
+    if (slot == state->page_slots) break;
+    uint16_t header = page_headers(data)[slot];
+    if ((header & ROW_LIVE) != 0) {
+      const uint8_t *row = data + state->rows_offset + (size_t)slot * state->layout.row_size;
+      size_t blobs = blob_bytes_of(&state->layout, row);
+      snapshot->living_rows[snapshot->living.count] = row;
+      list_row(&snapshot->living, slot, header);
+      blob_bytes += blobs;
+      cost += state->layout.row_size + 4 + blobs + row_cost;
+    } else if (wanted.marks != NULL) {
+      list_row(&snapshot->deleted, slot, header);
+      cost += 4 + row_cost;
     }
-  snapshot->fetched_end = page_number - first + end;
+  }
+  put_rows(snapshot, &state->layout, first_row, blob_bytes);
+  table->cursor = (uint64_t)first_row + slot;
+  return cost;
 }
 
 /* Writes what it can of the page that the table's cursor is in; returns the cost. */
-static size_t write_page(struct wr_table *table, struct wr_bytes *out, size_t budget) {
+static size_t write_page(struct wr_table *table, size_t budget) {
   struct wr_backend *backend = table->backend;
   struct snapshot *snapshot = &backend->snapshot;
-  uint32_t shift = table->state->page_shift, page_number = (uint32_t)(table->cursor >> shift);
-  uint64_t next_page = (uint64_t)(page_number + 1) << shift;
+  uint32_t page_number = (uint32_t)(table->cursor >> table->state->page_shift);
   const struct page_group *group = table->groups[page_number >> GROUP_PAGES_SHIFT];
   const struct page *page = group == NULL ? NULL : page_of(table, page_number);
-  if (group != NULL && page_number >= snapshot->fetched_end) fetch_pages(table, group, page_number);
+  if (page != NULL && !snapshot->is_base && page_number >= snapshot->fetched_end) fetch_pages(table, page_number);
   bool is_wanted = page != NULL && page->data != NULL;
   if (is_wanted && !snapshot->is_base)
     is_wanted = page_has_marks(backend, page, 1 - backend->set) ||
                 (snapshot->is_cumulative && page_has_marks(backend, page, MARKS_OF_CHAIN));
   if (!is_wanted) {
-    table->cursor = next_page;
+    table->cursor = (uint64_t)(page_number + 1) << table->state->page_shift;
     return PAGE_COST;
   }
   if (!snapshot->is_base) wr_table_mark_chain(table, page_number);
-  struct page_part part = {.table = table, .data = page->data, .first_row = page_number << shift};
-  place_saved(snapshot, page, true);
-  size_t cost = gather(&part, (uint32_t)table->cursor & (table->state->page_slots - 1), budget);
-  put_part(&part, out);
-  place_saved(snapshot, page, false);
-  table->cursor = part.end_slot == table->state->page_slots ? next_page : part.first_row + part.end_slot;
-  return cost + PAGE_COST;
+  return write_slots(table, page_number, budget) + PAGE_COST;
+}
+
+/* ---- rows of a chunk ---- */
+
+/* The key groups of rows that were saved without them. */
+static void fill_groups(struct wr_table *table, struct listed_rows *list, const uint8_t *const *rows) {
+  const struct wr_state *state = table->state;
+  uint32_t max_parallelism = table->backend->options.max_parallelism;
+  if (!state->layout.is_bigint || state->group_rule != GROUP_OF_KEY) {
+    for (uint32_t i = 0; i < list->count; i++) {
+      struct wr_key key = wr_row_key(&state->layout, rows[i]);
+      list->groups[i] = (uint16_t)wr_row_key_group(state->group_rule, max_parallelism, &key);
+    }
+    return;
+  }
+  int64_t keys[HASHED_ROWS];
+  uint64_t hashes[HASHED_ROWS];
+  for (uint32_t first = 0; first < list->count; first += HASHED_ROWS) {
+    uint32_t count = list->count - first < HASHED_ROWS ? list->count - first : HASHED_ROWS;
+    for (uint32_t i = 0; i < count; i++)
+      memcpy(&keys[i], rows[first + i], sizeof keys[i]);
+    wr_hash_keys_u64(keys, NULL, count, hashes);
+    for (uint32_t i = 0; i < count; i++)
+      list->groups[first + i] = (uint16_t)wr_key_group(hashes[i], max_parallelism);
+  }
+}
+
+/* Writes the oldest chunk of saved rows; returns the cost. */
+static size_t write_chunk(struct wr_table *table) {
+  struct snapshot *snapshot = &table->backend->snapshot;
+  const struct row_layout *layout = &table->state->layout;
+  const struct saved_chunk *chunk = table->full_chunks;
+  const uint16_t *slots = (const uint16_t *)(const void *)chunk->data, *headers = slots + chunk->capacity;
+  const uint8_t *row = chunk->data + chunk->rows_offset;
+  size_t blob_bytes = 0;
+  snapshot->living.count = snapshot->deleted.count = 0;
+  for (uint32_t i = 0; i < chunk->count; i++, row += layout->row_size) {
+    if ((headers[i] & ROW_LIVE) == 0) {
+      list_row(&snapshot->deleted, slots[i], headers[i]);
+      continue;
+    }
+    blob_bytes += blob_bytes_of(layout, row);
+    snapshot->living_rows[snapshot->living.count] = row;
+    list_row(&snapshot->living, slots[i], headers[i]);
+  }
+  fill_groups(table, &snapshot->living, snapshot->living_rows);
+  put_rows(snapshot, layout, chunk->first_row, blob_bytes);
+  wr_saved_end_chunk(table);
+  return (size_t)snapshot->living.count * (4 + layout->row_size) + blob_bytes + (size_t)snapshot->deleted.count * 4;
+}
+
+static size_t write_chunks(struct wr_table *table, size_t budget) {
+  size_t cost = 0;
+  while (table->full_chunks != NULL && cost < budget)
+    cost += write_chunk(table);
+  return cost;
 }
 
 /* ---- slices ---- */
@@ -406,25 +438,36 @@ static void end_table(struct wr_backend *backend, struct wr_table *table) {
   backend->garbage = table;
 }
 
-/* Returns what it cost. */
-static size_t write_tables(struct wr_backend *backend, size_t budget) {
+/* True when all of the table is written. Adds to `*cost`. */
+static bool write_table(struct wr_table *table, size_t budget, size_t *cost) {
+  struct snapshot *snapshot = &table->backend->snapshot;
+  snapshot->fetched_end = 0; /* between two slices the caches are used for other things */
+  if (!snapshot->table_begun) {
+    put_table(&snapshot->out, RECORD_TABLE, table->state->number, table->name_space, table->generation);
+    snapshot->table_begun = true;
+  }
+  *cost += write_chunks(table, budget - *cost);
+  uint64_t end = (uint64_t)table->frozen_pages << table->state->page_shift;
+  while (table->cursor < end && *cost < budget)
+    *cost += write_page(table, budget - *cost);
+  if (table->cursor < end) return false;
+  wr_saved_close(table); /* no row is behind the cursor, so none is saved from here on */
+  if (*cost < budget) *cost += write_chunks(table, budget - *cost);
+  return table->full_chunks == NULL;
+}
+
+static void write_tables(struct wr_backend *backend, size_t budget) {
   struct snapshot *snapshot = &backend->snapshot;
-  struct wr_bytes *out = &snapshot->out;
   size_t cost = 0;
   while (snapshot->next_table < snapshot->table_count && cost < budget) {
     struct wr_table *table = snapshot->tables[snapshot->next_table];
-    snapshot->fetched_end = 0; /* between two slices the caches are used for other things */
-    if (table->cursor == 0) put_table(out, RECORD_TABLE, table->state->number, table->name_space, table->generation);
-    uint64_t end = (uint64_t)table->frozen_pages << table->state->page_shift;
-    while (table->cursor < end && cost < budget)
-      cost += write_page(table, out, budget - cost);
-    if (table->cursor < end) break;
+    if (!write_table(table, budget, &cost)) break;
     end_table(backend, table);
     snapshot->next_table++;
+    snapshot->table_begun = false;
     cost += RECORD_HEADER_BYTES + RECORD_TABLE_BYTES;
   }
   if (snapshot->next_table == snapshot->table_count) snapshot->phase = PHASE_END;
-  return cost;
 }
 
 /* A cumulative delta has those of the chain first. */

@@ -33,13 +33,6 @@ static void free_results(struct wr_table *table) {
   table->result_capacity = table->result_count = 0;
 }
 
-static void free_saved(struct wr_table *table) {
-  if (table->saved_chunks == NULL) return;
-  table->last_saved_chunk->next = table->backend->spare_chunks;
-  table->backend->spare_chunks = table->saved_chunks;
-  table->saved_chunks = table->last_saved_chunk = NULL;
-}
-
 static bool free_pages(struct wr_table *table, uint32_t *blocks) {
   while (table->page_count > 0 && *blocks > 0) {
     uint32_t last = table->page_count - 1, group = last >> GROUP_PAGES_SHIFT;
@@ -60,7 +53,7 @@ static bool free_pages(struct wr_table *table, uint32_t *blocks) {
 
 bool wr_table_free_some(struct wr_table *table, uint32_t *blocks) {
   free_results(table);
-  free_saved(table);
+  wr_saved_end(table);
   if (!free_pages(table, blocks)) return false;
   for (uint32_t i = 0; i < table->group_count; i++) /* a group without pages, where memory ran out */
     wr_state_release(table->backend, table->groups[i], group_bytes(table->state));
@@ -145,35 +138,6 @@ void wr_table_give_slot(struct wr_table *table, uint32_t row_id) {
 
 /* ---- marks ---- */
 
-static struct saved_chunk *take_chunk(struct wr_table *table, size_t row_bytes) {
-  struct wr_backend *backend = table->backend;
-  struct saved_chunk *chunk = backend->spare_chunks;
-  size_t bytes = table->saved_chunks == NULL ? SAVED_CHUNK_BYTES / 16 : SAVED_CHUNK_BYTES;
-  if (chunk != NULL && chunk->bytes - sizeof *chunk >= row_bytes) {
-    backend->spare_chunks = chunk->next;
-  } else {
-    if (bytes < sizeof *chunk + row_bytes) bytes = sizeof *chunk + row_bytes;
-    chunk = wr_state_alloc(backend, bytes, WR_MEMORY_SNAPSHOT);
-    if (chunk == NULL) return NULL;
-    chunk->bytes = bytes;
-  }
-  chunk->used = 0;
-  chunk->next = table->saved_chunks;
-  table->saved_chunks = chunk;
-  if (table->last_saved_chunk == NULL) table->last_saved_chunk = chunk;
-  return chunk;
-}
-
-static struct saved_row *take_saved(struct wr_table *table) {
-  size_t bytes = sizeof(struct saved_row) + table->state->layout.row_size;
-  struct saved_chunk *chunk = table->saved_chunks;
-  if (chunk == NULL || chunk->bytes - sizeof *chunk - chunk->used < bytes) chunk = take_chunk(table, bytes);
-  if (chunk == NULL) return NULL;
-  struct saved_row *saved = (struct saved_row *)(void *)(chunk->data + chunk->used);
-  chunk->used += bytes;
-  return saved;
-}
-
 static bool is_marked(const struct wr_table *table, uint32_t row_id, uint32_t set) {
   uint32_t page_number = row_id >> table->state->page_shift;
   return page_has_marks(table->backend, page_of(table, page_number), set) &&
@@ -187,21 +151,6 @@ static bool snapshot_needs_row(const struct wr_table *table, uint32_t row_id) {
     return false;
   if (backend->snapshot.is_base || is_marked(table, row_id, 1 - backend->set)) return true;
   return backend->snapshot.is_cumulative && is_marked(table, row_id, MARKS_OF_CHAIN);
-}
-
-static bool save_row(struct wr_table *table, uint32_t row_id, bool is_live) {
-  struct saved_row *saved = take_saved(table);
-  if (saved == NULL) return false;
-  struct page *page = page_of(table, row_id >> table->state->page_shift);
-  uint32_t serial = table->backend->snapshot.serial;
-  saved->next = page->saved_serial == serial ? page->saved : NULL;
-  saved->slot = (uint16_t)(row_id & (table->state->page_slots - 1));
-  saved->header = is_live ? ROW_LIVE : *header_of(table, row_id);
-  saved->unused = 0;
-  if (is_live) memcpy(saved->row, row_of(table, row_id), table->state->layout.row_size);
-  page->saved = saved;
-  page->saved_serial = serial;
-  return true;
 }
 
 static void count_change(struct wr_table *table, uint32_t set, uint64_t count) {
@@ -226,7 +175,7 @@ static uint64_t *present_marks(struct wr_table *table, uint32_t page_number, uin
 }
 
 bool wr_table_mark_slow(struct wr_table *table, uint32_t row_id, bool is_live) {
-  if (snapshot_needs_row(table, row_id) && !save_row(table, row_id, is_live)) return false;
+  if (snapshot_needs_row(table, row_id) && !wr_saved_add(table, row_id, is_live)) return false;
   uint32_t slot = row_id & (table->state->page_slots - 1);
   uint64_t *marks = present_marks(table, row_id >> table->state->page_shift, table->backend->set);
   marks[slot / 64] |= (uint64_t)1 << (slot % 64);
@@ -272,7 +221,7 @@ void wr_table_unite_marks(struct wr_table *table) {
 void wr_table_end_snapshot(struct wr_table *table) {
   if (!table->snapshot_needs) return;
   table->snapshot_needs = false;
-  free_saved(table);
+  wr_saved_end(table);
   wr_blobs_release_held(&table->blobs);
 }
 
