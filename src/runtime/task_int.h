@@ -20,6 +20,7 @@ struct wr_link {
   bool output_ended;            /* its END went out */
   /* the running snapshot's share */
   struct wr_upload *upload;
+  struct wr_upload_spare upload_spare;
   bool backend_written;
   struct wr_subtask_state snapshot;
   uint32_t snapshot_ended_inputs;

@@ -112,8 +112,10 @@ static enum weir_code snapshot_link(struct wr_task *task, struct wr_link *link, 
   if (link->backend == NULL) return WEIR_OK;
   link->snapshot.range =
       wr_key_group_range_of(task->options.subtask, task->options.vertex->parallelism, task->options.max_parallelism);
-  struct wr_upload_options upload = {
-      .kind = WR_BLOB_STATE, .uid = link->definition->uid, .subtask = task->options.subtask};
+  struct wr_upload_options upload = {.kind = WR_BLOB_STATE,
+                                     .uid = link->definition->uid,
+                                     .subtask = task->options.subtask,
+                                     .spare = &link->upload_spare};
   WR_TRY(wr_upload_new(task->options.store, &upload, task->options.waker, &link->upload, &task->error));
   link->backend_written = false;
   return wr_backend_freeze(link->backend, id, false, &task->error);
@@ -225,6 +227,8 @@ void wr_task_snapshot_deinit(struct wr_task *task) {
   }
   for (size_t i = 0; i < sizeof task->retired / sizeof task->retired[0]; i++)
     wr_upload_free(task->retired[i]);
+  for (uint32_t i = 0; i < task->link_count; i++)
+    wr_upload_spare_deinit(&task->links[i].upload_spare, task->options.store->seams->memory);
 }
 
 /* The chain of handles that restores this link's keyed state. */

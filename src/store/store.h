@@ -62,12 +62,21 @@ enum weir_code wr_handle_read(struct wr_reader *reader, struct wr_memory *memory
  * runs: see wr_upload_is_idle. */
 struct wr_upload;
 
+/* Buffers of ended uploads, for the next ones: memory that was just given back costs a fault for each of its pages when
+ * it is taken again. Zeroed at first; one thread, and there until its last upload is freed. */
+struct wr_upload_spare {
+  struct piece *pieces;
+  uint32_t count;
+};
+void wr_upload_spare_deinit(struct wr_upload_spare *spare, struct wr_memory *memory);
+
 struct wr_upload_options {
   enum wr_blob_kind kind;
   const char *uid; /* of the operator, borrowed; goes into the file's header */
   uint32_t subtask;
   bool wait_for_space; /* true: ENOSPC is back-pressure: the same write is tried again, at the same offset, every
                           100 ms (epochs); false: it fails the upload (state) */
+  struct wr_upload_spare *spare; /* NULL: none */
 };
 
 enum weir_code wr_upload_new(struct wr_store *store, const struct wr_upload_options *options, struct wr_waker *waker,

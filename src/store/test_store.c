@@ -204,6 +204,32 @@ TEST(back_pressure) {
   check_back_pressure(&state_options, 44 * 3);
 }
 
+/* The second of two uploads takes its buffers from the first, and writes what it is given. */
+TEST(buffers_are_used_again) {
+  struct test_files test;
+  test_files_init(&test);
+  struct wr_store store;
+  store_init(&store, &test);
+  struct wr_upload_spare spare = {.count = 0};
+  struct wr_upload_options options = state_options;
+  options.spare = &spare;
+  size_t length = 40 * WR_BLOCK_BYTES_MAX + 5;
+  uint8_t *data = pattern(length, 5);
+  for (int round = 0; round < 3; round++) {
+    struct wr_handle handle = {0};
+    struct weir_error error = {0};
+    CHECK_INT(write_one(&test, &store, &options, data, length - (size_t)round, 64 * 1024, &handle, &error), WEIR_OK);
+    CHECK(reads_back(&store, &handle, data, length - (size_t)round));
+    wr_handle_deinit(&test.memory.memory, &handle);
+    CHECK(spare.count > 0 && spare.count <= 16);
+    CHECK_INT(test.memory.living_count, spare.count);
+  }
+  wr_upload_spare_deinit(&spare, &test.memory.memory);
+  CHECK_INT(test.memory.living_count, 0);
+  free(data);
+  test_files_deinit(&test);
+}
+
 static bool folder_is_empty(struct test_files *test) {
   struct wr_name_list list = {0};
   struct wr_files *below = &test->posix.files;
@@ -516,6 +542,6 @@ TEST(real_threads) {
   test_files_deinit(&folder);
 }
 
-TEST_MAIN(TEST_CASE(round_trip), TEST_CASE(names), TEST_CASE(back_pressure), TEST_CASE(every_operation_fails),
-          TEST_CASE(waits_for_space), TEST_CASE(no_memory), TEST_CASE(damage), TEST_CASE(misplaced),
-          TEST_CASE(name_taken), TEST_CASE(golden_bytes), TEST_CASE(real_threads))
+TEST_MAIN(TEST_CASE(round_trip), TEST_CASE(names), TEST_CASE(back_pressure), TEST_CASE(buffers_are_used_again),
+          TEST_CASE(every_operation_fails), TEST_CASE(waits_for_space), TEST_CASE(no_memory), TEST_CASE(damage),
+          TEST_CASE(misplaced), TEST_CASE(name_taken), TEST_CASE(golden_bytes), TEST_CASE(real_threads))

@@ -27,7 +27,8 @@ enum {
   PIECE_PAYLOAD = PIECE_BLOCKS * WR_BLOCK_BYTES_MAX,
   FIRST_PIECE_BYTES = 1024, /* grows */
   QUEUE_PIECES_EPOCH = 1,   /* FULL is said when so many wait */
-  QUEUE_PIECES_STATE = 43   /* 32 MiB */
+  QUEUE_PIECES_STATE = 43,  /* 32 MiB */
+  SPARE_PIECES_MAX = 16     /* kept for the next upload */
 };
 static const uint64_t space_retry_ns = 100 * 1000000ull;
 
@@ -57,10 +58,11 @@ struct wr_upload {
   struct piece *filling;             /* behind the queue; NULL: nothing since the last full one */
   struct piece *first, *last_queued; /* full ones */
   uint32_t queued;
-  struct piece *spare;     /* reserved by an append, or written; at most one is kept */
-  uint64_t length;         /* payload bytes so far, all of them */
-  uint64_t retry_at_ns;    /* NO_SPACE: when to try again */
-  struct wr_handle handle; /* DONE: owned until taken */
+  struct piece *spare;          /* reserved by an append, or written */
+  struct wr_upload_spare *kept; /* of the owner's uploads before; NULL: none */
+  uint64_t length;              /* payload bytes so far, all of them */
+  uint64_t retry_at_ns;         /* NO_SPACE: when to try again */
+  struct wr_handle handle;      /* DONE: owned until taken */
 
   /* the call's */
   struct piece *writing; /* NULL: none */
@@ -167,6 +169,7 @@ enum weir_code wr_upload_new(struct wr_store *store, const struct wr_upload_opti
   upload->store = store;
   upload->tag = tag;
   upload->wait_for_space = options->wait_for_space;
+  upload->kept = options->spare;
   upload->header.kind = options->kind;
   upload->header.subtask = options->subtask;
   upload->header.start_number = store->start_number;
@@ -200,6 +203,17 @@ static bool grow_filling(struct wr_upload *upload, size_t length) {
   return true;
 }
 
+/* An empty piece of full size; NULL without memory. */
+static struct piece *take_kept(struct wr_upload *upload) {
+  struct wr_upload_spare *kept = upload->kept;
+  if (kept == NULL || kept->pieces == NULL) return piece_new(upload, PIECE_BYTES);
+  struct piece *piece = kept->pieces;
+  kept->pieces = piece->next;
+  kept->count--;
+  *piece = (struct piece){.capacity = PIECE_BYTES};
+  return piece;
+}
+
 /* Room for `length` bytes more, so that copying them cannot fail half way. */
 static bool reserve(struct wr_upload *upload, size_t length) {
   if (upload->length == 0 && upload->filling == NULL) upload->filling = piece_new(upload, FIRST_PIECE_BYTES);
@@ -210,7 +224,7 @@ static bool reserve(struct wr_upload *upload, size_t length) {
   for (; room < length; room += PIECE_PAYLOAD) {
     struct piece *piece = spare;
     if (piece == NULL) {
-      piece = piece_new(upload, PIECE_BYTES);
+      piece = take_kept(upload);
       if (piece == NULL) return false;
       piece->next = upload->spare;
       upload->spare = piece;
@@ -275,7 +289,20 @@ static void free_pieces(struct wr_upload *upload, struct piece **list) {
   }
 }
 
+/* Those of full size are kept, as far as there is room. */
+static void keep_spare(struct wr_upload *upload) {
+  struct wr_upload_spare *kept = upload->kept;
+  while (kept != NULL && upload->spare != NULL && kept->count < SPARE_PIECES_MAX) {
+    struct piece *piece = upload->spare;
+    upload->spare = piece->next;
+    piece->next = kept->pieces;
+    kept->pieces = piece;
+    kept->count++;
+  }
+}
+
 static void free_all_pieces(struct wr_upload *upload) {
+  keep_spare(upload);
   free_pieces(upload, &upload->first);
   free_pieces(upload, &upload->filling);
   free_pieces(upload, &upload->writing);
@@ -343,7 +370,8 @@ static enum wr_upload_state call_ended(struct wr_upload *upload, uint64_t now_ns
   upload->position += upload->writing->length;
   struct piece *written = upload->writing;
   upload->writing = NULL;
-  if (upload->spare == NULL && written->capacity == PIECE_BYTES) {
+  if (written->capacity == PIECE_BYTES && (upload->spare == NULL || upload->kept != NULL)) {
+    written->next = upload->spare;
     upload->spare = written;
   } else {
     wr_free(upload->memory, written);
@@ -411,4 +439,13 @@ void wr_upload_free(struct wr_upload *upload) {
   wr_handle_deinit(upload->memory, &upload->handle);
   free_all_pieces(upload);
   wr_free(upload->memory, upload->allocation);
+}
+
+void wr_upload_spare_deinit(struct wr_upload_spare *spare, struct wr_memory *memory) {
+  while (spare->pieces != NULL) {
+    struct piece *piece = spare->pieces;
+    spare->pieces = piece->next;
+    wr_free(memory, piece);
+  }
+  spare->count = 0;
 }
