@@ -8,6 +8,7 @@
 
 enum {
   UNITS_PER_STEP = 4,                /* batches taken in one step: together about 1 ms at the most */
+  UNITS_BETWEEN_SLICES = 1,          /* the same, where a running snapshot took its part of the step */
   PARTIAL_BATCH_NS = 5 * 1000 * 1000 /* how long a half-built batch may wait */
 };
 
@@ -368,11 +369,11 @@ static enum wr_step flush_partial(struct wr_task *task, bool out_of_input, uint6
   return WR_STEP_PROGRESS;
 }
 
-/* New input, as far as nothing stands in the way. */
-static enum wr_step input_step(struct wr_task *task, uint64_t now_ns, uint64_t *wake_at_ns) {
+/* New input, `units` batches at most, as far as nothing stands in the way. */
+static enum wr_step input_step(struct wr_task *task, uint32_t units, uint64_t now_ns, uint64_t *wake_at_ns) {
   enum wr_step result = WR_STEP_NOTHING;
   bool moved = false;
-  for (uint32_t unit = 0; unit < UNITS_PER_STEP; unit++) {
+  for (uint32_t unit = 0; unit < units; unit++) {
     if (!drain_outputs(task, &moved)) return moved ? WR_STEP_PROGRESS : WR_STEP_BLOCKED;
     enum wr_step step = task->barrier_stage != WR_BARRIER_NONE ? wr_task_barrier_step(task, wake_at_ns)
                                                                : wr_chain_run(task, wake_at_ns);
@@ -408,7 +409,9 @@ static enum wr_step run_step(struct wr_task *task, uint64_t now_ns, uint64_t *wa
   if (polled == WR_STEP_FAILED) return polled;
   enum wr_step snapshot = wr_task_snapshot_step(task, now_ns, wake_at_ns);
   if (snapshot == WR_STEP_FAILED) return snapshot;
-  enum wr_step input = input_step(task, now_ns, wake_at_ns);
+  /* The longer the slices take, the more rows change before they are written, and have to be copied. */
+  uint32_t units = snapshot == WR_STEP_PROGRESS ? UNITS_BETWEEN_SLICES : UNITS_PER_STEP;
+  enum wr_step input = input_step(task, units, now_ns, wake_at_ns);
   if (input == WR_STEP_FAILED) return input;
   bool moved = false;
   bool drained = drain_outputs(task, &moved);
