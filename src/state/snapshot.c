@@ -13,7 +13,8 @@ enum phase { PHASE_HEADER, PHASE_DROPS, PHASE_TABLES, PHASE_END };
 enum {
   CHANGED_ROW_COST = 64, /* bytes of budget: a changed row lies anywhere and has to be fetched */
   PAGE_COST = 32,
-  FETCHED_PAGES = 8, /* of one group */
+  FETCHED_PAGES = 8, /* ahead of the one that is written */
+  LINE_BYTES = 64,   /* of the caches */
   HASHED_ROWS = 64,
   CUMULATIVE_HANDLES_MIN = 3, /* a base and two deltas */
 };
@@ -297,10 +298,11 @@ static uint32_t next_wanted(const struct wanted_slots *wanted, uint32_t slot) {
   return wanted->count;
 }
 
-/* Fetches the wanted rows of a page, and their headers. */
+/* Fetches the rows of a page that a delta wants, and their headers. */
 static void fetch_page(const struct wr_table *table, uint32_t page_number) {
   const struct wr_state *state = table->state;
   const struct wr_backend *backend = table->backend;
+  if (table->groups[page_number >> GROUP_PAGES_SHIFT] == NULL) return;
   const struct page *page = page_of(table, page_number);
   uint32_t set = backend->snapshot.is_cumulative ? MARKS_OF_CHAIN : 1 - backend->set;
   if (page->data == NULL || !page_has_marks(backend, page, set)) return;
@@ -309,17 +311,19 @@ static void fetch_page(const struct wr_table *table, uint32_t page_number) {
     const uint8_t *row = page->data + state->rows_offset + (size_t)slot * state->layout.row_size;
     __builtin_prefetch(page_headers(page->data) + slot);
     __builtin_prefetch(row);
+    if (state->layout.row_size > LINE_BYTES) __builtin_prefetch(row + LINE_BYTES);
     __builtin_prefetch(row + state->layout.row_size - 1);
   }
 }
 
-/* Fetches what a delta needs of the pages from `page_number` on. It lies anywhere, and to wait for each row alone would
- * take longer than all else. */
+/* Fetches what a delta needs of the pages from `page_number` on, as far as they were not fetched. It lies anywhere, and
+ * to wait for each row alone would take longer than all else. */
 static void fetch_pages(const struct wr_table *table, uint32_t page_number) {
-  uint32_t end = (page_number | (FETCHED_PAGES - 1)) + 1;
-  for (uint32_t number = page_number; number < end; number++)
-    fetch_page(table, number);
-  table->backend->snapshot.fetched_end = end;
+  struct snapshot *snapshot = &table->backend->snapshot;
+  uint32_t end = page_number + FETCHED_PAGES < table->frozen_pages ? page_number + FETCHED_PAGES : table->frozen_pages;
+  if (snapshot->fetched_end < page_number) snapshot->fetched_end = page_number;
+  while (snapshot->fetched_end < end)
+    fetch_page(table, snapshot->fetched_end++);
 }
 
 /* Writes slots of the page from that of the cursor on, while they cost no more than `budget`; at least one. Moves the
@@ -360,7 +364,7 @@ static size_t write_page(struct wr_table *table, size_t budget) {
   uint32_t page_number = (uint32_t)(table->cursor >> table->state->page_shift);
   const struct page_group *group = table->groups[page_number >> GROUP_PAGES_SHIFT];
   const struct page *page = group == NULL ? NULL : page_of(table, page_number);
-  if (page != NULL && !snapshot->is_base && page_number >= snapshot->fetched_end) fetch_pages(table, page_number);
+  if (!snapshot->is_base) fetch_pages(table, page_number);
   bool is_wanted = page != NULL && page->data != NULL;
   if (is_wanted && !snapshot->is_base)
     is_wanted = page_has_marks(backend, page, 1 - backend->set) ||

@@ -251,6 +251,68 @@ TEST(cumulative_as_frozen) {
   test_world_free(world);
 }
 
+enum { MANY_ROWS = 150000 };
+
+/* Writes or deletes (number 0) `count` keys, and notes it. */
+static bool change(struct wr_table *table, int64_t *model, int64_t first, int64_t count, int64_t step, int64_t number) {
+  for (int64_t i = 0; i < count; i++)
+    model[first + i * step] = number;
+  return number != 0 ? write_keys(table, first, count, step, number) : delete_keys(table, first, count);
+}
+
+static uint64_t count_wrong(struct wr_table *table, const int64_t *model) {
+  uint32_t cursor = 0, row_id;
+  uint64_t wrong = 0, rows = 0;
+  struct wr_key key;
+  const void *value;
+  while (wr_table_next(table, &cursor, &row_id, &key, &value)) {
+    int64_t number;
+    memcpy(&number, key.bytes, sizeof number);
+    wrong += *(const int64_t *)value != model[number];
+    rows++;
+  }
+  for (int64_t i = 0; i < MANY_ROWS; i++)
+    rows -= model[i] != 0;
+  return wrong + rows;
+}
+
+/* Rows of several ranges of row ids change while bases and deltas are written, until chunks of copies are full and used
+ * again: what is stored is what was frozen. */
+TEST(many_changes_as_frozen) {
+  enum { SNAPSHOTS = 8 };
+  static int64_t model[MANY_ROWS], frozen[MANY_ROWS];
+  struct test_world *world = test_world_new();
+  test_world_use_heap(world);
+  struct wr_random random = wr_random_of(test_seed());
+  struct wr_state *state;
+  struct wr_backend *backend = test_count_backend(world, 0, 1, &state);
+  struct wr_table *table = wr_state_table(state, 0);
+  CHECK(change(table, model, 0, MANY_ROWS, 1, 1));
+  for (int64_t number = 1; number <= SNAPSHOTS; number++) {
+    struct weir_error error;
+    struct wr_handle handle;
+    CHECK(change(table, model, number * 7000, 8000, 1, number) && change(table, model, number * 9000, 50, 1, 0));
+    memcpy(frozen, model, sizeof frozen);
+    CHECK_INT(wr_backend_freeze(backend, (uint64_t)number, number == 5, &error), WEIR_OK);
+    struct wr_upload *upload = test_upload_new(world, &error);
+    while (test_slice(backend, upload, 4 * 1024, &error) == WR_SNAPSHOT_MORE) {
+      int64_t first = (int64_t)wr_random_below(&random, MANY_ROWS - 3000);
+      CHECK(change(table, model, first, 300, 3, number + 100));
+      if (wr_random_one_in(&random, 2)) CHECK(change(table, model, first + 50, 30, 1, 0));
+    }
+    CHECK(test_upload_end(upload, &handle));
+    wr_backend_snapshot_uploaded(backend, (uint64_t)number, &handle);
+    wr_backend_completed(backend, (uint64_t)number);
+    struct wr_state *other_state;
+    struct wr_backend *other = restored(world, backend, &other_state);
+    CHECK(other != NULL);
+    CHECK_INT(count_wrong(wr_state_table(other_state, 0), frozen), 0);
+    wr_backend_free(other);
+  }
+  wr_backend_free(backend);
+  test_world_free(world);
+}
+
 /* Rows that die in deltas leave a base that is mostly of the past: a new one is written. */
 TEST(base_outlived) {
   struct test_world *world = test_world_new();
@@ -555,6 +617,6 @@ TEST(every_allocation_fails) {
 }
 
 TEST_MAIN(TEST_CASE(incremental), TEST_CASE(all_deleted), TEST_CASE(base_again), TEST_CASE(same_rows_again),
-          TEST_CASE(cumulative_as_frozen), TEST_CASE(base_outlived), TEST_CASE(refusals),
-          TEST_CASE(damage_behind_the_checksums), TEST_CASE(a_record_of_numbers_is_checked),
+          TEST_CASE(cumulative_as_frozen), TEST_CASE(many_changes_as_frozen), TEST_CASE(base_outlived),
+          TEST_CASE(refusals), TEST_CASE(damage_behind_the_checksums), TEST_CASE(a_record_of_numbers_is_checked),
           TEST_CASE(every_allocation_fails))
