@@ -2,22 +2,24 @@
  * restore takes.
  *
  * generator -> key by -> an operator of its own (the public interface; key of 8 bytes, value of 92) -> blackhole,
- * parallelism 2, a checkpoint every second. First the state is built over all keys, and the job stopped. Then it is
- * started again and again from that folder with a generator over the first 5 % of the keys, which all change between
- * two checkpoints: in turns with a checkpoint every second and with none while it is measured.
+ * parallelism 2. First the state is built over all keys, and the job stopped. Then it is
+ * started again and again from that folder with a generator over the first 5 % of the keys, which all change within a
+ * second. A checkpoint is triggered every two seconds, so seconds with one and seconds without one take turns in the
+ * same process, over the same memory: all of a checkpoint that costs CPU lies in the second after its trigger (marks,
+ * copies, slices, files, the end of the files before). Each pair of them gives a cost. Runs of their own, with
+ * checkpoints and without, differ by 20 % and more for where their memory lies.
  *
  *   state_rows, state_bytes_per_row    what was built; bytes in memory, index and all
- *   checkpoint_on, checkpoint_off      million rows per CPU second with and without checkpoints; over all turns, not
- *                                      the best of them, for some write a new base and some do not
- *   checkpoint_cost                    what the first lacks of the second
+ *   checkpoint_on, checkpoint_off      million rows per CPU second, in the seconds with a checkpoint and in the others
+ *   checkpoint_cost                    what the first lacks of the second: the median of all pairs
  *   checkpoint_duration                of the last one, from the trigger to the durable metadata
- *   snapshot_stall                     longest time that snapshot code kept a step from returning, base or delta
+ *   snapshot_stall                     longest time that snapshot code kept a step from returning
  *   recovery_warm, recovery_cold       from the start to the first record; files in the page cache, or not (as root)
- *   checkpoint_bytes                   what was written for one, bases included; over all turns
+ *   checkpoint_bytes                   what was written for one, bases included
  *   bare_write_fsync, bare_copy        so many bytes written into a new file and synced; copied in memory
  *   bare_checkpoint_cost               CPU of this writing once a second, share of what the job used: checkpoint_cost
- * if finding, keeping and encoding the rows cost nothing bare_read_warm, bare_read_cold     the job's folder read once,
- * in one thread: recovery if placing rows cost nothing
+ *                                      if finding, keeping and encoding the rows cost nothing
+ *   bare_read_warm, bare_read_cold     the job's folder read once, in one thread: recovery if placing rows cost nothing
  *
  * With --curve: 2 M rows instead, of which 1 to 100 % change between two checkpoints (tools/curves.py draws it):
  *   curve_cost_<percent>, curve_bytes_<percent>   the cost, and what was written for a checkpoint
@@ -25,8 +27,18 @@
 #include "bench/engine.h"
 #include "bench/floors.h"
 
-enum { ROWS = 10000000, CHANGED = ROWS / 20, TURNS = 3, CURVE_ROWS = 2000000, CURVE_TURNS = 2 };
-static const double WINDOW_S = 4;
+enum {
+  ROWS = 10000000,
+  CHANGED = ROWS / 20,
+  TURNS = 6,
+  CURVE_ROWS = 2000000,
+  CURVE_TURNS = 2,
+  PAIRS = 5,           /* of a turn: seconds with and without a checkpoint */
+  TRIGGERS_BEFORE = 2, /* the first checkpoints after the restore, which find cold caches */
+  SAMPLES_MAX = 8192
+};
+static const double SAMPLE_S = 0.005, SECOND_S = 1;
+static const char INTERVAL[] = "2s"; /* two of those seconds */
 
 struct value {
   int64_t sums[11];
@@ -74,7 +86,7 @@ static void start(struct bench_job *job, const char *folder, uint64_t keys, cons
 
 static void build_state(const char *folder, uint64_t rows) {
   struct bench_job job;
-  start(&job, folder, rows, "10s");
+  start(&job, folder, rows, "1h");    /* a snapshot would hold copies of rows, and be counted */
   bench_wait_records(&job, rows * 7); /* all but one row in a thousand */
   struct weir_job_status status = bench_status(&job);
   bench_row("state_rows", (double)status.state_rows, "rows");
@@ -122,45 +134,104 @@ static void measure_floors(const char *folder, double bytes, double job_cpu_shar
   bench_row_best("bare_read_warm", &read, BENCH_LOWER, "s");
 }
 
-/* What was seen over all turns; of two, [1] is with checkpoints. */
+/* What was seen over all turns; of two, [1] is with a checkpoint. */
 struct turns {
   struct bench_runs recoveries;
-  double rows[2], cpu_s[2], wall_s[2];
+  double rows[2], cpu_s[2];
+  double costs[TURNS * PAIRS]; /* percent */
+  uint32_t pairs;
   double bytes, checkpoints; /* written, completed */
   double stall_ms, duration_ms;
 };
 
-static void run_turn(const char *folder, uint64_t keys, bool is_on, struct turns *turns) {
+/* A job while it runs: what it had done when, and when checkpoints were triggered. */
+struct watch {
+  struct sample {
+    double wall_s, cpu_s, rows;
+  } samples[SAMPLES_MAX];
+  uint32_t count;
+  double triggers[PAIRS];
+  uint32_t trigger_count;
+};
+
+static void take_sample(const struct bench_job *job, struct watch *watch) {
+  if (watch->count == SAMPLES_MAX) bench_fail("checkpoints take too long to be measured");
+  struct weir_job_status status = bench_status(job);
+  if (status.is_over) bench_fail("the job ended while it was measured");
+  watch->samples[watch->count++] =
+      (struct sample){.wall_s = bench_now_s(), .cpu_s = bench_cpu_s(), .rows = (double)status.source_records};
+}
+
+/* Watches until PAIRS checkpoints are over, and the seconds after them. */
+static void watch_pairs(const struct bench_job *job, struct watch *watch) {
+  uint64_t seen = bench_status(job).checkpoints_completed, wanted = seen + TRIGGERS_BEFORE;
+  watch->count = watch->trigger_count = 0;
+  double end_s = 0;
+  while (watch->trigger_count < PAIRS || bench_now_s() < end_s) {
+    take_sample(job, watch);
+    struct weir_job_status status = bench_status(job);
+    if (status.checkpoints_completed > seen && watch->trigger_count < PAIRS) {
+      seen = status.checkpoints_completed;
+      double trigger_s = bench_now_s() - (double)status.last_checkpoint_ns / 1e9;
+      if (seen > wanted) watch->triggers[watch->trigger_count++] = trigger_s;
+      end_s = trigger_s + 2 * SECOND_S + 2 * SAMPLE_S;
+    }
+    bench_sleep_s(SAMPLE_S);
+  }
+}
+
+/* Between two samples as if nothing had changed its pace. */
+static struct sample sample_at(const struct watch *watch, double wall_s) {
+  uint32_t next = 1;
+  while (next + 1 < watch->count && watch->samples[next].wall_s < wall_s)
+    next++;
+  const struct sample *a = &watch->samples[next - 1], *b = &watch->samples[next];
+  double part = (wall_s - a->wall_s) / (b->wall_s - a->wall_s);
+  return (struct sample){
+      .wall_s = wall_s, .cpu_s = a->cpu_s + part * (b->cpu_s - a->cpu_s), .rows = a->rows + part * (b->rows - a->rows)};
+}
+
+static void add_pair(const struct watch *watch, double trigger_s, struct turns *turns) {
+  const struct sample at[] = {sample_at(watch, trigger_s), sample_at(watch, trigger_s + SECOND_S),
+                              sample_at(watch, trigger_s + 2 * SECOND_S)};
+  double rates[2];
+  for (int second = 0; second < 2; second++) {
+    int is_on = 1 - second;
+    double rows = at[second + 1].rows - at[second].rows, cpu_s = at[second + 1].cpu_s - at[second].cpu_s;
+    turns->rows[is_on] += rows;
+    turns->cpu_s[is_on] += cpu_s;
+    rates[is_on] = rows / cpu_s;
+  }
+  turns->costs[turns->pairs++] = 100 * (1 - rates[1] / rates[0]);
+}
+
+static void run_turn(const char *folder, uint64_t keys, struct turns *turns) {
+  static struct watch watch;
   struct bench_job job;
-  bench_add(&turns->recoveries, restart(&job, folder, keys, is_on ? "1s" : "1h"));
-  bench_sleep_s(2); /* the first checkpoint after the restore, and the caches */
+  bench_add(&turns->recoveries, restart(&job, folder, keys, INTERVAL));
   double bytes = floor_bytes_written(), checkpoints = (double)bench_status(&job).checkpoints_completed;
-  struct bench_window window = bench_window(&job, WINDOW_S);
-  turns->rows[is_on] += window.rows;
-  turns->cpu_s[is_on] += window.cpu_s;
-  turns->wall_s[is_on] += window.wall_s;
+  watch_pairs(&job, &watch);
+  for (uint32_t i = 0; i < watch.trigger_count; i++)
+    add_pair(&watch, watch.triggers[i], turns);
+  struct weir_job_status status = bench_status(&job);
+  turns->bytes += floor_bytes_written() - bytes;
+  turns->checkpoints += (double)status.checkpoints_completed - checkpoints;
+  turns->duration_ms = (double)status.last_checkpoint_ns / 1e6;
   double longest_ms = bench_metric_max(&job, "snapshotStallMaxUs") / 1e3;
   if (longest_ms > turns->stall_ms) turns->stall_ms = longest_ms;
-  if (is_on) {
-    struct weir_job_status status = bench_status(&job);
-    turns->bytes += floor_bytes_written() - bytes;
-    turns->checkpoints += (double)status.checkpoints_completed - checkpoints;
-    turns->duration_ms = (double)status.last_checkpoint_ns / 1e6;
-  }
   bench_job_stop(&job);
 }
 
 static struct turns run_turns(const char *folder, uint64_t keys, int count) {
   struct turns turns = {.stall_ms = 0};
-  for (int turn = 0; turn < 2 * count; turn++)
-    run_turn(folder, keys, turn % 2 == 0, &turns);
-  if (turns.checkpoints == 0) bench_fail("there was no checkpoint");
+  for (int turn = 0; turn < count; turn++)
+    run_turn(folder, keys, &turns);
   return turns;
 }
 
 /* The share of the throughput that checkpoints take. */
-static double cost_percent(const struct turns *turns) {
-  return 100 * (1 - turns->rows[1] / turns->cpu_s[1] / (turns->rows[0] / turns->cpu_s[0]));
+static double cost_percent(struct turns *turns) {
+  return bench_quantile(turns->costs, turns->pairs, 0.5);
 }
 
 static void measure(const char *folder) {
@@ -168,10 +239,12 @@ static void measure(const char *folder) {
   bench_row_best("recovery_warm", &turns.recoveries, BENCH_LOWER, "s");
   bench_row("checkpoint_on", turns.rows[1] / turns.cpu_s[1] / 1e6, "M_rows/s");
   bench_row("checkpoint_off", turns.rows[0] / turns.cpu_s[0] / 1e6, "M_rows/s");
-  bench_row("checkpoint_cost", cost_percent(&turns), "%");
+  double cost = cost_percent(&turns); /* sorts them */
+  printf("checkpoint_cost %.3g %% # median of %u pairs, spread %.1f to %.1f %% (quartiles)\n", cost, turns.pairs,
+         turns.costs[turns.pairs / 4], turns.costs[turns.pairs * 3 / 4]);
   bench_row("checkpoint_duration", turns.duration_ms, "ms");
   bench_row("snapshot_stall", turns.stall_ms, "ms");
-  measure_floors(folder, turns.bytes / turns.checkpoints, turns.cpu_s[1] / turns.wall_s[1]);
+  measure_floors(folder, turns.bytes / turns.checkpoints, turns.cpu_s[1] / (turns.pairs * SECOND_S));
 }
 
 static void measure_cold(const char *folder) {
