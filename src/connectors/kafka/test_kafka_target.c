@@ -541,7 +541,6 @@ TEST(rows_as_messages) {
 TEST(mistakes) {
   static struct fixture f;
   static const uint32_t no_field[] = {2};
-  const char *key_fields = NULL;
   fixture_init(&f);
   CHECK_INT(wr_kafka_sink_check(&f.config, &schema, &f.error), WEIR_OK);
   f.config.key_fields = no_field;
@@ -553,11 +552,6 @@ TEST(mistakes) {
   CHECK_INT(wr_kafka_sink_check(&f.config, &schema, &f.error), WEIR_INVALID);
   f.config.topic = "";
   CHECK_INT(wr_kafka_sink_check(&f.config, &schema, &f.error), WEIR_INVALID);
-  const struct wr_connector_setting settings[] = {{"key.fields", "k;v"}, {"properties.transaction.timeout.ms", "5000"}};
-  CHECK_INT(wr_kafka_sink_config_read("out", settings, 2, &f.config, &key_fields, &f.error), WEIR_OK);
-  CHECK_STRING(key_fields, "k;v");
-  CHECK_INT(f.config.transaction_timeout_ms, 5000);
-  CHECK_STRING(f.config.transactional_id_prefix, "weir");
   fixture_deinit(&f);
 }
 

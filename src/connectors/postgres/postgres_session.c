@@ -3,6 +3,7 @@
  * Every error's sentence ends with "(SQLSTATE 23505)" where the server gave one. */
 #include "connectors/postgres/postgres_session.h"
 
+#include "connectors/secret.h"
 #include "os/library.h"
 
 #include <errno.h>
@@ -198,13 +199,13 @@ static enum weir_code start(struct wr_postgres_session *session, const char *pas
 
 enum wr_sql_outcome wr_postgres_open(struct wr_postgres_session *session, struct weir_error *error) {
   WR_ASSERT(session->connection == NULL);
-  char password[WR_SQL_PASSWORD_BYTES_MAX];
+  char password[WR_SECRET_BYTES_MAX];
   bool has = false;
   if (load(session, error) != WEIR_OK) return WR_SQL_GONE;
   enum weir_code code =
       wr_sql_server_password(session->server, session->seams, session->memory, "PGPASSWORD", password, &has, error);
   if (code == WEIR_OK) code = start(session, has ? password : NULL, error);
-  memset(password, 0, sizeof password);
+  wr_secret_forget(password);
   if (code != WEIR_OK) return WR_SQL_GONE;
   enum wr_sql_outcome outcome = finish_opening(session, error);
   if (outcome != WR_SQL_DONE) return outcome;

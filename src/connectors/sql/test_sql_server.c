@@ -1,6 +1,7 @@
 /* connectors/sql/test_sql_server.c: URLs, passwords, SQL texts, and whether rows fit a table. */
 #include "base/test.h"
 #include "connectors/sql/sql_row_text.h"
+#include "connectors/secret.h"
 #include "connectors/sql/sql_server.h"
 #include "connectors/sql/sql_table.h"
 #include "connectors/sql/sql_text.h"
@@ -61,7 +62,7 @@ TEST(urls) {
 TEST(passwords) {
   struct test_files files;
   struct weir_error error;
-  char password[WR_SQL_PASSWORD_BYTES_MAX], path[128];
+  char password[WR_SECRET_BYTES_MAX], path[128];
   bool has = false;
   test_files_init(&files);
   snprintf(path, sizeof path, "%s/pw", files.folder);
