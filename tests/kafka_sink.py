@@ -210,14 +210,21 @@ def missing_topic(broker, seed):
 
 
 def wrong_password(broker, seed):
-    settings = ["security.protocol=sasl_plaintext", "sasl.mechanism=PLAIN", "sasl.username=weir", "sasl.password=wrong"]
+    settings = ["security.protocol=sasl_plaintext", "sasl.mechanism=PLAIN", "sasl.username=weir"]
     broker.make_topic("secret", 1)
     box = Box("wrong-password", seed, broker, "secret", *[word for each in settings for word in ("--kafka", each)])
+    with open(box.path("password"), "w", encoding="ascii") as handle:
+        handle.write("no such word\n")
+    box.options += ["--sink-option", "properties.sasl.password-file=" + box.path("password")]
     said = box.run(4, "does not let us write to topic secret: .*uthentication")
-    box.check("=wrong" not in said, "the password was told")
-    box.options = [word.replace("=wrong", "=" + broker.read("password")) for word in box.options]
-    box.run(0, "", job="seen")
+    box.check("no such word" not in said, "the password was told")
+    shutil.copy(os.path.join(broker.folder, "password"), box.path("password"))
+    said = box.run(0, "", job="seen")
+    box.check(broker.read("password") not in said, "the password was told")
     box.exact_topic("with the right password")
+    box.options[-1] = "properties.sasl.password=" + broker.read("password")
+    said = box.run(2, "every user of this machine can read.*properties.sasl.password-file", job="seen")
+    box.check(broker.read("password") not in said, "the password in sight was told")
     return box
 
 

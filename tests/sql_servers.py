@@ -92,6 +92,7 @@ class Postgres(Server):
                   "pg_backend_pid(); RETURN NULL; END $$ LANGUAGE plpgsql; "
                   "CREATE TRIGGER note AFTER INSERT ON seen FOR EACH STATEMENT EXECUTE FUNCTION note()")
     has_table = "SELECT count(*) FROM information_schema.tables WHERE table_name = '{table}'"
+    not_null = "ALTER TABLE {table} ALTER COLUMN {column} SET NOT NULL"
 
 
 class MariaDB(Server):
@@ -123,6 +124,7 @@ class MariaDB(Server):
     tables = {"pv": "CREATE TABLE {table} (app_id varchar(200) COLLATE utf8mb4_nopad_bin PRIMARY KEY, pv bigint)",
               "seen": "CREATE TABLE {table} (`partition` text, position bigint, app_id text)"}
     has_table = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'out' AND table_name = '{table}'"
+    not_null = "ALTER TABLE {table} MODIFY COLUMN {column} {type} NOT NULL"
 
 
 class MySQL9(MariaDB):

@@ -21,7 +21,7 @@
 #define FILE_ROW(secret, whose)                                                                                        \
   {                                                                                                                    \
     .key = PROPERTIES secret "-file", .type = WR_CONNECTOR_TEXT,                                                       \
-    .help = "a file whose first line is " whose ", read again at each connection"                                      \
+    .help = "a file whose first line is " whose ", read when a client is opened"                                       \
   }
 #define ENV_ROW(secret, whose)                                                                                         \
   { .key = PROPERTIES secret "-env", .type = WR_CONNECTOR_TEXT, .help = "the environment variable that holds " whose }

@@ -68,6 +68,14 @@ static enum wr_sql_outcome silent(const struct wr_postgres_session *session, con
   return WR_SQL_GONE;
 }
 
+static void note_null(struct wr_postgres_session *session, const PGresult *result, const char *state) {
+  const char *column = session->pq.PQresultErrorField(result, PG_DIAG_COLUMN_NAME);
+  const char *table = session->pq.PQresultErrorField(result, PG_DIAG_TABLE_NAME);
+  bool is_null = strcmp(state, "23502") == 0 && column != NULL && table != NULL;
+  snprintf(session->null_column, sizeof session->null_column, "%s", is_null ? column : "");
+  snprintf(session->null_table, sizeof session->null_table, "%s", is_null ? table : "");
+}
+
 static enum wr_sql_outcome failed(struct wr_postgres_session *session, const PGresult *result, const char *doing,
                                   struct weir_error *error) {
   const struct wr_libpq *pq = &session->pq;
@@ -75,6 +83,7 @@ static enum wr_sql_outcome failed(struct wr_postgres_session *session, const PGr
   const char *primary = pq->PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
   const char *detail = pq->PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
   if (state == NULL || primary == NULL) return gone(session, doing, error);
+  note_null(session, result, state);
   WR_FAIL(error, wr_postgres_code(state), "%s: cannot %s: %s%s%s (SQLSTATE %s)", session->server->where, doing, primary,
           detail == NULL ? "" : ": ", detail == NULL ? "" : detail, state);
   return pq->PQstatus(session->connection) == CONNECTION_OK ? WR_SQL_FAILED : WR_SQL_GONE;

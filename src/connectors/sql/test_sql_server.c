@@ -171,6 +171,30 @@ TEST(tables) {
   CHECK_INT(memory.living_count, 0);
 }
 
+/* Whose fault is a NULL that a column does not take? It goes by what the column took when it was first seen. */
+TEST(a_null_that_is_not_taken) {
+  struct test_memory memory;
+  struct wr_sql_table table;
+  struct wr_sql_nulls nulls = {.is_known = false};
+  struct weir_error error = {.code = WEIR_OK};
+  const uint32_t columns[2] = {1, 0};
+  test_memory_init(&memory);
+  wr_sql_table_init(&table, &memory.memory);
+  add(&table, "v", WEIR_TYPE_BIGINT, (struct wr_sql_column){.refuses_null = false});
+  add(&table, "k\"1", WEIR_TYPE_STRING, (struct wr_sql_column){.refuses_null = true});
+  wr_sql_nulls_note(&nulls, &table, &schema, columns);
+  table.columns[0].refuses_null = true; /* as it is seen by a later connection */
+  wr_sql_nulls_note(&nulls, &table, &schema, columns);
+  CHECK(!wr_sql_nulls_blames_table(&nulls, &config, &schema, "k\"1", &error));
+  CHECK_INT(error.code, WEIR_OK);
+  CHECK(wr_sql_nulls_blames_table(&nulls, &config, &schema, "v", &error));
+  CHECK_INT(error.code, WEIR_NOT_FOUND);
+  CHECK(strstr(error.message, "column \"v\" of") != NULL && strstr(error.message, "takes no NULL any more") != NULL);
+  CHECK(wr_sql_nulls_blames_table(&nulls, &config, &schema, "other", &error));
+  CHECK(strstr(error.message, "must be given a value now, and the sink has no such field") != NULL);
+  wr_sql_table_deinit(&table);
+}
+
 TEST(digits_of_a_second) {
   const struct wr_sql_column micro = {.time_digits = 6}, second = {.time_digits = 0}, all = {.time_digits = 9};
   CHECK(wr_sql_time_fits(&micro, (struct weir_timestamp){-1, 999000, 0}));
@@ -180,4 +204,5 @@ TEST(digits_of_a_second) {
   CHECK(!wr_sql_time_fits(&second, (struct weir_timestamp){-1, 0, 0}));
 }
 
-TEST_MAIN(TEST_CASE(urls), TEST_CASE(passwords), TEST_CASE(texts), TEST_CASE(tables), TEST_CASE(digits_of_a_second))
+TEST_MAIN(TEST_CASE(urls), TEST_CASE(passwords), TEST_CASE(texts), TEST_CASE(tables),
+          TEST_CASE(a_null_that_is_not_taken), TEST_CASE(digits_of_a_second))
