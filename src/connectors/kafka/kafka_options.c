@@ -63,7 +63,7 @@ const struct wr_connector_option wr_kafka_sink_options[WR_KAFKA_SINK_OPTION_COUN
                               .type = WR_CONNECTOR_TEXT,
                               .default_text = "weir",
                               .help = "beginning of the transactional id and of the marker's group, which both are "
-                                      "PREFIX-JOB-SINK"},
+                                      "PREFIX-JOB-SINK, or PREFIX:JOB:SINK where job or sink has a - in its name"},
     [WR_KAFKA_SINK_TRANSACTION_TIMEOUT] = {.key = PROPERTIES "transaction.timeout.ms",
                                            .type = WR_CONNECTOR_NUMBER,
                                            .default_text = "60000",

@@ -26,7 +26,7 @@ struct wr_kafka_sink_config {
   uint32_t key_count;         /* 0: messages have no key; then no upsert */
   bool is_upsert;
   bool ignore_null_fields;             /* a NULL leaves its member out of the JSON object */
-  const char *transactional_id_prefix; /* NULL: "weir"; the id is PREFIX-JOB-SINK */
+  const char *transactional_id_prefix; /* NULL: "weir" */
   uint32_t transaction_timeout_ms;     /* 0: the default */
   int64_t flush_interval_ms;           /* of a plain sink (kafka_plain.h) */
   bool has_flush_interval;             /* it was given */
