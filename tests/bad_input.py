@@ -9,7 +9,6 @@ case cannot do without root (a small disk, another user) it says and leaves out.
 """
 import argparse
 import collections
-import concurrent.futures
 import contextlib
 import ctypes
 import io
@@ -1207,7 +1206,8 @@ def main():
     if unknown:
         parser.error(f"there is no case {unknown[0]}")
     print(f"WEIR_TEST_SEED={options.seed}", flush=True)
-    with concurrent.futures.ProcessPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
+    blackbox.end_on_sigterm()
+    with blackbox.Pool(max(2, os.cpu_count() or 2)) as pool:
         lives = [pool.submit(live, name, options.seed, options.keep) for name in options.cases or CASES]
         counts = [each.result() for each in lives]
     passed, failed = (sum(column) for column in zip(*counts))

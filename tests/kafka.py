@@ -10,13 +10,11 @@ other case is a function below: it runs the examples as a person would and compa
 the topic. Cases that stop the broker run last, one by one. --all has more cycles, and the cases that take long.
 """
 import argparse
-import concurrent.futures
 import contextlib
 import io
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -636,7 +634,7 @@ def live_all(options, chosen):
         checks = kills.live_all(kafka_box.History, options.seed, options.cycles, options.keep, options.history)
         counts.append((checks.passed, len(checks.failures)))
     together = [name for name in chosen if name in CASES and not CASES[name][1]]
-    with concurrent.futures.ProcessPoolExecutor(4) as pool:  # most of them wait most of the time
+    with blackbox.Pool(4) as pool:  # most of them wait most of the time
         counts += [each.result() for each in [pool.submit(live, name, options.seed, options.keep) for name in together]]
     counts += [live(name, options.seed, options.keep) for name in chosen if name in CASES and CASES[name][1]]
     return counts
@@ -656,7 +654,7 @@ def main():
             parser.error(f"there is no case {name}")
     options.cycles = options.cycles or (CYCLES_ALL if options.all else CYCLES)
     print(f"WEIR_TEST_SEED={options.seed}", flush=True)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the broker ends too
+    blackbox.end_on_sigterm()
     broker = kafka_box.Broker.start_new("--tls", "--sasl")
     os.environ["WEIR_KAFKA_DIR"] = broker.folder
     try:

@@ -40,7 +40,11 @@ class Broker:
 
     def __init__(self):
         self.folder = tempfile.mkdtemp(prefix="weir-broker-")
-        self.server("start", "--sasl")
+        try:
+            self.server("start", "--sasl")
+        except BaseException:
+            blackbox.run([SERVER, "kill", self.folder])
+            raise
         self.address = "127.0.0.1:" + self.read("port")
         self.sasl_address = "127.0.0.1:" + self.read("port-sasl")
 
@@ -390,6 +394,7 @@ def main():
     parser.add_argument("--keep", action="store_true", help="keep all folders")
     options = parser.parse_args()
     print(f"WEIR_TEST_SEED={options.seed}", flush=True)
+    blackbox.end_on_sigterm()
     broker = Broker()
     try:
         both = [part(broker, options) for name, part in (("bad", bad_targets), ("kills", kill_all))

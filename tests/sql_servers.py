@@ -1,6 +1,7 @@
 """Real database servers for the tests: started in a folder of their own on loopback, killed, started again, asked by their
 own clients (psql, mariadb), which know nothing of weir. And a proxy between a job and its server that cuts connections at
 chosen words."""
+import contextlib
 import os
 import socket
 import subprocess
@@ -27,7 +28,12 @@ class Server:
         os.makedirs(folder)
         os.chmod(os.path.dirname(folder), 0o755)  # where the test is root, the server is somebody else
         self.password_file = os.path.join(folder, "password")
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            with contextlib.suppress(RuntimeError):
+                self.kill()
+            raise
         self.port = int(self.read("port"))
         self.password = self.read("password")
         os.environ[self.password_variable] = self.password

@@ -12,7 +12,6 @@ out.
 """
 import argparse
 import collections
-import concurrent.futures
 import json
 import os
 import random
@@ -32,7 +31,10 @@ MARKER, COMMIT = b"SET checkpoint", b"COMMIT"
 
 
 class History(kills.History):
-    stop_codes = (0, 1, 4)  # 1: it waited to start again, for a server that was away
+    stop_codes = (0, 1, 4)
+    # A job whose server was away waits to start again, and has nothing that it could make a last checkpoint of; that is code
+    # 1, and no other way to it is right here, for the server has been back for less than the 30 s that a stop may take.
+    no_last_checkpoint = "stopped while it waited to restart, without a last checkpoint; nothing is lost"
 
     def __init__(self, seed, index, cycles, server):
         super().__init__(seed, index, cycles, sink=server.name)
@@ -69,6 +71,13 @@ class History(kills.History):
             self.proxy.cut_all()
             self.counts["all connections cut"] += 1
         return lambda: None
+
+    def stop(self, process):
+        if not super().stop(process):
+            return False
+        self.counts[f"stopped, code {process.returncode}"] += 1
+        return (process.returncode != 1 or self.no_last_checkpoint in self.said() or
+                self.fail(f"SIGTERM: exit code 1: {self.said()}"))
 
     def run_unbounded(self):
         process = self.start()
@@ -732,8 +741,9 @@ def main():
     if options.mysql:
         options.servers = options.servers.replace("mariadb", options.mysql)
     print(f"WEIR_TEST_SEED={options.seed}", flush=True)
+    blackbox.end_on_sigterm()
     checks = blackbox.Checks()
-    with concurrent.futures.ProcessPoolExecutor() as pool:
+    with blackbox.Pool(os.cpu_count()) as pool:
         for future in [pool.submit(live_on, kind, options.seed, options) for kind in options.servers.split(",")]:
             kind, passed, failures, killed, counts = future.result()
             checks.passed += passed
