@@ -228,21 +228,11 @@ bool sim_tamper_holds_log(const struct sim_run *run) {
   return run->tamper.kind > SIM_TAMPER_LOG_COPIED;
 }
 
-/* The job has gone on from an older checkpoint to newer ones: what was taken from it is of another history now, and
- * nobody brings that back. */
-static bool has_gone_on(struct sim_run *run) {
-  const struct sim_tamper *tamper = &run->tamper;
-  struct sim_place places[SIM_LOG_PARTITIONS_MAX];
-  const char *slash = strrchr(tamper->path, '/');
-  return slash != NULL && sim_checkpoint_read(run, UINT64_MAX, places) > sim_checkpoint_of(slash + 1);
-}
-
 static void put_back_checkpoint(struct sim_run *run, bool untouched) {
   const struct sim_tamper *tamper = &run->tamper;
   if (!untouched) memset(&run->stops, 0, sizeof run->stops); /* an older checkpoint may know none */
-  if (!untouched && tamper->kind != SIM_TAMPER_DATA_FILE && has_gone_on(run)) return;
   bool there = sim_disk_exists(run->world, tamper->path);
-  if (there || untouched || (tamper->kind == SIM_TAMPER_CHECKPOINT_GONE && below(run, 2) == 0))
+  if (there || untouched || below(run, 2) == 0)
     sim_disk_replace(run->world, tamper->path, tamper->saved, tamper->saved_length);
 }
 
