@@ -38,6 +38,7 @@ static void watch_commit(void *context, const char *uid, const struct wr_epoch *
   if (newest < epoch->checkpoint_id)
     sim_violation(run, "sink %s commits epoch %" PRIu64 ", but the newest durable checkpoint is %" PRIu64, uid,
                   epoch->checkpoint_id, newest);
+  sim_histories_commits(run);
   sim_sink_topic_commits(run);
   sim_sink_sql_commits(run);
   /* The marker of the last published status can lag one step; the phase only moves on from SETTLE when all is out. */

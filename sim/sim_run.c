@@ -118,7 +118,7 @@ static void draw_others(struct sim_run *run, bool will_stop) {
   uint64_t now_ns = sim_world_now_ns(run->world);
   run->zombie_at_ns = one_in(run, 3) ? now_ns + below(run, 100) * ms_ns : UINT64_MAX;
   run->rival_from_ns = run->rival_until_ns = UINT64_MAX;
-  if (!one_in(run, will_stop ? 2 : 5)) return;
+  if (!one_in(run, will_stop ? 2 : 5) || sim_histories_live(run)) return;
   run->rival_from_ns = now_ns + below(run, 300) * ms_ns;
   if (run->last_life || one_in(run, 2)) run->rival_until_ns = run->rival_from_ns + below(run, 2000) * ms_ns;
 }
@@ -169,6 +169,7 @@ static bool start_life(struct sim_run *run, enum life_end end) {
     sim_disk_remove(run->world, "/out");
     sim_disk_make_folders(run->world, "/out");
     memset(&run->stops, 0, sizeof run->stops);
+    sim_histories_forget(run);
   } else if (!run->last_life && run->lives != 0) {
     sim_tamper_before(run);
   }
@@ -284,7 +285,7 @@ static void end_life(struct sim_run *run, bool stopped) {
 }
 
 static void order_crash(struct sim_run *run, enum life_end end) {
-  if (end != LIFE_OPERATION || run->topic.must_end) return;
+  if (end != LIFE_OPERATION || run->topic.must_end || sim_histories_live(run)) return;
   uint64_t n = 1 + below(run, one_in(run, 2) ? 60 : 600);
   sim_disk_crash_at(run->world, n, one_in(run, 2) ? SIM_CRASH_BEFORE : SIM_CRASH_AFTER);
 }
@@ -329,6 +330,7 @@ static bool live(struct sim_run *run, enum life_end end) {
   uint64_t begin_ns = sim_world_now_ns(run->world);
   uint64_t deadline_ns =
       end == LIFE_FINISH ? UINT64_MAX : begin_ns + (1 + below(run, one_in(run, 3) ? 3000 : 300)) * ms_ns;
+  if (sim_histories_live(run) && end != LIFE_FINISH) deadline_ns += 500 * ms_ns;
   if (run->topic.is_long) deadline_ns = begin_ns + sim_run_kafka_life_ns(run);
   uint64_t steps_max = end == LIFE_FINISH ? STEPS_MAX_LAST : STEPS_MAX_PER_LIFE;
   bool stopping = false;
@@ -384,7 +386,7 @@ static bool live(struct sim_run *run, enum life_end end) {
 
 static bool live_all(struct sim_run *run) {
   uint32_t lives = (uint32_t)below(run, LIVES_MAX);
-  for (uint32_t i = 0; i < lives && !run->finished; i++) {
+  for (uint32_t i = 0; (i < lives || sim_histories_wait(run)) && !run->finished; i++) {
     if (one_in(run, 3)) draw_faults(run);
     static const enum life_end ends[] = {LIFE_KILL, LIFE_KILL, LIFE_OPERATION, LIFE_OPERATION, LIFE_STOP};
     if (!live(run, ends[below(run, sizeof ends / sizeof ends[0])])) return false;

@@ -56,6 +56,9 @@
   X(TAMPER_TARGET, "target emptied or as it was before")                                                               \
   X(TAMPER_LOG, "log file replaced, cut, renamed or away")                                                             \
   X(REFUSED, "start refused because of that")                                                                          \
+  X(HISTORY_FIRST, "checkpoint mended after the job had gone on")                                                      \
+  X(HISTORY_SECOND, "checkpoints of another history put back")                                                         \
+  X(HISTORY_REFUSED, "start refused: two histories")                                                                   \
   X(ZOMBIE, "commit of a run that was taken over")                                                                     \
   X(RIVAL, "database locked by another program")                                                                       \
   X(BOUNDED_GROWTH, "bounded life while the log grows")                                                                \

@@ -3,6 +3,7 @@
 #define WR_SIM_RUN_INT_H
 
 #include "sim/sim_directory.h"
+#include "sim/sim_histories.h"
 #include "sim/sim_host.h"
 #include "sim/sim_jobs.h"
 #include "sim/sim_left_out.h"
@@ -47,6 +48,7 @@ struct sim_run {
   uint32_t bounded_from;
   uint64_t faults_end_ns; /* of the last life */
   struct sim_tamper tamper;
+  struct sim_histories histories;
   struct sim_stops stops;
   struct sqlite3 *rival;                                /* holds the database's lock; NULL: nobody */
   uint64_t rival_from_ns, rival_until_ns, zombie_at_ns; /* of this life; UINT64_MAX: not at all */
