@@ -971,8 +971,10 @@ struct commit_model {
   struct stored taken;              /* its snapshot, when the barrier has passed the committer */
   struct stored stored[STORED_MAX]; /* durable; ascending */
   uint32_t stored_count;
-  uint64_t durable; /* the newest durable id ever */
-  uint64_t notice;  /* a completion that the committer has not heard of */
+  struct stored away; /* the last one that could not be read; it can be mended. id 0: none */
+  bool is_mended;     /* one was: there may be two histories */
+  uint64_t durable;   /* the newest durable id ever */
+  uint64_t notice;    /* a completion that the committer has not heard of */
   uint64_t heard;
   struct transaction running, zombie;
   struct target target, target_before; /* before the last commit: a backup */
@@ -1115,7 +1117,8 @@ static void check_restart(uint32_t depth, int index) {
            com.model.target.mask, rows_between(0, offset));
     com.recoveries++;
   } else {
-    MUST(com.model.faulty || (!newest && newer_out), "a restart from %d is refused for no reason", index);
+    MUST(com.model.faulty || com.model.is_mended || (!newest && newer_out),
+         "a restart from %d is refused for no reason", index);
     com.refusals++;
   }
   com.model = before;
@@ -1155,8 +1158,8 @@ static void check_rows(void) {
 static void check_commit(uint32_t depth) {
   const struct commit_model *model = &com.model;
   uint32_t offset = model->stored_count == 0 ? 0 : model->stored[model->stored_count - 1].offset;
-  MUST((model->target.mask & ~rows_between(0, offset)) == 0, "rows above the newest checkpoint are out: %x",
-       model->target.mask);
+  MUST((model->target.mask & ~rows_between(0, offset)) == 0 || model->is_mended,
+       "rows above the newest checkpoint are out: %x", model->target.mask);
   if (model->alive) check_rows();
   static const uint8_t another[WR_INCARNATION_BYTES] = {8};
   MUST(model->faulty || wr_commit_compare(&model->target.marker, another, 9, 0, NULL) == WR_COMPARE_FOREIGN,
@@ -1181,14 +1184,15 @@ enum step {
   ZOMBIE,
   RECOVER,
   RECOVER_OLDER, /* the newest one is damaged */
+  MEND,          /* what was damaged is as it was */
   WIPE,          /* the target is replaced by an empty one */
   FORGET,        /* the target loses its marker only (retention) */
   ROLL_BACK,     /* the target is set back to before its last commit */
   STEPS
 };
-static const char *const step_words[] = {"row",    "trigger", "part",          "barrier", "fail",   "publish",
-                                         "notify", "begin",   "apply",         "answer",  "retry",  "crash",
-                                         "zombie", "recover", "recover-older", "wipe",    "forget", "roll-back"};
+static const char *const step_words[] = {
+    "row",   "trigger", "part",   "barrier", "fail",          "publish", "notify", "begin",  "apply",    "answer",
+    "retry", "crash",   "zombie", "recover", "recover-older", "mend",    "wipe",   "forget", "roll-back"};
 
 static bool can_step(enum step step) {
   const struct commit_model *model = &com.model;
@@ -1224,6 +1228,8 @@ static bool can_step(enum step step) {
     return !model->alive;
   case RECOVER_OLDER:
     return !model->alive && !model->faulty && model->stored_count > 0;
+  case MEND:
+    return !model->alive && !model->faulty && model->away.id != 0;
   case WIPE:
   case FORGET:
     return !model->alive && !model->faulty && model->target.marker.present;
@@ -1277,6 +1283,24 @@ static void step_publish(void) {
   model->stored[model->stored_count++] = model->taken;
   model->notice = model->durable = model->flight;
   model->flight = 0;
+}
+
+/* Where two are there already, the oldest of the three is dropped. */
+static void step_mend(void) {
+  struct commit_model *model = &com.model;
+  struct stored all[STORED_MAX + 1];
+  uint32_t count = 0;
+  bool is_placed = false;
+  for (uint32_t i = 0; i < model->stored_count; i++) {
+    if (!is_placed && model->away.id < model->stored[i].id) all[count++] = model->away;
+    is_placed = is_placed || model->away.id < model->stored[i].id;
+    all[count++] = model->stored[i];
+  }
+  if (!is_placed) all[count++] = model->away;
+  model->stored_count = count < STORED_MAX ? count : STORED_MAX;
+  memcpy(model->stored, all + count - model->stored_count, model->stored_count * sizeof all[0]);
+  model->away.id = 0;
+  model->is_mended = true;
 }
 
 static void step_notify(void) {
@@ -1335,8 +1359,14 @@ static bool take_step(enum step step) {
     model->zombie.id = 0;
     break;
   case RECOVER:
+    if (!recover((int)model->stored_count - 1)) return false;
+    break;
   case RECOVER_OLDER:
-    if (!recover((int)model->stored_count - (step == RECOVER ? 1 : 2))) return false;
+    model->away = model->stored[model->stored_count - 1];
+    if (!recover((int)model->stored_count - 2)) return false;
+    break;
+  case MEND:
+    step_mend();
     break;
   case WIPE:
     model->target = (struct target){0};
@@ -1413,6 +1443,13 @@ TEST(commit_all_orders) {
   CHECK_PASSED();
   play_commit(STEPS_FIRST(ROW, TRIGGER, PART, BARRIER, PUBLISH, ROW, TRIGGER, PART, BARRIER, PUBLISH, NOTIFY, BEGIN),
               10);
+  CHECK_PASSED();
+  /* Two histories: the second is begun before the first has committed anything, and put away when the first is mended.
+   */
+  com.crashes_max = 4;
+  play_commit(STEPS_FIRST(ROW, TRIGGER, PART, BARRIER, PUBLISH, CRASH, RECOVER_OLDER, ROW, TRIGGER, PART, BARRIER,
+                          PUBLISH, CRASH, MEND, RECOVER_OLDER),
+              9);
   CHECK_PASSED();
   CHECK(com.recoveries > 0 && com.refusals > 0 && com.commits > 0);
   print_count("commit", com.interleavings, com.events);
