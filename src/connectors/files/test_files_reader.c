@@ -535,7 +535,7 @@ static void model_round(uint64_t seed) {
 
 TEST(model) {
   uint64_t seed = test_seed();
-  for (uint64_t i = 0; i < 60; i++) {
+  for (uint64_t i = 0; i < 60 / TEST_ONE_IN; i++) {
     model_round(seed + i);
     if (test_failed) fprintf(stderr, "round %d\n", (int)i);
     CHECK_PASSED();
