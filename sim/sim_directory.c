@@ -46,7 +46,31 @@ void sim_directory_seen(struct sim_run *run, const struct sim_disk_event *event)
   run->power_goes = true;
 }
 
+void sim_directory_new_life(struct sim_run *run, bool may_harm) {
+  if (!run->directory) return;
+  run->graph.zombie_commits = may_harm && one_in(run, 3);
+  run->graph.zombie_is_early = one_in(run, 2);
+}
+
+void sim_directory_after_life(struct sim_run *run) {
+  if (!run->directory) return;
+  run->report->events[SIM_EVENT_ZOMBIE_FIRST] += run->graph.zombie_commit_count;
+  run->graph.zombie_commit_count = 0;
+}
+
 /* ---- the oracle ---- */
+
+void sim_directory_check_left(struct sim_run *run) {
+  bool is_settled = false;
+  for (uint32_t i = 0; i < run->graph.sink_count; i++)
+    if (strcmp(run->graph.sinks[i].uid, sim_job_name(run->kind)) == 0) is_settled = run->graph.sinks[i].is_settled;
+  if (!run->directory || !is_settled) return;
+  struct wr_name_list names = sim_disk_list(run->world, "/out/.weir");
+  for (size_t i = 0; i < names.count; i++)
+    if (strncmp(names.names[i], "part-", 5) == 0)
+      sim_violation(run, "%s is left staged, although the job has ended well", names.names[i]);
+  sim_disk_list_free(&names);
+}
 
 /* The text of a member's value in a line, without its quotes; the names of the log need no escapes. */
 static bool find_member(const char *line, const char *name, char *out, size_t size) {

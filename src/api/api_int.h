@@ -7,6 +7,7 @@
 #define WR_API_API_INT_H
 
 #include "base/memory.h"
+#include "operators/stage.h"
 #include "runtime/job.h"
 #include "runtime/sink.h"
 #include "weir/weir.h"
@@ -99,9 +100,9 @@ enum { WR_SINK_TABLE_COUNT = 3 };
 extern const struct wr_sink_table wr_sink_tables[WR_SINK_TABLE_COUNT];
 
 struct wr_two_phase_description {
-  int64_t roll_interval_ms; /* 0: none; see wr_sink_writer_new */
-  void *config;             /* outlives the jobs */
+  void *config; /* of both; outlives the jobs */
   wr_new_target *new_target;
+  wr_new_stage *new_stage; /* NULL: the common one */
 };
 /* The nodes of a two-phase sink, and the stream led to them. */
 void wr_two_phase_sink(struct weir_stream *stream, const char *uid, const struct wr_two_phase_description *sink);

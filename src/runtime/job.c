@@ -459,7 +459,7 @@ enum weir_code wr_job_new(const struct wr_graph *graph, const struct wr_job_opti
   job->steppable = (struct wr_steppable){.step = job_step, .name = "master"};
   job->delay_ms = options->restart_delay_initial_ms;
   atomic_flag_clear(&job->status_lock);
-  job->store = (struct wr_store){.seams = seams, .folder = options->folder};
+  job->store = (struct wr_store){.seams = seams, .folder = options->folder, .job_name = options->name};
   job->recovery = (struct wr_recovery){.seams = seams,
                                        .rejected_rows = &job->rejected_rows,
                                        .store = &job->store,

@@ -211,6 +211,25 @@ static void judge_forgotten(struct wr_recovery *recovery, struct wr_recovery_sin
                uid, sink->marker_checkpoint_id);
 }
 
+/* The marker fits R: is what R carries above it, and has staged beside the target, still there? */
+static enum weir_code check_carried(struct wr_recovery *recovery, struct wr_recovery_sink *sink,
+                                    struct weir_error *error) {
+  const struct wr_commit_snapshot *stored = stored_commit(recovery, recovery->graph->nodes[sink->node].uid);
+  if (sink->verdict != WR_COMPARE_OK || sink->target->vtable->check_carried == NULL || stored == NULL) return WEIR_OK;
+  uint32_t first = 0;
+  while (first < stored->epoch_count && stored->epochs[first].checkpoint_id <= sink->marker_checkpoint_id)
+    first++;
+  enum weir_code code =
+      sink->target->vtable->check_carried(sink->target, &sink->seen, recovery->identity.incarnation,
+                                          stored->epochs + first, stored->epoch_count - first, &sink->lack);
+  if (code != WEIR_OK && code != WEIR_REFUSED) {
+    if (error != NULL) *error = sink->lack;
+    return code;
+  }
+  if (code == WEIR_REFUSED) sink->verdict = WR_COMPARE_LOST;
+  return WEIR_OK;
+}
+
 static enum weir_code refuse(struct wr_recovery *recovery, const struct wr_recovery_sink *sink,
                              struct weir_error *error) {
   const char *uid = recovery->graph->nodes[sink->node].uid;
@@ -224,6 +243,11 @@ static enum weir_code refuse(struct wr_recovery *recovery, const struct wr_recov
                    "), but %s is a new folder; give that run's --state, or write on top of it with --fresh",
                    uid, recovery->job_name, sink->seen.checkpoint_id, recovery->folder_path);
   case WR_COMPARE_LOST:
+    if (sink->lack.code != WEIR_OK)
+      return WR_FAIL(error, WEIR_REFUSED,
+                     "the target of sink '%s' was replaced or has lost data: %s; put it back, or go on without it with "
+                     "--accept-duplicates (commit what is there) or --accept-loss (leave out all that waits)",
+                     uid, sink->lack.message);
     if (!sink->seen.present && sink->target->vtable->refresh != NULL)
       return WR_FAIL(
           error, WEIR_REFUSED,
@@ -293,6 +317,7 @@ static enum weir_code ask_target(struct wr_recovery *recovery, struct wr_recover
   sink->verdict = compare(recovery, sink);
   sink->marker_checkpoint_id = sink->seen.present && !recovery->fresh ? sink->seen.checkpoint_id : 0;
   judge_forgotten(recovery, sink);
+  WR_TRY(check_carried(recovery, sink, error));
   if (sink->verdict == WR_COMPARE_OK) return WEIR_OK;
   bool accepted = (recovery->accept_duplicates || recovery->accept_loss) && sink->verdict != WR_COMPARE_FENCED;
   if (!accepted) return refuse(recovery, sink, error);

@@ -28,6 +28,7 @@ struct wr_recovery_sink {
   struct wr_marker seen;
   enum wr_compare verdict;
   uint64_t marker_checkpoint_id; /* what counts as committed already */
+  struct weir_error lack; /* the marker fits, and what R has staged beside the target is gone; code OK: it is there */
 };
 
 struct wr_recovery {
