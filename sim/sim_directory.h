@@ -23,6 +23,9 @@ void sim_directory_seen(struct sim_run *run, const struct sim_disk_event *event)
 /* An older run may be only slow, and commit what it was about to, while a later one starts. */
 void sim_directory_new_life(struct sim_run *run, bool may_harm);
 void sim_directory_after_life(struct sim_run *run);
+/* Between two lives: the path of a staged file that the newest checkpoint carries and the marker says is not committed,
+ * any of them; false: there is none. */
+bool sim_directory_choose_staged(struct sim_run *run, char *out_path, size_t size);
 /* After a life that ended well: nothing that was staged is left. */
 void sim_directory_check_left(struct sim_run *run);
 /* After the last life: the files against the log, as the table would be. */

@@ -12,7 +12,8 @@ static struct wr_directory_config *make_config(struct weir_stream *stream, const
   }
   const struct wr_connector_setting *settings =
       wr_sink_copy_settings(builder, uid, options->settings, options->setting_count);
-  const char *path = wr_builder_copy(builder, options->path), *own_uid = wr_builder_copy(builder, uid == NULL ? "" : uid);
+  const char *path = wr_builder_copy(builder, options->path),
+             *own_uid = wr_builder_copy(builder, uid == NULL ? "" : uid);
   struct wr_directory_config *config = wr_builder_alloc(builder, sizeof *config);
   if (settings == NULL || path == NULL || own_uid == NULL || config == NULL) return NULL;
   struct weir_error error;

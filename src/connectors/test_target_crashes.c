@@ -1,8 +1,8 @@
 /* connectors/test_target_crashes.c: the targets on the simulated disk: a crash at every file operation, SQLite's own
  * too, of the process or of the power, before or after the operation; the next start claims and commits what is
  * pending; in the end every epoch is there exactly once. The same with every operation failing once. Of the folder sink
- * the staging is a part of the history: an epoch that was staged whole is carried to the next start, any other is staged
- * anew, and in the end nothing staged is left. */
+ * the staging is a part of the history: an epoch that was staged whole is carried to the next start, any other is
+ * staged anew, and in the end nothing staged is left. */
 #include "base/test.h"
 #include "base/test_memory.h"
 #include "connectors/bad_records.h"
@@ -29,7 +29,10 @@ static const struct wr_sqlite_config sqlite_configs[] = {
 static const struct wr_dead_letter_config dead_letter_config = {.path = "/out/dead.ndjson"};
 /* A file a row. */
 static const struct wr_directory_config directory_config = {
-    .path = "/out", .uid = "sink", .file_bytes = 1, .csv = {.field_delimiter = ',', .quote_character = '"', .null_literal = ""}};
+    .path = "/out",
+    .uid = "sink",
+    .file_bytes = 1,
+    .csv = {.field_delimiter = ',', .quote_character = '"', .null_literal = ""}};
 
 static const struct weir_schema *schema_of(enum kind kind) {
   return kind == KIND_DEAD_LETTER ? &wr_dead_letter_schema : &pv_schema;
@@ -93,8 +96,7 @@ static void history_init(struct history *history, enum kind kind, uint64_t seed)
     history->epochs[e] = test_epoch_of(&history->memory.memory, (e + 1) * 2, batch);
     wr_batch_unref(batch);
   }
-  history->store =
-      (struct wr_store){.seams = sim_world_seams(history->world), .folder = "/job", .job_name = "job"};
+  history->store = (struct wr_store){.seams = sim_world_seams(history->world), .folder = "/job", .job_name = "job"};
   memset(history->store.incarnation, 5, sizeof history->store.incarnation);
 }
 
@@ -353,8 +355,7 @@ static unsigned count_left_over(struct history *history) {
   struct wr_name_list names = sim_disk_list(history->world, "/out/.weir");
   unsigned count = 0;
   for (size_t i = 0; i < names.count; i++)
-    count +=
-        wr_directory_is_left_over(&place, history->store.incarnation, history->store.start_number, names.names[i]);
+    count += wr_directory_is_left_over(&place, history->store.incarnation, history->store.start_number, names.names[i]);
   sim_disk_list_free(&names);
   return count;
 }

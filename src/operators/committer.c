@@ -112,8 +112,7 @@ static void run_commit(struct wr_call *call) {
     committer->code = target->vtable->settled(target, &committer->call_error);
     break;
   case ERRAND_NONE:
-    committer->code =
-        target->vtable->commit(target, committer->epoch, &committer->already, &committer->call_error);
+    committer->code = target->vtable->commit(target, committer->epoch, &committer->already, &committer->call_error);
   }
 }
 

@@ -1,8 +1,8 @@
 /* operators/sink_nodes.h: the two nodes of a two-phase sink, and the edge between them.
  *
- * A connector gives its target's maker, its limits, and a stage of its own if it has one; the rest is the same for all. The committer carries the sink's
- * uid (what it stores is what there is to find again, and the marker in the target is named after it); the writer's is
- * the uid with ".writer" behind it.
+ * A connector gives its target's maker, its limits, and a stage of its own if it has one; the rest is the same for all.
+ * The committer carries the sink's uid (what it stores is what there is to find again, and the marker in the target is
+ * named after it); the writer's is the uid with ".writer" behind it.
  */
 #ifndef WR_OPERATORS_SINK_NODES_H
 #define WR_OPERATORS_SINK_NODES_H

@@ -27,8 +27,8 @@ struct sink_writer {
   struct epoch *oldest, *open; /* the list; `open` is its last */
   wr_new_stage *new_stage;
   void *stage_config;
-  uint64_t next_ordinal; /* of a stage */
-  uint64_t last_id;      /* the newest barrier that came here, or was called off */
+  uint64_t next_ordinal;   /* of a stage */
+  uint64_t last_id;        /* the newest barrier that came here, or was called off */
   struct wr_bytes encoded; /* scratch: a part */
   bool no_space;           /* the log has said that the disk is full */
 };
@@ -121,8 +121,8 @@ static enum wr_result process(struct wr_operator *op, uint32_t input, struct wr_
     if (*wake_at_ns > again_ns) *wake_at_ns = again_ns;
     return WR_RESULT_WAIT;
   }
-  if (open->stage == NULL && writer->new_stage(writer->stage_config, op->context, writer->next_ordinal++, &open->stage,
-                                               error) != WEIR_OK)
+  if (open->stage == NULL &&
+      writer->new_stage(writer->stage_config, op->context, writer->next_ordinal++, &open->stage, error) != WEIR_OK)
     return WR_RESULT_ERROR;
   switch (step_stage(open, op->context->now_ns, wake_at_ns)) {
   case WR_UPLOAD_OPEN:

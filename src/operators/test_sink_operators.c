@@ -641,5 +641,5 @@ TEST(nodes) {
 }
 
 TEST_MAIN(TEST_CASE(epochs_in_order), TEST_CASE(own_stages), TEST_CASE(an_aborted_checkpoint_loses_nothing),
-          TEST_CASE(restores_and_settles), TEST_CASE(retries), TEST_CASE(permanent_errors), TEST_CASE(refreshes), TEST_CASE(settles_the_target),
-          TEST_CASE(limits), TEST_CASE(disks), TEST_CASE(no_memory), TEST_CASE(nodes))
+          TEST_CASE(restores_and_settles), TEST_CASE(retries), TEST_CASE(permanent_errors), TEST_CASE(refreshes),
+          TEST_CASE(settles_the_target), TEST_CASE(limits), TEST_CASE(disks), TEST_CASE(no_memory), TEST_CASE(nodes))

@@ -122,16 +122,16 @@ enum weir_code wr_directory_staged_base(const struct wr_directory_place *place, 
                                         char *out_base, struct weir_error *error) {
   char shown[SHOWN_TEXT_BYTES];
   show(part->incarnation, shown);
-  int length = snprintf(out_base, WR_PATH_BYTES_MAX,
-                        "%s/part-%s-%016" PRIx64 "-%s-%" PRIu64 "-%04" PRIu32 "-%" PRIu64, place->folder, place->uid,
-                        place->hash, shown, part->start_number, part->subtask, part->ordinal);
+  int length =
+      snprintf(out_base, WR_PATH_BYTES_MAX, "%s/part-%s-%016" PRIx64 "-%s-%" PRIu64 "-%04" PRIu32 "-%" PRIu64,
+               place->folder, place->uid, place->hash, shown, part->start_number, part->subtask, part->ordinal);
   return wr_directory_check_length(length, place->folder, error);
 }
 
 enum weir_code wr_directory_numbered_path(const char *base, uint32_t number, const char *suffix, char *out_path,
                                           struct weir_error *error) {
-  return wr_directory_check_length(
-      snprintf(out_path, WR_PATH_BYTES_MAX, "%s-%04" PRIu32 "%s", base, number, suffix), base, error);
+  return wr_directory_check_length(snprintf(out_path, WR_PATH_BYTES_MAX, "%s-%04" PRIu32 "%s", base, number, suffix),
+                                   base, error);
 }
 
 enum weir_code wr_directory_staged_path(const struct wr_directory_place *place, const struct wr_directory_part *part,
@@ -145,9 +145,8 @@ enum weir_code wr_directory_final_path(const struct wr_directory_place *place, c
                                        uint32_t number, char *out_path, struct weir_error *error) {
   char prefix[WR_DIRECTORY_PREFIX_BYTES];
   wr_directory_prefix(place->uid, part->incarnation, prefix);
-  int length =
-      snprintf(out_path, WR_PATH_BYTES_MAX, "%s/%s-%010" PRIu64 "-%04" PRIu32 "-%04" PRIu32 "%s", place->path, prefix,
-               part->prepared_for, part->subtask, number, wr_directory_suffix(part->format));
+  int length = snprintf(out_path, WR_PATH_BYTES_MAX, "%s/%s-%010" PRIu64 "-%04" PRIu32 "-%04" PRIu32 "%s", place->path,
+                        prefix, part->prepared_for, part->subtask, number, wr_directory_suffix(part->format));
   return wr_directory_check_length(length, place->path, error);
 }
 

@@ -38,9 +38,8 @@ static enum weir_code begin_tick(struct directory_plain *plain, struct weir_erro
   plain->output.file_count = 0;
   plain->output.position = plain->output.next_cut = 0;
   wr_directory_prefix(plain->context.uid, store->incarnation, prefix);
-  int length = snprintf(plain->output.base, sizeof plain->output.base,
-                        "%s/%s-%010" PRIu64 "-%08" PRIx32 "-%010" PRIu64, plain->config->path, prefix,
-                        store->start_number, plain->own, plain->tick);
+  int length = snprintf(plain->output.base, sizeof plain->output.base, "%s/%s-%010" PRIu64 "-%08" PRIx32 "-%010" PRIu64,
+                        plain->config->path, prefix, store->start_number, plain->own, plain->tick);
   return wr_directory_check_length(length, plain->config->path, error);
 }
 

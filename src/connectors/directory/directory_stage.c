@@ -195,14 +195,11 @@ enum weir_code wr_directory_stage_new(void *stage_config, const struct wr_operat
   self->call.run = run_call;
   self->call.waker = context->waker;
   self->output.files = context->seams->files;
-  self->part = (struct wr_directory_part){.subtask = context->subtask,
-                                          .start_number = store->start_number,
-                                          .ordinal = ordinal,
-                                          .format = config->format};
+  self->part = (struct wr_directory_part){
+      .subtask = context->subtask, .start_number = store->start_number, .ordinal = ordinal, .format = config->format};
   memcpy(self->part.incarnation, store->incarnation, WR_INCARNATION_BYTES);
   wr_directory_text_init(&self->writing, self->memory);
-  enum weir_code code =
-      wr_directory_lines_init(&self->lines, config, context->input_schema, context->memory, error);
+  enum weir_code code = wr_directory_lines_init(&self->lines, config, context->input_schema, context->memory, error);
   if (code == WEIR_OK) code = set_names(self, config, store, error);
   if (code != WEIR_OK) {
     free_stage(&self->stage);

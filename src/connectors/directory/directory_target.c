@@ -27,8 +27,8 @@
  *   - Nobody writes into a staged file that another has made (directory_stage.c). So a run that was taken over cannot
  *     change what its successor renames.
  *   - A staged file is removed only by settled, under the lock, by whose start the marker is; and only when an earlier
- *     start has staged it and every epoch that R carried is committed. R is the newest checkpoint that anybody may go on
- *     from: what it does not carry, or what is renamed, nobody will ask for. Files of this very start stay: they are of
+ *     start has staged it and every epoch that R carried is committed. R is the newest checkpoint that anybody may go
+ * on from: what it does not carry, or what is renamed, nobody will ask for. Files of this very start stay: they are of
  *     epochs to come.
  *
  * A crash while an epoch is staged, or before its checkpoint completes, leaves files that nobody names; the next start
@@ -41,8 +41,8 @@
  * A start that was told to go on although the target does not fit (--accept-duplicates) has an incarnation of its own,
  * and R's parts are its parent's: of those, what is gone is left out, and the log says so.
  *
- * Fences: claim, commit and settled hold a lock on PATH/.weir/<sink>.lock, from reading the marker to the last change. A
- * run with an older start number finds a marker that is not its own. In memory is only `floor`: the newest checkpoint
+ * Fences: claim, commit and settled hold a lock on PATH/.weir/<sink>.lock, from reading the marker to the last change.
+ * A run with an older start number finds a marker that is not its own. In memory is only `floor`: the newest checkpoint
  * that was seen committed; a marker below it was put back from a copy.
  *
  * All functions run inside calls, one at a time.
@@ -67,7 +67,7 @@ struct directory {
   char *marker_path;
   char *lock_path;
   uint64_t floor;
-  bool is_uncertain; /* the last publish may or may not be durable */
+  bool is_uncertain;                 /* the last publish may or may not be durable */
   struct wr_directory_marker marker; /* as it was loaded last */
 };
 

@@ -44,8 +44,8 @@ static void fixture_init(struct fixture *f) {
   f->files.seams.entropy = &f->entropy;
   f->log = (struct wr_log){.line = log_line, .level = WR_LOG_DEBUG};
   f->files.seams.log = &f->log;
-  f->store = (struct wr_store){
-      .seams = &f->files.seams, .folder = f->files.folder, .job_name = "job", .start_number = 1};
+  f->store =
+      (struct wr_store){.seams = &f->files.seams, .folder = f->files.folder, .job_name = "job", .start_number = 1};
   memset(f->store.incarnation, 7, sizeof f->store.incarnation);
   snprintf(f->path, sizeof f->path, "%s", f->files.folder);
   WR_ASSERT(wr_directory_config_read(f->path, "pv", &pv_schema, NULL, 0, &f->config, &f->error) == WEIR_OK);
@@ -202,8 +202,8 @@ TEST(files) {
   fixture_deinit(&f);
 }
 
-/* An epoch has parts of several subtasks and of checkpoints that failed; a part has its names from its staging on. Until
- * the commit nothing is seen, and nothing staged stays behind it. */
+/* An epoch has parts of several subtasks and of checkpoints that failed; a part has its names from its staging on.
+ * Until the commit nothing is seen, and nothing staged stays behind it. */
 TEST(parts) {
   struct fixture f;
   struct wr_part parts[3];
@@ -417,7 +417,8 @@ TEST(staged_file_removed) {
     CHECK_INT(commit_parts(&f, 5, &part, 1, &already), WEIR_REFUSED);
     CHECK(strstr(f.error.message, "bytes, not the 44 that were staged for checkpoint 5; put it back") != NULL);
     FILE *file = fopen(path, "w");
-    fputs(strstr(path, "-0000.ndjson") != NULL ? "{\"app_id\":\"a\",\"pv\":1}\n" : "{\"app_id\":\"b\",\"pv\":2}\n", file);
+    fputs(strstr(path, "-0000.ndjson") != NULL ? "{\"app_id\":\"a\",\"pv\":1}\n" : "{\"app_id\":\"b\",\"pv\":2}\n",
+          file);
     fclose(file);
   }
   CHECK_INT(count_files(&f, "", "part-"), 0);
@@ -438,8 +439,8 @@ TEST(staged_file_removed) {
   fixture_deinit(&f);
 }
 
-/* Once it was accepted that the target does not fit, there is a new incarnation: of what its parent has staged, the rest
- * is committed, and the log says what is left out. */
+/* Once it was accepted that the target does not fit, there is a new incarnation: of what its parent has staged, the
+ * rest is committed, and the log says what is left out. */
 TEST(accepted_loss) {
   static const struct row rows[] = {{"a", 1, WEIR_INSERT}, {"b", 2, WEIR_INSERT}};
   struct fixture f;
@@ -469,9 +470,8 @@ TEST(accepted_loss) {
  * this start's, stays. A run that was taken over sweeps nothing. */
 TEST(sweeps) {
   static const struct row row = {"a", 1, WEIR_INSERT};
-  static const char *const foreign[] = {
-      "part-pv2-0000000000000000-0707070707070707-1-0000-0-0000.ndjson", "part-pv-", "other",
-      "part-pv-0707070707070707-0000000001-0000-0000.ndjson"};
+  static const char *const foreign[] = {"part-pv2-0000000000000000-0707070707070707-1-0000-0-0000.ndjson", "part-pv-",
+                                        "other", "part-pv-0707070707070707-0000000001-0000-0000.ndjson"};
   struct fixture f, other;
   struct wr_part carried, aborted, own, others;
   char path[300];
@@ -497,7 +497,8 @@ TEST(sweeps) {
   CHECK_INT(check_carried(&f, 3, &carried), WEIR_OK);
   CHECK_INT(commit_parts(&f, 3, &carried, 1, &already), WEIR_OK);
   CHECK_INT(count_files(&f, "/.weir", "part-"), 6);
-  /* Each operation of it fails; it is made again. Whether a file that was only read or locked closes well is not asked. */
+  /* Each operation of it fails; it is made again. Whether a file that was only read or locked closes well is not asked.
+   */
   for (uint64_t n = 1, done = 1; done >= n; n++) {
     test_files_fail(&f.files, n, 1, WEIR_IO, NULL);
     enum weir_code code = settle(&f);
@@ -548,8 +549,8 @@ TEST(foreign_parts) {
   struct wr_epoch epoch = test_epoch_of(f.context.memory, 5, batch);
   wr_batch_unref(batch);
   CHECK_INT(commit_parts(&f, 5, epoch.parts, 1, &already), WEIR_CORRUPT);
-  CHECK(strstr(f.error.message, "subtask 0 that was prepared for checkpoint 5 names no staged files: an earlier version") !=
-        NULL);
+  CHECK(strstr(f.error.message,
+               "subtask 0 that was prepared for checkpoint 5 names no staged files: an earlier version") != NULL);
   CHECK_INT(check_carried(&f, 5, epoch.parts), WEIR_CORRUPT);
   test_epoch_deinit(f.context.memory, &epoch);
   part = (struct wr_part){.prepared_for = 5, .handle = {.file = "d-1-0", .offset = 100, .length = 1000}};
