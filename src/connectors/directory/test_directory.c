@@ -567,6 +567,22 @@ TEST(foreign_parts) {
   fixture_deinit(&f);
 }
 
+/* The file of epoch 5 has so many lines of 999 letters, and numbers from 0 to 199 again and again. */
+static void check_long_lines(const struct fixture *f, uint64_t expected) {
+  char path[300];
+  snprintf(path, sizeof path, "%s/" BASE "0000000005-0000-0000.ndjson", f->path);
+  FILE *file = fopen(path, "r");
+  CHECK(file != NULL);
+  for (uint64_t i = 0; i < expected; i++) {
+    char line[1100], tail[32];
+    snprintf(tail, sizeof tail, "\",\"pv\":%d}\n", (int)(i % 200));
+    CHECK(fgets(line, sizeof line, file) != NULL);
+    CHECK(strlen(line) == 11 + 999 + strlen(tail) && strcmp(line + 11 + 999, tail) == 0);
+  }
+  CHECK_INT(fgetc(file), EOF);
+  fclose(file);
+}
+
 /* The stage beside a writer: calls that are still to come, back-pressure, and a full disk. */
 TEST(stage_waits) {
   struct fixture f;
@@ -624,18 +640,7 @@ TEST(stage_waits) {
   CHECK(f.files.wakes > 0);
   stage->vtable->free(stage);
   CHECK_INT(commit_parts(&f, 5, &part, 1, &already), WEIR_OK);
-  char path[300];
-  snprintf(path, sizeof path, "%s/" BASE "0000000005-0000-0000.ndjson", f.path);
-  FILE *file = fopen(path, "r");
-  CHECK(file != NULL);
-  for (uint64_t i = 0; i < expected; i++) {
-    char line[1100], tail[32];
-    snprintf(tail, sizeof tail, "\",\"pv\":%d}\n", (int)(i % 200));
-    CHECK(fgets(line, sizeof line, file) != NULL);
-    CHECK(strlen(line) == 11 + 999 + strlen(tail) && strcmp(line + 11 + 999, tail) == 0);
-  }
-  CHECK_INT(fgetc(file), EOF);
-  fclose(file);
+  check_long_lines(&f, expected);
   wr_batch_unref(batch);
   drop_part(&f, &part);
   fixture_deinit(&f);
