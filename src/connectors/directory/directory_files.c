@@ -95,8 +95,8 @@ static enum weir_code put_row(struct wr_directory_lines *lines, const struct wr_
 
 enum weir_code wr_directory_lines_put(struct wr_directory_lines *lines, const struct wr_batch *batch, uint64_t now_ns,
                                       struct weir_error *error) {
-  const uint64_t rollover_ns = (uint64_t)lines->config->rollover_ms * 1000 * 1000;
-  bool is_old = rollover_ns != 0 && now_ns - lines->file_begin_ns >= rollover_ns;
+  const uint64_t rollover_ms = (uint64_t)lines->config->rollover_ms;
+  bool is_old = rollover_ms != 0 && (now_ns - lines->file_begin_ns) / 1000000 >= rollover_ms;
   for (uint32_t i = 0; i < batch->selected_count; i++) {
     uint32_t row = wr_batch_row(batch, i);
     enum weir_row_kind kind = wr_batch_row_kind(batch, row);
