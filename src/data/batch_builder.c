@@ -7,6 +7,7 @@
 #include "data/batch_builder.h"
 
 #include "base/limits.h"
+#include "data/gather.h"
 
 enum {
   HEAP_BYTES_FIRST = 4 * 1024,
@@ -169,17 +170,6 @@ void wr_batch_builder_cancel_row(struct wr_batch_builder *builder) {
 
 /* ---- gather ---- */
 
-/* One column's worth: out[i] = values[rows[i]], for one width of values. */
-#define DEFINE_GATHER(name, type)                                                                                      \
-  static void name(type *restrict out, const type *restrict values, const uint16_t *restrict rows, uint32_t count) {   \
-    for (uint32_t i = 0; i < count; i++)                                                                               \
-      out[i] = values[rows[i]];                                                                                        \
-  }
-DEFINE_GATHER(gather_1, uint8_t)
-DEFINE_GATHER(gather_4, uint32_t)
-DEFINE_GATHER(gather_8, uint64_t)
-DEFINE_GATHER(gather_16, struct wr_view)
-
 /* True when the rows are one unbroken run, which memcpy moves. */
 static bool rows_are_run(const uint16_t *rows, uint32_t count) {
   for (uint32_t i = 1; i < count; i++)
@@ -189,24 +179,10 @@ static bool rows_are_run(const uint16_t *rows, uint32_t count) {
 
 static void gather_values(void *out, const void *values, uint32_t width, const uint16_t *rows, uint32_t count,
                           bool is_run) {
-  if (is_run) {
+  if (is_run)
     memcpy(out, (const char *)values + (size_t)rows[0] * width, (size_t)count * width);
-    return;
-  }
-  switch (width) {
-  case 1:
-    gather_1(out, values, rows, count);
-    break;
-  case 4:
-    gather_4(out, values, rows, count);
-    break;
-  case 8:
-    gather_8(out, values, rows, count);
-    break;
-  default:
-    gather_16(out, values, rows, count);
-    break;
-  }
+  else
+    wr_gather_values(out, values, width, rows, count);
 }
 
 /* Sets `count` validity bits from `first`, of which all are clear. */
@@ -248,7 +224,7 @@ static enum weir_code gather_long(struct wr_batch_builder *builder, const struct
 
 static void gather_kinds(struct wr_batch *batch, const struct wr_batch *source, const uint16_t *rows, uint32_t count) {
   if (batch->row_kinds != NULL && source->row_kinds != NULL) {
-    gather_1(batch->row_kinds + batch->row_count, source->row_kinds, rows, count);
+    wr_gather_values(batch->row_kinds + batch->row_count, source->row_kinds, 1, rows, count);
   } else if (batch->row_kinds != NULL) {
     memset(batch->row_kinds + batch->row_count, WEIR_INSERT, count);
   } else if (source->row_kinds != NULL) {

@@ -2,35 +2,9 @@
 #include "operators/key_columns.h"
 
 #include "base/limits.h"
+#include "data/gather.h"
 
 /* ---- columns ---- */
-
-#define DEFINE_GATHER(name, type)                                                                                      \
-  static void name(type *restrict out, const type *restrict values, const uint16_t *restrict rows, uint32_t count) {   \
-    for (uint32_t i = 0; i < count; i++)                                                                               \
-      out[i] = values[rows[i]];                                                                                        \
-  }
-DEFINE_GATHER(gather_1, uint8_t)
-DEFINE_GATHER(gather_4, uint32_t)
-DEFINE_GATHER(gather_8, uint64_t)
-DEFINE_GATHER(gather_16, struct wr_view)
-
-static void gather_values(void *out, const void *values, uint32_t width, const uint16_t *rows, uint32_t count) {
-  switch (width) {
-  case 1:
-    gather_1(out, values, rows, count);
-    break;
-  case 4:
-    gather_4(out, values, rows, count);
-    break;
-  case 8:
-    gather_8(out, values, rows, count);
-    break;
-  default:
-    WR_ASSERT(width == 16);
-    gather_16(out, values, rows, count);
-  }
-}
 
 static void gather_validity(uint64_t *out, const struct wr_column *source, const uint16_t *rows, uint32_t count) {
   for (uint32_t i = 0; i < count; i++)
@@ -64,7 +38,7 @@ enum weir_code wr_column_gather(struct wr_batch *target, uint32_t target_field, 
   WR_ASSERT(target->schema->fields[target_field].type == type);
   const struct wr_column *from = &source->columns[source_field];
   struct wr_column *to = &target->columns[target_field];
-  gather_values(to->values, from->values, wr_type_width(type), rows, count);
+  wr_gather_values(to->values, from->values, wr_type_width(type), rows, count);
   if (to->validity != NULL) gather_validity(to->validity, from, rows, count);
   if (type != WEIR_TYPE_STRING && type != WEIR_TYPE_BYTES) return WEIR_OK;
   return own_strings(target, source, to->values, count, error);

@@ -1,48 +1,14 @@
 /* connectors/files/file_reader.c: the reader as an operator. See file_reader.h.
  *
  * A poll takes what calls have answered, builds rows of one slot after the other until a batch is full or a bounded
- * piece of work is done, and sees to it that the next pieces are being read. A batch leaves when it is full, when its
- * time is up, when there is nothing more to read, and before a barrier: at a barrier the builders are empty, so that
- * the splits' positions are those of what was emitted.
+ * piece of work is done, and sees to it that the next pieces are being read. What is built leaves by source_rows.h.
  */
 #include "connectors/files/file_reader.h"
 
-#include "connectors/bad_records.h"
-
-#include <inttypes.h>
 #include <stdio.h>
-
-static const uint64_t BATCH_TIME_NS = 5ull * 1000 * 1000;
 
 static struct wr_files_reader *reader_of(struct wr_operator *op) {
   return (struct wr_files_reader *)op;
-}
-
-/* ---- emitting ---- */
-
-static bool has_rows(const struct wr_files_reader *reader) {
-  return wr_batch_builder_rows(&reader->rows) > 0 || wr_batch_builder_rows(&reader->dead_letters) > 0;
-}
-
-static enum weir_code flush(struct wr_files_reader *reader, struct weir_error *error) {
-  struct wr_output *output = reader->op.context->output;
-  WR_TRY(wr_output_emit(output, 0, wr_batch_builder_take(&reader->rows), error));
-  return wr_output_emit(output, 1, wr_batch_builder_take(&reader->dead_letters), error);
-}
-
-/* Sends what is built, if it is time. Without `*made` there was nothing else to do; it is set where something is sent.
- */
-static enum weir_code flush_when_due(struct wr_files_reader *reader, bool *made, uint64_t *wake_at_ns,
-                                     struct weir_error *error) {
-  if (!has_rows(reader)) return WEIR_OK;
-  uint64_t due_ns = reader->rows_since_ns + BATCH_TIME_NS;
-  bool nothing_more = !*made && wr_reader_is_dry(reader);
-  if (nothing_more || reader->op.context->now_ns >= due_ns || wr_batch_builder_is_full(&reader->rows)) {
-    *made = true;
-    return flush(reader, error);
-  }
-  if (*wake_at_ns > due_ns) *wake_at_ns = due_ns;
-  return WEIR_OK;
 }
 
 /* ---- reading ---- */
@@ -71,9 +37,9 @@ static enum weir_code build_next(struct wr_files_reader *reader, bool *out_made,
     struct wr_reader_slot *slot = &reader->slots[reader->next_slot];
     reader->next_slot = (reader->next_slot + 1) % WR_READER_SLOTS;
     if (slot->file == NULL || (slot->text == NULL && !slot->ready)) continue;
-    bool had_rows = has_rows(reader);
+    bool had_rows = wr_source_rows_any(&reader->built);
     WR_TRY(build(reader, slot, &made, error));
-    if (!had_rows && has_rows(reader)) reader->rows_since_ns = reader->op.context->now_ns;
+    if (!had_rows && wr_source_rows_any(&reader->built)) reader->built.since_ns = reader->op.context->now_ns;
   }
   *out_made = *out_made || made;
   return WEIR_OK;
@@ -81,11 +47,11 @@ static enum weir_code build_next(struct wr_files_reader *reader, bool *out_made,
 
 static enum weir_code tell_time(struct wr_files_reader *reader, uint64_t *wake_at_ns, bool *out_made,
                                 struct weir_error *error) {
-  wr_source_time_begin(&reader->time);
+  wr_source_time_begin(&reader->built.time);
   for (uint32_t i = 0; i < reader->file_count; i++)
     if (reader->files[i]->state != WR_FILE_ENDED)
-      wr_source_time_count(&reader->time, &reader->files[i]->time, reader->op.context->now_ns, wake_at_ns);
-  return wr_source_time_tell(&reader->time, reader->op.context->output, out_made, error);
+      wr_source_time_count(&reader->built.time, &reader->files[i]->time, reader->op.context->now_ns, wake_at_ns);
+  return wr_source_time_tell(&reader->built.time, reader->op.context->output, out_made, error);
 }
 
 static enum weir_code poll_once(struct wr_files_reader *reader, uint64_t *wake_at_ns, bool *out_made,
@@ -94,8 +60,9 @@ static enum weir_code poll_once(struct wr_files_reader *reader, uint64_t *wake_a
   WR_TRY(wr_reader_step_slots(reader, out_made, error));
   WR_TRY(build_next(reader, out_made, error));
   WR_TRY(wr_reader_step_slots(reader, out_made, error));
-  WR_TRY(flush_when_due(reader, out_made, wake_at_ns, error));
-  if (!has_rows(reader)) WR_TRY(tell_time(reader, wake_at_ns, out_made, error));
+  bool nothing_more = !*out_made && wr_reader_is_dry(reader);
+  WR_TRY(wr_source_rows_flush_when_due(&reader->built, nothing_more, out_made, wake_at_ns, error));
+  if (!wr_source_rows_any(&reader->built)) WR_TRY(tell_time(reader, wake_at_ns, out_made, error));
   return WEIR_OK;
 }
 
@@ -104,7 +71,8 @@ static enum wr_result poll(struct wr_operator *op, uint64_t *wake_at_ns) {
   bool made = false;
   if (wr_output_is_full(op->context->output)) return WR_RESULT_WAIT;
   if (poll_once(reader, wake_at_ns, &made, &op->context->error) != WEIR_OK) return WR_RESULT_ERROR;
-  if (reader->no_more_splits && reader->ended_count == reader->file_count && !has_rows(reader)) return WR_RESULT_DONE;
+  if (reader->no_more_splits && reader->ended_count == reader->file_count && !wr_source_rows_any(&reader->built))
+    return WR_RESULT_DONE;
   return made ? WR_RESULT_OK : WR_RESULT_WAIT;
 }
 
@@ -113,12 +81,12 @@ static enum wr_result poll(struct wr_operator *op, uint64_t *wake_at_ns) {
 static enum wr_result before_barrier(struct wr_operator *op, uint64_t id, uint64_t *wake_at_ns) {
   (void)id;
   (void)wake_at_ns;
-  return flush(reader_of(op), &op->context->error) == WEIR_OK ? WR_RESULT_OK : WR_RESULT_ERROR;
+  return wr_source_rows_flush(&reader_of(op)->built, &op->context->error) == WEIR_OK ? WR_RESULT_OK : WR_RESULT_ERROR;
 }
 
 static enum weir_code snapshot_splits(struct wr_operator *op, struct wr_bytes *out_splits, struct weir_error *error) {
   struct wr_files_reader *reader = reader_of(op);
-  WR_ASSERT(!has_rows(reader));
+  WR_ASSERT(!wr_source_rows_any(&reader->built));
   struct wr_bytes bytes;
   wr_bytes_init(&bytes, op->context->memory, WR_MEMORY_SNAPSHOT);
   for (uint32_t i = 0; i < reader->file_count; i++) {
@@ -219,10 +187,7 @@ static void free_reader(struct wr_operator *op) {
     free_file(reader, reader->files[i]);
   wr_free(memory, reader->files);
   wr_free(memory, reader->look_files);
-  wr_free(memory, reader->row_lines);
-  wr_batch_builder_deinit(&reader->rows);
-  wr_batch_builder_deinit(&reader->dead_letters);
-  wr_json_decoder_free(reader->decoder);
+  wr_source_rows_deinit(&reader->built);
   wr_free(memory, reader);
 }
 
@@ -242,21 +207,15 @@ enum weir_code wr_files_reader_new(const struct wr_files_config *config, struct 
   if (reader == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for source %s", context->uid);
   reader->op = (struct wr_operator){.vtable = &vtable, .context = context};
   reader->config = config;
-  reader->fields = (struct wr_record_fields){.schema = config->schema,
-                                             .partition_field = config->partition_field,
-                                             .position_field = config->position_field,
-                                             .event_time_field = config->event_time_field};
-  wr_source_time_init(&reader->time, config->event_time_field, config->out_of_orderness_ms, config->idle_timeout_ms);
-  wr_batch_builder_init(&reader->rows, context->memory, config->schema, false);
-  wr_batch_builder_init(&reader->dead_letters, context->memory, &wr_dead_letter_schema, false);
+  const struct wr_record_fields fields = {.schema = config->schema,
+                                          .partition_field = config->partition_field,
+                                          .position_field = config->position_field,
+                                          .event_time_field = config->event_time_field};
   for (unsigned i = 0; i < WR_READER_SLOTS; i++)
     wr_file_input_init(&reader->slots[i].input, context->seams->files, context->waker);
   wr_reader_init_look(reader);
-  reader->row_lines = wr_alloc(context->memory, WR_BATCH_ROWS_MAX * sizeof *reader->row_lines, WR_MEMORY_SOURCE);
-  enum weir_code code =
-      reader->row_lines == NULL
-          ? WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for source %s", context->uid)
-          : wr_record_fields_decoder(&reader->fields, context->memory, context->seams->calls, &reader->decoder, error);
+  enum weir_code code = wr_source_rows_init(&reader->built, context, &fields, config->out_of_orderness_ms,
+                                            config->idle_timeout_ms, error);
   if (code != WEIR_OK) {
     free_reader(&reader->op);
     return code;

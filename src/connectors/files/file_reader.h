@@ -10,8 +10,7 @@
 #include "base/limits.h"
 #include "connectors/files/file_input.h"
 #include "connectors/files/files.h"
-#include "connectors/record_fields.h"
-#include "connectors/split_time.h"
+#include "connectors/source_rows.h"
 
 enum { WR_READER_SLOTS = 4 };
 
@@ -63,10 +62,7 @@ struct wr_reader_slot {
 struct wr_files_reader {
   struct wr_operator op;
   const struct wr_files_config *config;
-  struct wr_json_decoder *decoder;
-  struct wr_batch_builder rows, dead_letters;
-  uint64_t rows_since_ns; /* when the first of what is in the builders came */
-  uint32_t *row_lines;
+  struct wr_source_rows built;
   struct wr_reader_file **files;
   uint32_t file_count, file_capacity;
   uint32_t ended_count;
@@ -82,8 +78,6 @@ struct wr_files_reader {
   struct wr_watch watch; /* of the folder, armed by each look before it looks */
   bool is_watched;       /* what arming said */
   struct weir_error look_error;
-  struct wr_record_fields fields;
-  struct wr_source_time time;
 };
 
 /* ---- slots ---- */

@@ -62,7 +62,7 @@ static struct wr_bad_record bad_at(const struct wr_reader_file *file) {
 static enum weir_code handle_bad(struct wr_files_reader *reader, const struct wr_reader_file *file,
                                  const struct wr_bad_record *bad, struct weir_error *error) {
   if (reader->config->on_error == WR_FILES_SKIP)
-    return wr_bad_record_put(&reader->dead_letters, reader->op.context, file->split.name, bad, error);
+    return wr_bad_record_put(&reader->built.dead_letters, reader->op.context, file->split.name, bad, error);
   char start[WR_EXCERPT_BYTES];
   wr_bad_record_excerpt(bad, start);
   return WR_FAIL(error, WEIR_BAD_RECORD, "%s: record %" PRId64 " (byte %" PRId64 "%s: %s", file->path, bad->position,
@@ -170,24 +170,25 @@ static enum weir_code decode(struct wr_files_reader *reader, struct wr_reader_sl
   struct wr_json_lines lines = {.text = (const char *)slot->text + slot->at,
                                 .length = window,
                                 .ends = extent->is_final && window == extent->length,
-                                .row_lines = reader->row_lines};
+                                .row_lines = reader->built.places};
   struct wr_json_fault fault;
   struct wr_view name = {0};
-  uint32_t first = wr_batch_builder_rows(&reader->rows);
-  WR_TRY(wr_record_fields_name(&reader->fields, &reader->rows, split->name, &name, error));
-  enum weir_code code = wr_json_decode_lines(reader->decoder, &lines, &reader->rows, &fault, error);
+  uint32_t first = wr_batch_builder_rows(&reader->built.rows);
+  WR_TRY(wr_record_fields_name(&reader->built.fields, &reader->built.rows, split->name, &name, error));
+  enum weir_code code = wr_json_decode_lines(reader->built.decoder, &lines, &reader->built.rows, &fault, error);
   if (code != WEIR_OK && code != WEIR_BAD_RECORD) return code;
-  uint32_t count = wr_batch_builder_rows(&reader->rows) - first;
+  uint32_t count = wr_batch_builder_rows(&reader->built.rows) - first;
   size_t taken = window - lines.length;
   if (count > 0) {
-    wr_record_fields_fill(&reader->fields, &reader->rows, &name, (int64_t)split->record, reader->row_lines, first,
-                          count);
-    wr_source_time_saw(&reader->time, &slot->file->time, reader->rows.batch, first, count, reader->op.context->now_ns);
+    wr_record_fields_fill(&reader->built.fields, &reader->built.rows, &name, (int64_t)split->record,
+                          reader->built.places, first, count);
+    wr_source_time_saw(&reader->built.time, &slot->file->time, reader->built.rows.batch, first, count,
+                       reader->op.context->now_ns);
   }
   if (taken > 0 && lines.ends && lines.length == 0) split->open_line = lines.text[-1] != '\n';
   advance(reader, slot, taken, lines.line_count);
   if (code == WEIR_BAD_RECORD) return take_bad(reader, slot, &lines, &fault, error);
-  *out_wants = taken == 0 && !wr_batch_builder_is_full(&reader->rows);
+  *out_wants = taken == 0 && !wr_batch_builder_is_full(&reader->built.rows);
   if (*out_wants && !lines.ends && lines.length > WR_RECORD_BYTES_MAX) return begin_skipping(reader, slot, error);
   return WEIR_OK;
 }

@@ -1,66 +1,38 @@
 /* connectors/kafka/kafka_reader.c: the reader as an operator. See kafka_reader.h.
  *
  * A poll looks after the client, builds rows of one partition after the other until a batch is full or a bounded piece
- * of work is done, and sends them. A batch leaves when it is full, when its time is up, when there is nothing more to
- * take, and before a barrier: at a barrier the builders are empty, so that the splits' positions are those of what was
- * emitted. While the output is full nothing is taken, and the client stops fetching at its bounds.
+ * of work is done, and sends them (source_rows.h). While the output is full nothing is taken, and the client stops
+ * fetching at its bounds.
  */
 #include "connectors/kafka/kafka_reader.h"
 
-#include "connectors/bad_records.h"
-
 #include <inttypes.h>
 #include <stdio.h>
-
-static const uint64_t BATCH_TIME_NS = 5ull * 1000 * 1000;
 
 static struct wr_kafka_reader *reader_of(struct wr_operator *op) {
   return (struct wr_kafka_reader *)op;
 }
 
-/* ---- emitting ---- */
-
-static bool has_rows(const struct wr_kafka_reader *reader) {
-  return wr_batch_builder_rows(&reader->rows) > 0 || wr_batch_builder_rows(&reader->dead_letters) > 0;
-}
-
-static enum weir_code flush(struct wr_kafka_reader *reader, struct weir_error *error) {
-  struct wr_output *output = reader->op.context->output;
-  WR_TRY(wr_output_emit(output, 0, wr_batch_builder_take(&reader->rows), error));
-  return wr_output_emit(output, 1, wr_batch_builder_take(&reader->dead_letters), error);
-}
-
-/* Sends what is built, if it is time. */
-static enum weir_code flush_when_due(struct wr_kafka_reader *reader, bool *made, uint64_t *wake_at_ns,
-                                     struct weir_error *error) {
-  if (!has_rows(reader)) return WEIR_OK;
-  uint64_t due_ns = reader->rows_since_ns + BATCH_TIME_NS;
-  if (reader->is_dry || reader->op.context->now_ns >= due_ns || wr_batch_builder_is_full(&reader->rows)) {
-    *made = true;
-    return flush(reader, error);
-  }
-  if (*wake_at_ns > due_ns) *wake_at_ns = due_ns;
-  return WEIR_OK;
-}
+/* ---- reading ---- */
 
 static enum weir_code tell_time(struct wr_kafka_reader *reader, uint64_t *wake_at_ns, bool *out_made,
                                 struct weir_error *error) {
-  if (reader->time.field < 0) return WEIR_OK;
-  wr_source_time_begin(&reader->time);
+  if (reader->built.time.field < 0) return WEIR_OK;
+  wr_source_time_begin(&reader->built.time);
   for (uint32_t i = 0; i < reader->count; i++)
     if (reader->readings[i]->state != WR_KAFKA_ENDED)
-      wr_source_time_count(&reader->time, &reader->readings[i]->time, reader->op.context->now_ns, wake_at_ns);
-  return wr_source_time_tell(&reader->time, reader->op.context->output, out_made, error);
+      wr_source_time_count(&reader->built.time, &reader->readings[i]->time, reader->op.context->now_ns, wake_at_ns);
+  return wr_source_time_tell(&reader->built.time, reader->op.context->output, out_made, error);
 }
 
 static enum weir_code poll_once(struct wr_kafka_reader *reader, uint64_t *wake_at_ns, bool *out_made,
                                 struct weir_error *error) {
-  bool had_rows = has_rows(reader);
+  bool had_rows = wr_source_rows_any(&reader->built);
   WR_TRY(wr_kafka_reader_step_client(reader, wake_at_ns, out_made, error));
   WR_TRY(wr_kafka_reader_build(reader, out_made, error));
-  if (!had_rows) reader->rows_since_ns = reader->op.context->now_ns;
-  WR_TRY(flush_when_due(reader, out_made, wake_at_ns, error));
-  return has_rows(reader) ? WEIR_OK : tell_time(reader, wake_at_ns, out_made, error);
+  if (!had_rows) reader->built.since_ns = reader->op.context->now_ns;
+  WR_TRY(wr_source_rows_flush_when_due(&reader->built, reader->is_dry, out_made, wake_at_ns, error));
+  return wr_source_rows_any(&reader->built) ? WEIR_OK : tell_time(reader, wake_at_ns, out_made, error);
 }
 
 static enum wr_result poll(struct wr_operator *op, uint64_t *wake_at_ns) {
@@ -68,7 +40,8 @@ static enum wr_result poll(struct wr_operator *op, uint64_t *wake_at_ns) {
   bool made = false;
   if (wr_output_is_full(op->context->output)) return WR_RESULT_WAIT;
   if (poll_once(reader, wake_at_ns, &made, &op->context->error) != WEIR_OK) return WR_RESULT_ERROR;
-  if (reader->no_more_splits && reader->ended_count == reader->count && !has_rows(reader)) return WR_RESULT_DONE;
+  if (reader->no_more_splits && reader->ended_count == reader->count && !wr_source_rows_any(&reader->built))
+    return WR_RESULT_DONE;
   return made ? WR_RESULT_OK : WR_RESULT_WAIT;
 }
 
@@ -77,14 +50,14 @@ static enum wr_result poll(struct wr_operator *op, uint64_t *wake_at_ns) {
 static enum wr_result before_barrier(struct wr_operator *op, uint64_t id, uint64_t *wake_at_ns) {
   (void)wake_at_ns;
   struct wr_kafka_reader *reader = reader_of(op);
-  enum weir_code code = flush(reader, &op->context->error);
+  enum weir_code code = wr_source_rows_flush(&reader->built, &op->context->error);
   if (code == WEIR_OK) code = wr_kafka_reader_keep_offsets(reader, id, &op->context->error);
   return code == WEIR_OK ? WR_RESULT_OK : WR_RESULT_ERROR;
 }
 
 static enum weir_code snapshot_splits(struct wr_operator *op, struct wr_bytes *out_splits, struct weir_error *error) {
   struct wr_kafka_reader *reader = reader_of(op);
-  WR_ASSERT(!has_rows(reader));
+  WR_ASSERT(!wr_source_rows_any(&reader->built));
   struct wr_bytes bytes;
   wr_bytes_init(&bytes, op->context->memory, WR_MEMORY_SNAPSHOT);
   for (uint32_t i = 0; i < reader->count; i++) {
@@ -175,10 +148,7 @@ static void free_reader(struct wr_operator *op) {
   for (uint32_t i = 0; i < reader->count; i++)
     wr_free(memory, reader->readings[i]);
   wr_free(memory, reader->readings);
-  wr_free(memory, reader->row_offsets);
-  wr_batch_builder_deinit(&reader->rows);
-  wr_batch_builder_deinit(&reader->dead_letters);
-  wr_json_decoder_free(reader->decoder);
+  wr_source_rows_deinit(&reader->built);
   wr_free(memory, reader);
 }
 
@@ -202,16 +172,10 @@ enum weir_code wr_kafka_reader_new(const struct wr_kafka_config *config, struct 
   reader->config = config;
   reader->connection = config->connection;
   reader->connection.uid = context->uid;
-  reader->fields = wr_kafka_fields(config);
-  wr_source_time_init(&reader->time, config->event_time_field, config->out_of_orderness_ms, config->idle_timeout_ms);
-  wr_batch_builder_init(&reader->rows, context->memory, config->schema, false);
-  wr_batch_builder_init(&reader->dead_letters, context->memory, &wr_dead_letter_schema, false);
+  const struct wr_record_fields fields = wr_kafka_fields(config);
   wr_kafka_reader_init_client(reader);
-  reader->row_offsets = wr_alloc(context->memory, WR_BATCH_ROWS_MAX * sizeof *reader->row_offsets, WR_MEMORY_SOURCE);
-  enum weir_code code =
-      reader->row_offsets == NULL
-          ? WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for source %s", context->uid)
-          : wr_record_fields_decoder(&reader->fields, context->memory, context->seams->calls, &reader->decoder, error);
+  enum weir_code code = wr_source_rows_init(&reader->built, context, &fields, config->out_of_orderness_ms,
+                                            config->idle_timeout_ms, error);
   if (code != WEIR_OK) {
     free_reader(&reader->op);
     return code;

@@ -14,8 +14,7 @@
 #include "connectors/kafka/kafka_judge.h"
 #include "connectors/kafka/kafka_notice.h"
 #include "connectors/kafka/kafka_split.h"
-#include "connectors/record_fields.h"
-#include "connectors/split_time.h"
+#include "connectors/source_rows.h"
 
 enum wr_kafka_reading_state {
   WR_KAFKA_TO_ASSIGN, /* the client is told to fetch it from its position, at assign_at_ns */
@@ -71,18 +70,13 @@ struct wr_kafka_reader {
   struct wr_operator op;
   const struct wr_kafka_config *config;
   struct wr_kafka_connection connection;
-  struct wr_record_fields fields;
-  struct wr_json_decoder *decoder;
-  struct wr_batch_builder rows, dead_letters;
-  uint64_t rows_since_ns; /* when the first of what is in the builders came */
-  uint32_t *row_offsets;  /* per row of the builder's batch: its offset behind that of the first row of its run */
+  struct wr_source_rows built;
   struct wr_kafka_reading **readings;
   uint32_t count, capacity;
   uint32_t ended_count, in_doubt_count, to_assign_count;
   uint32_t next; /* round robin */
   bool no_more_splits;
   bool is_dry; /* the last round found no partition with anything to take */
-  struct wr_source_time time;
 
   struct wr_kafka_reading *fetch_of; /* whose fetch is held; NULL: none is */
   struct wr_kafka_fetch fetch;

@@ -40,7 +40,7 @@ void wr_kafka_reading_publish(struct wr_kafka_reading *reading, int64_t high) {
 
 void wr_kafka_reader_drop_fetch(struct wr_kafka_reader *reader) {
   if (reader->fetch_of == NULL) return;
-  wr_json_forget_gathered(reader->decoder);
+  wr_json_forget_gathered(reader->built.decoder);
   reader->consumer->vtable->release(reader->consumer);
   reader->fetch_of = NULL;
 }
@@ -68,17 +68,19 @@ static enum weir_code take_bad(struct wr_kafka_reader *reader, const struct wr_k
     wr_excerpt((const char *)record->value, record->value_length, WR_EXCERPT_SOURCE_BYTES, bad.start);
   }
   if (reader->config->on_error == WR_KAFKA_FAIL) return fail_bad(reader, reading, &bad, error);
-  return wr_bad_record_put(&reader->dead_letters, reader->op.context, reading->name, &bad, error);
+  return wr_bad_record_put(&reader->built.dead_letters, reader->op.context, reading->name, &bad, error);
 }
 
 /* ---- rows ---- */
 
 /* The rows of the run get their places; the run goes on behind them. */
 static void end_run(struct wr_kafka_reader *reader, struct wr_kafka_reading *reading, struct run *run) {
-  uint32_t rows = wr_batch_builder_rows(&reader->rows), count = rows - run->first;
+  uint32_t rows = wr_batch_builder_rows(&reader->built.rows), count = rows - run->first;
   if (count == 0) return;
-  wr_record_fields_fill(&reader->fields, &reader->rows, &run->name, run->base, reader->row_offsets, run->first, count);
-  wr_source_time_saw(&reader->time, &reading->time, reader->rows.batch, run->first, count, reader->op.context->now_ns);
+  wr_record_fields_fill(&reader->built.fields, &reader->built.rows, &run->name, run->base, reader->built.places,
+                        run->first, count);
+  wr_source_time_saw(&reader->built.time, &reading->time, reader->built.rows.batch, run->first, count,
+                     reader->op.context->now_ns);
   run->first = rows;
 }
 
@@ -88,17 +90,17 @@ static void gather(struct wr_kafka_reader *reader, uint32_t first) {
     const struct wr_kafka_record *record = &reader->fetch.records[i];
     bool is_old = record->offset < reader->fetch_of->split.position;
     if (is_old || record->value == NULL) continue; /* neither is decoded */
-    if (!wr_json_gather(reader->decoder, (const char *)record->value, record->value_length)) break;
+    if (!wr_json_gather(reader->built.decoder, (const char *)record->value, record->value_length)) break;
   }
 }
 
 static enum weir_code decode(struct wr_kafka_reader *reader, const struct wr_kafka_record *record,
                              struct wr_json_fault *fault, struct weir_error *error) {
-  if (wr_json_gathered(reader->decoder) == 0) gather(reader, (uint32_t)(record - reader->fetch.records));
-  if (wr_json_gathered(reader->decoder) > 0)
-    return wr_json_decode_gathered(reader->decoder, &reader->rows, fault, error);
-  return wr_json_decode(reader->decoder, (const char *)record->value, record->value_length, &reader->rows, fault,
-                        error);
+  if (wr_json_gathered(reader->built.decoder) == 0) gather(reader, (uint32_t)(record - reader->fetch.records));
+  if (wr_json_gathered(reader->built.decoder) > 0)
+    return wr_json_decode_gathered(reader->built.decoder, &reader->built.rows, fault, error);
+  return wr_json_decode(reader->built.decoder, (const char *)record->value, record->value_length, &reader->built.rows,
+                        fault, error);
 }
 
 /* A row of one record, or its end as a bad one. */
@@ -109,13 +111,13 @@ static enum weir_code take_record(struct wr_kafka_reader *reader, struct wr_kafk
   if (record->value != NULL) code = decode(reader, record, &fault, error);
   if (code == WEIR_BAD_RECORD) return take_bad(reader, reading, record, &fault, error);
   if (code != WEIR_OK) return code;
-  uint32_t row = wr_batch_builder_rows(&reader->rows);
+  uint32_t row = wr_batch_builder_rows(&reader->built.rows);
   if (row == run->first || record->offset - run->base > UINT32_MAX) {
     end_run(reader, reading, run);
     run->base = record->offset;
   }
-  reader->row_offsets[row] = (uint32_t)(record->offset - run->base);
-  wr_batch_builder_end_row(&reader->rows, WEIR_INSERT);
+  reader->built.places[row] = (uint32_t)(record->offset - run->base);
+  wr_batch_builder_end_row(&reader->built.rows, WEIR_INSERT);
   return WEIR_OK;
 }
 
@@ -152,11 +154,12 @@ static enum weir_code end_fetch(struct wr_kafka_reader *reader, struct wr_kafka_
 static enum weir_code take_records(struct wr_kafka_reader *reader, struct wr_kafka_reading *reading, struct work *work,
                                    struct weir_error *error) {
   struct wr_kafka_split *split = &reading->split;
-  struct run run = {.first = wr_batch_builder_rows(&reader->rows)};
+  struct run run = {.first = wr_batch_builder_rows(&reader->built.rows)};
   uint64_t taken = 0, bytes = 0;
-  enum weir_code code = wr_record_fields_name(&reader->fields, &reader->rows, reading->name, &run.name, error);
+  enum weir_code code =
+      wr_record_fields_name(&reader->built.fields, &reader->built.rows, reading->name, &run.name, error);
   while (code == WEIR_OK && reader->fetch_at < reader->fetch.count && work->records_left > 0 && work->bytes_left > 0 &&
-         !wr_batch_builder_is_full(&reader->rows)) {
+         !wr_batch_builder_is_full(&reader->built.rows)) {
     const struct wr_kafka_record *record = &reader->fetch.records[reader->fetch_at];
     if (split->has_stop && record->offset >= split->stop) {
       split->position = split->stop;
@@ -213,7 +216,7 @@ enum weir_code wr_kafka_reader_build(struct wr_kafka_reader *reader, bool *out_m
   struct work work = {.records_left = RECORDS_PER_POLL, .bytes_left = BYTES_PER_POLL};
   reader->is_dry = false;
   while (reader->consumer != NULL && work.records_left > 0 && work.bytes_left > 0 &&
-         !wr_batch_builder_is_full(&reader->rows)) {
+         !wr_batch_builder_is_full(&reader->built.rows)) {
     if (reader->fetch_of == NULL && !take_fetch(reader, RECORDS_PER_POLL)) {
       reader->is_dry = true;
       break;
