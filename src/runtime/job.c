@@ -181,6 +181,7 @@ static enum weir_code step_open(struct wr_job *job, uint64_t now_ns) {
   }
   if (!call_step(job, run_compare, &code)) return code;
   job->open_stage = WR_OPEN_FIND;
+  if (job->recovery.goes_back) return step_open(job, now_ns);
   wr_job_enter(job, WR_JOB_CLAIM);
   return WEIR_OK;
 }

@@ -16,8 +16,8 @@
  * start that was told to begin anew finishes what a manifest names). What always holds:
  *
  *   - A manifest is durable before the first rename. So above the marker no staged file has been renamed: one that is
- *     gone there was removed by somebody, its rows are lost, and nothing goes on before that somebody has decided. A
- *     start finds it before it changes anything (check_carried), a commit in step 1.
+ *     gone there was removed by somebody, and its rows are in no file. A start finds that before it changes anything
+ *     (check_carried) and makes them again from an older checkpoint, or is refused; a commit finds it in step 1.
  *   - A staged file that a manifest names and that is gone was renamed: it is not made again, for somebody may have
  *     taken it away since. Nothing else removes a staged file while a manifest names it.
  *   - The renames are durable before step 4 says that there is nothing to finish: a rename is lost as a whole in a
@@ -27,9 +27,9 @@
  *   - Nobody writes into a staged file that another has made (directory_stage.c). So a run that was taken over cannot
  *     change what its successor renames.
  *   - A staged file is removed only by settled, under the lock, by whose start the marker is; and only when an earlier
- *     start has staged it and every epoch that R carried is committed. R is the newest checkpoint that anybody may go
- * on from: what it does not carry, or what is renamed, nobody will ask for. Files of this very start stay: they are of
- *     epochs to come.
+ *     start has staged it and every epoch that R carried is committed. Nobody will ask for it: R is what all go on
+ * from, and a newer checkpoint that was passed over lacks it from then on, and is passed over again. Files of this very
+ *     start stay, for they are of epochs to come.
  *
  * A crash while an epoch is staged, or before its checkpoint completes, leaves files that nobody names; the next start
  * sweeps them when it has settled. In step 1: nothing was changed. In step 2: the old marker (step 1 again) or the new
@@ -365,6 +365,7 @@ static enum weir_code sweep(struct directory *self, struct weir_error *error) {
   const struct wr_store *store = self->context.store;
   struct wr_name_list names = {0};
   char path[WR_PATH_BYTES_MAX];
+  uint32_t removed = 0;
   enum weir_code code = files->list(files, self->folder, self->context.memory, &names, error);
   for (size_t i = 0; i < names.count && code == WEIR_OK; i++) {
     if (!wr_directory_is_left_over(&self->place, store->incarnation, store->start_number, names.names[i])) continue;
@@ -372,7 +373,9 @@ static enum weir_code sweep(struct directory *self, struct weir_error *error) {
     code = wr_directory_check_length(length, self->folder, error);
     if (code == WEIR_OK) code = files->remove(files, path, error);
     if (code == WEIR_NOT_FOUND) code = WEIR_OK;
+    removed++;
   }
+  if (code == WEIR_OK && removed != 0) code = files->sync_folder(files, self->folder, error);
   wr_name_list_deinit(&names, self->context.memory);
   return code;
 }
