@@ -27,9 +27,9 @@
  *   - Nobody writes into a staged file that another has made (directory_stage.c). So a run that was taken over cannot
  *     change what its successor renames.
  *   - A staged file is removed only by settled, under the lock, by whose start the marker is; and only when an earlier
- *     start has staged it and every epoch that R carried is committed. Nobody will ask for it: R is what all go on
- * from, and a newer checkpoint that was passed over lacks it from then on, and is passed over again. Files of this very
- *     start stay, for they are of epochs to come.
+ *     start has staged it and every epoch that R carried is committed. Nobody will ask for it: R is where all go on
+ *     from, and a newer checkpoint that was passed over lacks it from then on, and is passed over again. Files of this
+ *     very start stay, for they are of epochs to come.
  *
  * A crash while an epoch is staged, or before its checkpoint completes, leaves files that nobody names; the next start
  * sweeps them when it has settled. In step 1: nothing was changed. In step 2: the old marker (step 1 again) or the new
