@@ -341,8 +341,8 @@ static enum weir_code commit_locked(struct directory *self, const struct wr_epoc
   return WEIR_OK;
 }
 
-static enum weir_code lock_present(struct directory *self, struct wr_file **out_file, struct weir_error *error) {
-  enum weir_code code = lock(self, out_file, error);
+/* What is not found after the claim was taken away with its folder. */
+static enum weir_code judge(struct directory *self, enum weir_code code, struct weir_error *error) {
   if (code != WEIR_NOT_FOUND) return code;
   return WR_FAIL(error, WEIR_REFUSED, "%s was removed while the job runs; put it back", self->folder);
 }
@@ -352,10 +352,10 @@ static enum weir_code commit(struct wr_target *target, const struct wr_epoch *ep
   struct directory *self = self_of(target);
   struct wr_file *file = NULL;
   *out_already = false;
-  WR_TRY(lock_present(self, &file, error));
+  WR_TRY(judge(self, lock(self, &file, error), error));
   enum weir_code code = commit_locked(self, epoch, out_already, error);
   unlock(self, file);
-  return code;
+  return judge(self, code, error);
 }
 
 /* ---- settled ---- */
@@ -389,10 +389,10 @@ static enum weir_code settled_locked(struct directory *self, struct weir_error *
 static enum weir_code settled(struct wr_target *target, struct weir_error *error) {
   struct directory *self = self_of(target);
   struct wr_file *file = NULL;
-  WR_TRY(lock_present(self, &file, error));
+  WR_TRY(judge(self, lock(self, &file, error), error));
   enum weir_code code = settled_locked(self, error);
   unlock(self, file);
-  return code;
+  return judge(self, code, error);
 }
 
 /* ---- life ---- */

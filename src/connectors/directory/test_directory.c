@@ -794,6 +794,16 @@ TEST(refusals) {
   CHECK_INT(stage_rows(&f, 1, 0, rows, 1, &part), WEIR_REFUSED);
   CHECK(strstr(f.error.message, ".weir was removed while the job runs; put it back") != NULL);
   CHECK_INT(rename(kept, hidden), 0);
+  CHECK_INT(stage_rows(&f, 2, 0, rows, 1, &part), WEIR_OK);
+  for (uint64_t n = 1, done = 1; done >= n; n++) { /* in the midst of a commit */
+    test_files_fail(&f.files, n, 100, WEIR_NOT_FOUND, NULL);
+    enum weir_code code = commit_parts(&f, 2, &part, 1, &already);
+    done = f.files.operations;
+    if (code != WEIR_OK) CHECK_INT(code, WEIR_REFUSED);
+  }
+  test_files_fail(&f.files, 0, 0, WEIR_OK, NULL);
+  CHECK_INT(commit_parts(&f, 2, &part, 1, &already), WEIR_OK);
+  drop_part(&f, &part);
   /* A folder that is not there, and a file in its place. */
   snprintf(f.path, sizeof f.path, "%s/nowhere", f.files.folder);
   CHECK_INT(fixture_start(&f), WEIR_NOT_FOUND);
