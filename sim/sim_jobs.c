@@ -1,6 +1,7 @@
 /* sim/sim_jobs.c: see sim_jobs.h. */
 #include "sim/sim_jobs.h"
 
+#include "api/graph_int.h"
 #include "sim/sim_kafka_producer.h"
 
 #include <inttypes.h>
@@ -209,6 +210,7 @@ static struct weir_stream *kafka_source(struct weir_job_builder *builder, const 
                                      .schema = schema,
                                      .partition_field = has_places(schema) ? "partition" : NULL,
                                      .position_field = has_places(schema) ? "position" : NULL,
+                                     .event_time_field = options->kind == SIM_JOB_HELD ? "position" : NULL,
                                      .skip_bad_records = options->dead_letter != NULL,
                                      .dead_letter = options->dead_letter};
   return wr_kafka_source_with(builder, "views", &kafka, sim_kafka_driver(options->kafka));
@@ -221,6 +223,7 @@ static struct weir_stream *files_source(struct weir_job_builder *builder, const 
                                      .schema = schema,
                                      .partition_field = has_places(schema) ? "partition" : NULL,
                                      .position_field = has_places(schema) ? "position" : NULL,
+                                     .event_time_field = options->kind == SIM_JOB_HELD ? "position" : NULL,
                                      .skip_bad_records = options->dead_letter != NULL,
                                      .dead_letter = options->dead_letter};
   return weir_files_source(builder, "views", &files);
@@ -254,9 +257,18 @@ static void build_seen(struct sim_job_graph *job, const struct sim_job_options *
                                              {"position", WEIR_TYPE_BIGINT, false},
                                              {"app_id", WEIR_TYPE_STRING, false}};
   static const struct weir_schema schema = {fields, 3};
-  struct weir_sqlite_options table = {.size = sizeof table, .path = options->database, .table = "seen"};
+  const char *name = sim_job_name(options->kind);
+  struct weir_sqlite_options table = {.size = sizeof table, .path = options->database, .table = name};
   struct weir_stream *views = source(&job->builder, &schema, options);
-  if (options->sink_kafka != NULL)
+  if (options->kind == SIM_JOB_HELD)
+    weir_sqlite_sink(sim_held_build(&job->held, views), name, &table);
+  else if (options->kind == SIM_JOB_PLAIN)
+    wr_plain_sink(views, name,
+                  &(struct wr_plain_description){.where = "a list",
+                                                 .interval_ms = options->plain_interval_ms,
+                                                 .config = options->plain,
+                                                 .new_target = sim_plain_new_target});
+  else if (options->sink_kafka != NULL)
     add_topic(job, views, "seen", false, options);
   else if (options->sink_sql != NULL)
     add_sql(job, views, "seen", false, options);
@@ -267,7 +279,9 @@ static void build_seen(struct sim_job_graph *job, const struct sim_job_options *
 }
 
 const char *sim_job_name(enum sim_job_kind kind) {
-  return kind == SIM_JOB_PV ? "pv" : "seen";
+  static const char *const names[] = {
+      [SIM_JOB_PV] = "pv", [SIM_JOB_SEEN] = "seen", [SIM_JOB_HELD] = "held", [SIM_JOB_PLAIN] = "plain"};
+  return names[kind];
 }
 
 bool sim_job_graph_init(struct sim_job_graph *job, const struct sim_job_options *options, struct weir_error *error) {
@@ -287,6 +301,7 @@ bool sim_job_graph_init(struct sim_job_graph *job, const struct sim_job_options 
 
 bool sim_job_graph_deinit(struct sim_job_graph *job) {
   sim_zombie_deinit(&job->zombie);
+  sim_held_deinit(&job->held);
   wr_builder_deinit(&job->builder);
   return job->memory.total_bytes == 0;
 }

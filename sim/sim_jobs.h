@@ -1,9 +1,12 @@
-/* sim/sim_jobs.h: the two jobs of the simulator, pv and seen, on the public interface, with eyes on their targets.
+/* sim/sim_jobs.h: the jobs of the simulator on the public interface, with eyes on their targets.
  *
  *   pv    files, or a topic -> key by app_id -> count -> SQLite, upsert
  *   seen  files, or a topic -> SQLite, insert without a key, one row a record
  *
- * In some runs the rows of both go to files in a folder, to a topic, or to an SQL server, instead.
+ *   held   as seen, through operators that keep rows until a timer fires or the input ends (sim_held.h)
+ *   plain  as seen, into a target that takes rows by the clock (sim_plain.h)
+ *
+ * In some runs the rows of the first two go to files in a folder, to a topic, or to an SQL server, instead.
  *
  * Each target is wrapped: before a commit goes through, the watch sees the epoch. The graph lives in memory of its own
  * and outlives every engine of the run, as a program's would. One thread.
@@ -14,11 +17,13 @@
 #include "api/api_int.h"
 #include "operators/sink_nodes.h"
 #include "connectors/kafka/kafka_target.h"
+#include "sim/sim_held.h"
 #include "sim/sim_log.h"
+#include "sim/sim_plain.h"
 #include "sim/sim_sql.h"
 #include "sim/sim_zombie.h"
 
-enum sim_job_kind { SIM_JOB_PV, SIM_JOB_SEEN };
+enum sim_job_kind { SIM_JOB_PV, SIM_JOB_SEEN, SIM_JOB_HELD, SIM_JOB_PLAIN };
 
 enum { SIM_SINKS_MAX = 4 };
 
@@ -56,6 +61,7 @@ struct sim_job_graph {
   uint64_t zombie_commit_count;
   struct wr_kafka_sink_config kafka_sink;
   struct wr_sql_config sql_sink;
+  struct sim_held held;
 };
 
 struct sim_job_options {
@@ -74,7 +80,9 @@ struct sim_job_options {
   struct sim_sql *sink_sql;       /* not NULL: they go to its table */
   bool leaves_out;                /* but those that it does not take */
   uint32_t sink_timeout_ms;       /* of its transactions; 0: the default */
-  const char *dead_letter;        /* not NULL: bad records are skipped to it */
+  struct sim_plain *plain;        /* where the rows of that job go, and how often */
+  int64_t plain_interval_ms;
+  const char *dead_letter; /* not NULL: bad records are skipped to it */
   struct wr_commit_limits limits;
   struct sim_watch watch;
 };

@@ -184,6 +184,7 @@ void sim_left_out_seen(struct sim_run *run, const struct sim_disk_event *event) 
   if (removed != 0) {
     run->report->events[SIM_EVENT_SQL_LEFT_OUT_NO_MORE]++;
     own->published_id = 0;
+    own->removals++;
   }
   if (published != 0) {
     run->report->events[SIM_EVENT_SQL_LEFT_OUT_AGAIN] += own->tried_id == published;

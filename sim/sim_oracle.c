@@ -38,6 +38,7 @@ static void watch_commit(void *context, const char *uid, const struct wr_epoch *
   if (newest < epoch->checkpoint_id)
     sim_violation(run, "sink %s commits epoch %" PRIu64 ", but the newest durable checkpoint is %" PRIu64, uid,
                   epoch->checkpoint_id, newest);
+  sim_histories_commits(run);
   sim_sink_topic_commits(run);
   sim_sink_sql_commits(run);
   /* The marker of the last published status can lag one step; the phase only moves on from SETTLE when all is out. */
@@ -57,6 +58,11 @@ static void watch_commit(void *context, const char *uid, const struct wr_epoch *
 }
 
 /* ---- commit first ---- */
+
+/* What a timer lets out that was due while the job was down needs no source. */
+static void count_source_records(void *argument, const char *name, const struct wr_task_metrics *metrics) {
+  if (strncmp(name, "views", 5) == 0) *(uint64_t *)argument += atomic_load(&metrics->records_out);
+}
 
 static void count_records(void *argument, const char *name, const struct wr_task_metrics *metrics) {
   (void)name;
@@ -101,7 +107,7 @@ void sim_oracle_step(struct sim_run *run) {
     check_settled(run, status.restored_checkpoint);
   } else if (status.phase == WR_JOB_SETTLE) {
     uint64_t records = 0;
-    wr_job_each_task(run->job, count_records, &records);
+    wr_job_each_task(run->job, run->kind == SIM_JOB_HELD ? count_source_records : count_records, &records);
     if (records > 0) sim_violation(run, "records flow before what R had prepared is out");
   }
 }
@@ -169,6 +175,8 @@ bool sim_oracle_init(struct sim_run *run, struct weir_error *error) {
                                     .directory_rollover_ms = run->directory_rollover_ms,
                                     .sink_kafka = run->sink_topic.kafka,
                                     .sink_sql = run->sink_sql.sql,
+                                    .plain = &run->plain,
+                                    .plain_interval_ms = 1 + (int64_t)below(run, 100),
                                     .leaves_out = run->left_out.is_used,
                                     .sink_timeout_ms = run->sink_topic.timeout_ms,
                                     .dead_letter = run->dead_letter ? "/out/dead-letter.ndjson" : NULL,
@@ -186,6 +194,7 @@ void sim_oracle_new_life(struct sim_run *run) {
 
 void sim_oracle_deinit(struct sim_run *run) {
   sim_disk_monitor(run->world, NULL, NULL);
+  sim_plain_forget(run);
   if (!sim_job_graph_deinit(&run->graph)) sim_violation(run, "memory of the graph was left");
 }
 
@@ -277,10 +286,16 @@ void sim_oracle_saw_row(struct sim_run *run, const char *partition, int64_t posi
 
 static void read_seen_table(struct sim_run *run) {
   sqlite3 *database = NULL;
-  sqlite3_stmt *rows = open_query(run, &database, "SELECT partition, position, app_id FROM seen");
+  bool is_held = run->kind == SIM_JOB_HELD;
+  sqlite3_stmt *rows = open_query(run, &database,
+                                  is_held ? "SELECT partition, position, app_id FROM held"
+                                          : "SELECT partition, position, app_id FROM seen");
   while (rows != NULL && sqlite3_step(rows) == SQLITE_ROW)
-    sim_oracle_saw_row(run, (const char *)sqlite3_column_text(rows, 0), sqlite3_column_int64(rows, 1),
-                       (const char *)sqlite3_column_text(rows, 2));
+    if (is_held && strcmp((const char *)sqlite3_column_text(rows, 0), SIM_HELD_END) == 0)
+      run->held_ends++;
+    else
+      sim_oracle_saw_row(run, (const char *)sqlite3_column_text(rows, 0), sqlite3_column_int64(rows, 1),
+                         (const char *)sqlite3_column_text(rows, 2));
   sqlite3_finalize(rows);
   sqlite3_close(database);
 }
@@ -292,6 +307,9 @@ static void judge_seen(struct sim_run *run) {
    : run->directory              ? sim_directory_judge_seen
                                  : read_seen_table)(run);
   check_all_seen(run, run->seen, SIM_LINE_RECORD);
+  if (run->kind == SIM_JOB_HELD && (run->held_ends == 0 || run->held_ends > run->ends_max))
+    sim_violation(run, "the end of the input was told %" PRIu64 " times, not 1 to %" PRIu64, run->held_ends,
+                  run->ends_max);
   for (uint32_t p = 0; p < run->log.options.partitions; p++)
     free(run->seen[p]);
 }
@@ -352,6 +370,8 @@ static void judge_finished(struct sim_run *run) {
 void sim_oracle_judge(struct sim_run *run) {
   if (run->kind == SIM_JOB_PV)
     judge_pv(run);
+  else if (run->kind == SIM_JOB_PLAIN)
+    sim_plain_judge(run);
   else
     judge_seen(run);
   if (run->dead_letter) judge_dead_letters(run);

@@ -8,6 +8,7 @@
 
 enum {
   LIVES_MAX = 9,
+  OTHER_JOB_ONE_IN = 8,
   STEPS_MAX_PER_LIFE = 400 * 1000,
   STEPS_MAX_LAST = 4 * 1000 * 1000,
 };
@@ -32,6 +33,22 @@ void sim_violation(struct sim_run *run, const char *format, ...) {
 
 /* ---- what is drawn ---- */
 
+/* The job, and where its rows go. */
+static void draw_kind(struct sim_run *run) {
+  run->ends_max = 1;
+  run->kind = one_in(run, 2) ? SIM_JOB_PV : SIM_JOB_SEEN;
+  if (one_in(run, OTHER_JOB_ONE_IN) && !run->options->to_topic)
+    run->kind = one_in(run, 3) ? SIM_JOB_PLAIN : SIM_JOB_HELD;
+  if (run->kind == SIM_JOB_HELD) run->report->events[SIM_EVENT_HELD_JOB]++;
+  if (run->kind >= SIM_JOB_HELD) {
+    run->plain = (struct sim_plain){.run = run, .fails_one_in = one_in(run, 2) ? 5 + (uint32_t)below(run, 50) : 0};
+    return;
+  }
+  run->directory = one_in(run, 3) && !run->options->to_topic;
+  if (run->options->to_topic || (!run->directory && one_in(run, 3))) sim_sink_topic_draw(run);
+  if (!run->directory && run->sink_topic.kafka == NULL && one_in(run, 2)) sim_sink_sql_draw(run);
+}
+
 static void draw_log(struct sim_run *run) {
   struct sim_log_options log = {.seed = wr_random_next(&run->random),
                                 .folder = "/log",
@@ -44,7 +61,8 @@ static void draw_log(struct sim_run *run) {
                                 .app_bytes = one_in(run, 3) ? (uint32_t)below(run, SIM_LOG_APP_BYTES_MAX + 1) : 0,
                                 .duration_ns = (50 + below(run, 1500)) * ms_ns};
   run->dead_letter = log.bad_lines;
-  if (below(run, 5) < 2) sim_run_kafka_draw(run, &log);
+  if (run->kind >= SIM_JOB_HELD) log.lines %= 400;
+  if (below(run, 5) < 2 && run->kind != SIM_JOB_PLAIN) sim_run_kafka_draw(run, &log);
   bool leaves_out = run->sink_sql.sql != NULL && one_in(run, 2);
   if (leaves_out) log.lines %= 300; /* a row that is not taken costs many statements */
   sim_log_init(&run->log, &log);
@@ -90,9 +108,11 @@ static void draw_job(struct sim_run *run) {
   struct wr_job_options *options = &run->job_options;
   wr_job_options_default(options);
   options->name = sim_job_name(run->kind);
-  options->folder = run->kind == SIM_JOB_PV ? "/state/pv" : "/state/seen";
+  snprintf(run->folder, sizeof run->folder, "/state/%s", options->name);
+  options->folder = run->folder;
   options->mode = one_in(run, 5) ? WR_AT_LEAST_ONCE : WR_EXACTLY_ONCE;
   if (run->options->mode != NULL) options->mode = *run->options->mode;
+  if (run->kind == SIM_JOB_HELD) options->mode = WR_EXACTLY_ONCE; /* else rows may be twice in its state */
   options->checkpoint_interval_ms = 2 + below(run, one_in(run, 3) ? 300 : 40);
   if (run->topic.misleads) options->checkpoint_interval_ms += 200; /* a doubt takes 10 s */
   run->checkpoint_interval_ms = options->checkpoint_interval_ms;
@@ -118,7 +138,7 @@ static void draw_others(struct sim_run *run, bool will_stop) {
   uint64_t now_ns = sim_world_now_ns(run->world);
   run->zombie_at_ns = one_in(run, 3) ? now_ns + below(run, 100) * ms_ns : UINT64_MAX;
   run->rival_from_ns = run->rival_until_ns = UINT64_MAX;
-  if (!one_in(run, will_stop ? 2 : 5)) return;
+  if (!one_in(run, will_stop ? 2 : 5) || sim_histories_live(run)) return;
   run->rival_from_ns = now_ns + below(run, 300) * ms_ns;
   if (run->last_life || one_in(run, 2)) run->rival_until_ns = run->rival_from_ns + below(run, 2000) * ms_ns;
 }
@@ -164,11 +184,16 @@ static bool start_life(struct sim_run *run, enum life_end end) {
   run->job_options.bounded = run->last_life || in_growth || (run->log.options.all_at_once && one_in(run, 2));
   run->job_options.fresh = run->fresh_pending || (!run->last_life && run->lives != 0 && one_in(run, 25));
   run->fresh_pending = run->job_options.fresh;
+  run->ends_max += run->was_bounded && !run->job_options.bounded;
+  run->was_bounded = run->job_options.bounded;
   if (run->job_options.fresh) {
     run->report->events[SIM_EVENT_FRESH]++;
     sim_disk_remove(run->world, "/out");
     sim_disk_make_folders(run->world, "/out");
     memset(&run->stops, 0, sizeof run->stops);
+    sim_histories_forget(run);
+    sim_plain_forget(run);
+    run->ends_max = 1;
   } else if (!run->last_life && run->lives != 0) {
     sim_tamper_before(run);
   }
@@ -287,7 +312,7 @@ static void end_life(struct sim_run *run, bool stopped) {
 }
 
 static void order_crash(struct sim_run *run, enum life_end end) {
-  if (end != LIFE_OPERATION || run->topic.must_end) return;
+  if (end != LIFE_OPERATION || run->topic.must_end || sim_histories_live(run)) return;
   uint64_t n = 1 + below(run, one_in(run, 2) ? 60 : 600);
   sim_disk_crash_at(run->world, n, one_in(run, 2) ? SIM_CRASH_BEFORE : SIM_CRASH_AFTER);
 }
@@ -332,12 +357,14 @@ static bool live(struct sim_run *run, enum life_end end) {
   uint64_t begin_ns = sim_world_now_ns(run->world);
   uint64_t deadline_ns =
       end == LIFE_FINISH ? UINT64_MAX : begin_ns + (1 + below(run, one_in(run, 3) ? 3000 : 300)) * ms_ns;
+  if (sim_histories_live(run) && end != LIFE_FINISH) deadline_ns += 500 * ms_ns;
   if (run->topic.is_long) deadline_ns = begin_ns + sim_run_kafka_life_ns(run);
   uint64_t steps_max = end == LIFE_FINISH ? STEPS_MAX_LAST : STEPS_MAX_PER_LIFE;
   bool stopping = false;
   for (uint64_t step = 0; step < steps_max; step++) {
     sim_oracle_step(run);
     step_others(run);
+    sim_plain_step(run);
     sim_directory_step(run);
     sim_sink_topic_step(run);
     sim_sink_sql_step(run);
@@ -387,7 +414,7 @@ static bool live(struct sim_run *run, enum life_end end) {
 
 static bool live_all(struct sim_run *run) {
   uint32_t lives = (uint32_t)below(run, LIVES_MAX);
-  for (uint32_t i = 0; i < lives && !run->finished; i++) {
+  for (uint32_t i = 0; (i < lives || sim_histories_wait(run)) && !run->finished; i++) {
     if (one_in(run, 3)) draw_faults(run);
     static const enum life_end ends[] = {LIFE_KILL, LIFE_KILL, LIFE_OPERATION, LIFE_OPERATION, LIFE_STOP};
     if (!live(run, ends[below(run, sizeof ends / sizeof ends[0])])) return false;
@@ -425,10 +452,7 @@ bool sim_run(const struct sim_run_options *options, struct sim_run_report *out_r
   sim_disk_make_folders(run->world, "/out");
   sim_disk_make_folders(run->world, "/state");
   sim_disk_make_folders(run->world, "/keep");
-  run->kind = one_in(run, 2) ? SIM_JOB_PV : SIM_JOB_SEEN;
-  run->directory = one_in(run, 3) && !options->to_topic;
-  if (options->to_topic || (!run->directory && one_in(run, 3))) sim_sink_topic_draw(run);
-  if (!run->directory && run->sink_topic.kafka == NULL && one_in(run, 2)) sim_sink_sql_draw(run);
+  draw_kind(run);
   sim_directory_draw(run);
   draw_log(run);
   draw_job(run);

@@ -1,6 +1,6 @@
 /* sim/sim_run.h: one seed: a whole history of one job, with kills and faults, and the oracles over it.
  *
- * From the seed are drawn: the job (pv or seen), the log (files or a topic) and its growth, the mode, how often
+ * From the seed are drawn: the job (sim_jobs.h), the log (files or a topic) and its growth, the mode, how often
  * checkpoints are taken, which faults happen where and how often (each run has its own mixture), slow and stuck tasks,
  * WAIT from state, limits. Then the job lives several lives, at changing parallelism: each ends by a kill at a random
  * step, at a file operation (before or after it took effect), by a power cut, or by a stop. In the last life faults
@@ -57,6 +57,9 @@
   X(TAMPER_STAGED, "staged file cut short or away")                                                                    \
   X(TAMPER_LOG, "log file replaced, cut, renamed or away")                                                             \
   X(REFUSED, "start refused because of that")                                                                          \
+  X(HISTORY_FIRST, "checkpoint mended after the job had gone on")                                                      \
+  X(HISTORY_SECOND, "checkpoints of another history put back")                                                         \
+  X(HISTORY_REFUSED, "start refused: two histories")                                                                   \
   X(ZOMBIE, "commit of a run that was taken over")                                                                     \
   X(RIVAL, "database locked by another program")                                                                       \
   X(BOUNDED_GROWTH, "bounded life while the log grows")                                                                \
@@ -95,6 +98,9 @@
   X(SQL_LEFT_OUT_NO_MORE, "file of such rows removed again")                                                           \
   X(SQL_LEFT_OUT_KILLED, "life that ended between such a file and COMMIT")                                             \
   X(SQL_RULE_CHANGED, "other rows refused while the job runs")                                                         \
+  X(HELD_JOB, "run whose rows wait for timers")                                                                        \
+  X(PLAIN_FAILED, "write of a plain sink that failed")                                                                 \
+  X(PLAIN_DOUBLED, "row that a plain sink wrote again")                                                                \
   X(BAD_RECORD, "bad record to the dead-letter file")                                                                  \
   X(TOO_HIGH, "count too high after an unaligned checkpoint")
 

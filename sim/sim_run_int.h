@@ -3,9 +3,11 @@
 #define WR_SIM_RUN_INT_H
 
 #include "sim/sim_directory.h"
+#include "sim/sim_histories.h"
 #include "sim/sim_host.h"
 #include "sim/sim_jobs.h"
 #include "sim/sim_left_out.h"
+#include "sim/sim_plain.h"
 #include "sim/sim_run.h"
 #include "sim/sim_run_kafka.h"
 #include "sim/sim_sink_sql.h"
@@ -26,6 +28,10 @@ struct sim_run {
   struct sim_sink_topic sink_topic; /* rows go to a topic, if it has one */
   struct sim_sink_sql sink_sql;     /* or to an SQL server */
   struct sim_left_out left_out;     /* which may not take some */
+  struct sim_plain plain;
+  uint64_t held_ends; /* rows that say that the input has ended */
+  uint64_t ends_max;  /* and how many there may be: a life without bound goes on after an end */
+  bool was_bounded;   /* the life before */
   enum sim_job_kind kind;
   bool directory; /* rows go to files in /out instead of a table */
   bool directory_is_csv;
@@ -37,6 +43,7 @@ struct sim_run {
   struct wr_commit_limits limits; /* all 0: the defaults */
   struct sim_job_graph graph;
   struct wr_job_options job_options;
+  char folder[32];
   uint64_t checkpoint_interval_ms; /* as drawn; a life may have its own */
   struct wr_job *job;              /* of this life; NULL between lives */
   uint32_t lives;
@@ -47,6 +54,7 @@ struct sim_run {
   uint32_t bounded_from;
   uint64_t faults_end_ns; /* of the last life */
   struct sim_tamper tamper;
+  struct sim_histories histories;
   struct sim_stops stops;
   struct sqlite3 *rival;                                /* holds the database's lock; NULL: nobody */
   uint64_t rival_from_ns, rival_until_ns, zombie_at_ns; /* of this life; UINT64_MAX: not at all */

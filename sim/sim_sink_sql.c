@@ -217,7 +217,7 @@ void sim_sink_sql_new_life(struct sim_run *run) {
     if (own->harm == SIM_SQL_AHEAD) own->harm_ns = sim_sql_marker(own->sql).present ? now_ns : UINT64_MAX;
   }
   /* A commit that comes late could make newer output than what is left of the checkpoints. */
-  if (run->tamper.kind >= SIM_TAMPER_CHECKPOINT_DAMAGED && run->tamper.kind <= SIM_TAMPER_DATA_FILE)
+  if (run->tamper.kind >= SIM_TAMPER_CHECKPOINT_DAMAGED && run->tamper.kind <= SIM_TAMPER_SECOND_HISTORY)
     sim_sql_restart(own->sql);
   if (one_in(run, 3)) own->lock_ns = now_ns + below(run, 200) * ms_ns;
   /* What it commits must not be newer than all that is left of the checkpoints either. */
@@ -242,6 +242,7 @@ static bool do_harm(struct sim_run *run) {
   sim_sql_image_free(own->before);
   own->before = sim_sql_image_take(own->sql);
   own->commits_before = sim_sql_commits(own->sql);
+  own->removals_before = run->left_out.removals;
   if (own->harm == SIM_SQL_TABLE_DROPPED && !sim_sql_drop_table(own->sql)) return false;
   if (own->harm == SIM_SQL_MARKERS_DROPPED && !sim_sql_drop_markers(own->sql)) return false;
   if (own->harm == SIM_SQL_FORBIDDEN) sim_sql_forbid(own->sql, true);
@@ -345,7 +346,10 @@ static void mend(struct sim_run *run) {
   if (own->harm == SIM_SQL_ROW_REFUSED) sim_sql_refuse_rows(own->sql, NULL, 0);
   sim_sql_restore_table(own->sql);
   bool is_other = own->harm == SIM_SQL_MARKERS_DROPPED || own->harm == SIM_SQL_REPLACED || own->harm == SIM_SQL_AHEAD;
-  if (is_other && sim_sql_commits(own->sql) == own->commits_before) sim_sql_image_put(own->sql, own->before);
+  /* A claim that was about to commit has removed the files of what this server had not. */
+  bool is_claimed = own->harm == SIM_SQL_REPLACED && run->left_out.removals != own->removals_before;
+  bool is_taken = is_claimed || sim_sql_commits(own->sql) != own->commits_before;
+  if (is_other && !is_taken) sim_sql_image_put(own->sql, own->before);
 }
 
 void sim_sink_sql_after_life(struct sim_run *run) {

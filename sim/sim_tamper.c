@@ -33,6 +33,7 @@ static bool tamper_with_checkpoint(struct sim_run *run, enum sim_tamper_kind kin
   if (!sim_checkpoint_find(run, UINT64_MAX, &id, path)) return false;
   save(run, path);
   if (tamper->saved == NULL || tamper->saved_length == 0) return false;
+  sim_histories_note(run);
   if (kind == SIM_TAMPER_CHECKPOINT_GONE)
     sim_disk_remove(run->world, path);
   else if (below(run, 2) == 0)
@@ -193,12 +194,43 @@ static bool identity_is_unchanged(struct sim_run *run) {
   return same;
 }
 
+/* Does the newest checkpoint carry something new, and is nothing out that the one before it does not know? Then it can
+ * be passed over, and what comes then is another history. */
+static bool newest_can_be_missed(struct sim_run *run) {
+  uint64_t out_id = 0, newest, before;
+  char path[300];
+  for (uint32_t i = 0; i < run->graph.sink_count; i++)
+    if (run->graph.sinks[i].out_id > out_id) out_id = run->graph.sinks[i].out_id;
+  if (!sim_checkpoint_find(run, UINT64_MAX, &newest, path) || !sim_checkpoint_find(run, newest, &before, path) ||
+      before < out_id)
+    return false;
+  struct wr_heap_memory heap;
+  struct wr_metadata metadata;
+  bool has_new = false;
+  wr_heap_memory_init(&heap, 0);
+  if (!sim_checkpoint_load(run, UINT64_MAX, &heap.memory, &metadata, path)) return false;
+  for (uint32_t i = 0; i < run->graph.sink_count; i++) {
+    const struct wr_operator_state *state = wr_metadata_find(&metadata, run->graph.sinks[i].uid);
+    if (state == NULL || state->subtask_count == 0 || state->subtasks[0].commit.epoch_count == 0) continue;
+    const struct wr_commit_snapshot *commit = &state->subtasks[0].commit;
+    has_new = has_new || commit->epochs[commit->epoch_count - 1].checkpoint_id > before;
+  }
+  wr_metadata_deinit(&heap.memory, &metadata);
+  return has_new;
+}
+
 void sim_tamper_before(struct sim_run *run) {
   struct sim_tamper *tamper = &run->tamper;
+  if (sim_histories_before(run)) {
+    save_identity(run);
+    return;
+  }
   /* The checkpoint of an epoch that names rows in a file, and is not committed, is worth more than others. */
-  bool is_tried = run->left_out.published_id != 0;
+  bool is_tried = run->left_out.published_id != 0 || newest_can_be_missed(run);
   if (below(run, is_tried ? 2 : TAMPER_ONE_IN) == 0) {
     enum sim_tamper_kind kind = (enum sim_tamper_kind)(1 + below(run, SIM_TAMPER_COUNT - 1));
+    if (kind == SIM_TAMPER_FIRST_HISTORY || kind == SIM_TAMPER_SECOND_HISTORY)
+      kind = SIM_TAMPER_CHECKPOINT_GONE;                     /* with which they begin */
     if (run->kafka != NULL && kind >= SIM_TAMPER_LOG_COPIED) /* that log lies in no file */
       kind = below(run, 3) == 0 ? SIM_TAMPER_TARGET_EMPTY : SIM_TAMPER_TARGET_OLDER;
     if (is_tried) kind = SIM_TAMPER_CHECKPOINT_GONE;
@@ -227,7 +259,7 @@ void sim_tamper_before(struct sim_run *run) {
 bool sim_tamper_excuses(struct sim_run *run, enum weir_code code) {
   enum sim_tamper_kind kind = run->tamper.kind;
   bool excused = false;
-  if (is_checkpoint_kind(kind))
+  if (is_checkpoint_kind(kind) || sim_histories_live(run))
     excused = code == WEIR_REFUSED || code == WEIR_CORRUPT;
   else if (is_target_kind(kind) || kind == SIM_TAMPER_STAGED)
     excused = code == WEIR_REFUSED;
@@ -235,7 +267,7 @@ bool sim_tamper_excuses(struct sim_run *run, enum weir_code code) {
     excused = code == WEIR_GONE;
   if (!excused) return false;
   run->tamper.refused = true;
-  run->report->events[SIM_EVENT_REFUSED]++;
+  run->report->events[kind == SIM_TAMPER_SECOND_HISTORY ? SIM_EVENT_HISTORY_REFUSED : SIM_EVENT_REFUSED]++;
   if (kind < SIM_TAMPER_LOG_COPIED && !identity_is_unchanged(run))
     sim_violation(run, "a start was refused, but has changed the job's identity");
   return true;
@@ -245,21 +277,12 @@ bool sim_tamper_holds_log(const struct sim_run *run) {
   return run->tamper.kind > SIM_TAMPER_LOG_COPIED;
 }
 
-/* The job has gone on from an older checkpoint to newer ones: what was taken from it is of another history now, and
- * nobody brings that back. */
-static bool has_gone_on(struct sim_run *run) {
-  const struct sim_tamper *tamper = &run->tamper;
-  struct sim_place places[SIM_LOG_PARTITIONS_MAX];
-  const char *slash = strrchr(tamper->path, '/');
-  return slash != NULL && sim_checkpoint_read(run, UINT64_MAX, places) > sim_checkpoint_of(slash + 1);
-}
-
 static void put_back_checkpoint(struct sim_run *run, bool untouched) {
   const struct sim_tamper *tamper = &run->tamper;
   if (!untouched) memset(&run->stops, 0, sizeof run->stops); /* an older checkpoint may know none */
-  if (!untouched && tamper->kind != SIM_TAMPER_DATA_FILE && has_gone_on(run)) return;
+  if (!untouched && sim_histories_keep(run, tamper->path, tamper->saved, tamper->saved_length)) return;
   bool there = sim_disk_exists(run->world, tamper->path);
-  if (there || untouched || (tamper->kind == SIM_TAMPER_CHECKPOINT_GONE && below(run, 2) == 0))
+  if (there || untouched || below(run, 2) == 0)
     sim_disk_replace(run->world, tamper->path, tamper->saved, tamper->saved_length);
 }
 
@@ -301,6 +324,8 @@ void sim_tamper_after(struct sim_run *run, enum wr_job_phase phase) {
   if (!untouched && tamper->kind < SIM_TAMPER_LOG_COPIED) sim_zombie_deinit(&run->graph.zombie);
   if (is_checkpoint_kind(tamper->kind))
     put_back_checkpoint(run, untouched);
+  else if (sim_histories_live(run))
+    sim_histories_after(run, untouched);
   else if (is_target_kind(tamper->kind))
     put_back_target(run, untouched);
   else if (tamper->kind == SIM_TAMPER_STAGED)
@@ -312,6 +337,7 @@ void sim_tamper_after(struct sim_run *run, enum wr_job_phase phase) {
 }
 
 void sim_tamper_deinit(struct sim_run *run) {
+  sim_histories_forget(run);
   free(run->tamper.saved);
   free(run->tamper.identity);
 }
@@ -337,7 +363,10 @@ void sim_stops_look(struct sim_run *run) {
   bool durable = sim_disk_is_durable(run->world, path);
   sim_checkpoint_places(run, &metadata, &heap.memory, places);
   for (uint32_t p = 0; metadata.bounded && p < run->log.options.partitions; p++)
-    if (places[p].has_stop) compare_stop(run, p, (uint64_t)places[p].stop, durable);
+    if (places[p].has_stop)
+      compare_stop(run, p, (uint64_t)places[p].stop, durable);
+    else if (run->kafka == NULL) /* its file was not there at the first bounded look */
+      compare_stop(run, p, 0, durable);
   wr_metadata_deinit(&heap.memory, &metadata);
 }
 

@@ -9,7 +9,7 @@
  *
  * A refusal leaves the job's identity as it was; what was tampered with is then put back, and the next life goes on. A
  * start that goes on must be right about it: the oracles at the end of the run say whether it was. A checkpoint that
- * was passed over may come back later.
+ * was passed over may come back later (sim_histories.h).
  *
  * Also here: the stop positions of a bounded job. Once a durable checkpoint has them they never move, and they say what
  * of the log counts. Host memory. One thread.
@@ -27,6 +27,8 @@ enum sim_tamper_kind {
   SIM_TAMPER_CHECKPOINT_DAMAGED,
   SIM_TAMPER_CHECKPOINT_GONE,
   SIM_TAMPER_DATA_FILE,
+  SIM_TAMPER_FIRST_HISTORY, /* these two as sim_histories.h says */
+  SIM_TAMPER_SECOND_HISTORY,
   SIM_TAMPER_TARGET_OLDER,
   SIM_TAMPER_TARGET_EMPTY,
   SIM_TAMPER_STAGED,

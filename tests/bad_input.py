@@ -9,7 +9,6 @@ case cannot do without root (a small disk, another user) it says and leaves out.
 """
 import argparse
 import collections
-import concurrent.futures
 import contextlib
 import ctypes
 import fcntl
@@ -251,7 +250,19 @@ def options_that_do_not_exist_or_have_bad_values(box):
         (command("--mode", "maybe-once"), r"mode.*exactly-once"), (command("--on-error", "ignore"), r"on-error.*fail.*skip"),
         (command("--bounded=perhaps"), r"bounded"), (command("file.ndjson"), r"file\.ndjson"),
         (command("--sink", "mysql:x"), r"sqlite:FILE.*mysql"), (command("--sink", "sqlite:"), r"sqlite"),
-        (command("--sink", "dir:"), r"dir:PATH"), (command("--sink-option", "format=csv"), r"--sink-option.*dir:PATH"),
+        (command("--sink", "dir:"), r"dir:PATH"), 
+        (command("--sink", "print", "--sink-option", "format=csv"), r"--sink-option.*dir:PATH"),
+        (command("--sink-option", "format=csv"), r"the SQLite sink \"pv\" has no option \"format\"; it has path, table-name"),
+        (command("--sink-option", "tablename=x"), r"did you mean \"table-name\""),
+        (command("--sink-option", "path=other.db"), r"option \"path\" is given twice"),
+        (command("--source-option", "scan.watermark.idle=1s"), r"did you mean \"scan.watermark.idle-timeout\""),
+        (command("--source-option", "source.monitor-interval=5"), r"whole number and a unit.*not \"5\""),
+        (command("--source-option", "format=csv"), r"\"format\" is json, not \"csv\""),
+        (command("--source-option", "path=elsewhere"), r"option \"path\" is given twice"),
+        (command("--source-option", "format"), r"--source-option is KEY=VALUE, not \"format\""),
+        (command("--on-error", "skip", "--source-option", "json.ignore-parse-errors=false"), r"is given twice"),
+        (command("--dead-letter", "x", "--source-option", "dead-letter.path=y"), r"is given twice"),
+        (command("--sink-option", "password=x"), r"every user of this machine can read.*password-file or password-env"),
         (command("--plain"), r"--plain goes with postgresql:// or mysql://.*kafka://.*or dir:PATH, not with \"sqlite:"),
         (command("--plain", "--sink", "print"), r"--plain goes with .*, not with \"print\""),
         (command("--sink", "dir:out", "--sink-option", "sink.buffer-flush.interval=1s"), r"goes with --plain"),
@@ -1250,7 +1261,8 @@ def main():
     if unknown:
         parser.error(f"there is no case {unknown[0]}")
     print(f"WEIR_TEST_SEED={options.seed}", flush=True)
-    with concurrent.futures.ProcessPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
+    blackbox.end_on_sigterm()
+    with blackbox.Pool(max(2, os.cpu_count() or 2)) as pool:
         lives = [pool.submit(live, name, options.seed, options.keep) for name in options.cases or CASES]
         counts = [each.result() for each in lives]
     passed, failed = (sum(column) for column in zip(*counts))

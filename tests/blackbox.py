@@ -1,10 +1,12 @@
 """What the black-box tests share: running the examples, reading their input by other means than weir's, and their
 output. Nothing here knows how weir works inside; it knows files, processes and SQLite only."""
 import collections
+import concurrent.futures
 import contextlib
 import csv
 import io
 import json
+import multiprocessing
 import os
 import random
 import re
@@ -12,6 +14,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -25,6 +28,58 @@ Bad = collections.namedtuple("Bad", "partition position byte line")  # byte None
 
 def program(name):
     return os.path.join(BUILD, name) if name == "weir" else os.path.join(BUILD, "examples", name)
+
+
+# ---- the end of a script ----
+
+ENDED = []  # not empty: SIGTERM came
+
+
+def children():
+    """Of this process, but for those of a Pool."""
+    found = set()
+    for task in os.listdir("/proc/self/task"):
+        with contextlib.suppress(OSError):
+            with open(f"/proc/self/task/{task}/children", encoding="ascii") as handle:
+                found |= set(map(int, handle.read().split()))
+    return found - {child.pid for child in multiprocessing.active_children()}
+
+
+def end_by_signal(*_):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ENDED.append(True)
+    for pid in children():
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+    sys.exit(1)
+
+
+def end_on_sigterm():
+    """From here on SIGTERM kills the jobs of this process and ends it as an exception does, so that servers are stopped by
+    what stands in `finally`. A second one changes nothing."""
+    signal.signal(signal.SIGTERM, end_by_signal)
+
+
+def begin_part(function, *arguments):
+    return sys.exit(1) if ENDED else function(*arguments)
+
+
+class Pool(concurrent.futures.ProcessPoolExecutor):
+    """Processes for the parts of a script. When it is ended, so are they, by the same way, and it waits for them; what was
+    not begun is not begun any more."""
+
+    def __init__(self, count):
+        super().__init__(count, initializer=end_on_sigterm)
+
+    def submit(self, function, *arguments):
+        return super().submit(begin_part, function, *arguments)
+
+    def __exit__(self, kind, *rest):
+        if kind is not None:
+            for child in multiprocessing.active_children():
+                child.terminate()
+            self.shutdown(cancel_futures=True)
+        return super().__exit__(kind, *rest)
 
 
 class Checks:

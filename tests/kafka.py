@@ -10,13 +10,11 @@ other case is a function below: it runs the examples as a person would and compa
 the topic. Cases that stop the broker run last, one by one. --all has more cycles, and the cases that take long.
 """
 import argparse
-import concurrent.futures
 import contextlib
 import io
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -204,13 +202,74 @@ SASL = ["--kafka", "security.protocol=sasl_plaintext", "--kafka", "sasl.username
 TLS = ["--kafka", "security.protocol=ssl"]
 
 
+def wrong_password(box):
+    with open(box.path("wrong"), "w", encoding="ascii") as handle:
+        handle.write("wrong\n")
+    return ["--kafka", "sasl.password-file=" + box.path("wrong")]
+
+
+@case()
+def passwords(box):
+    """A password is in a file or in the environment; nothing shows it, and the command line must not have it."""
+    box.create(1)
+    box.produce(100)
+    broker, way = box.broker, [*SASL, "--kafka", "sasl.mechanism=PLAIN"]
+    box.source = broker.source(box.topic, "port-sasl")
+    by_variable = [*way, "--source-option", "properties.sasl.password-env=WEIR_TEST_PASSWORD"]
+    os.environ["WEIR_TEST_PASSWORD"] = broker.password()
+    box.run(0, "", *by_variable, what="by the environment")
+    box.exact("by the environment")
+    del os.environ["WEIR_TEST_PASSWORD"]
+    box.another("none")
+    box.run(4, "no variable WEIR_TEST_PASSWORD, the setting sasl.password-env", *by_variable, what="no such variable")
+    box.run(4, "setting sasl.password-file.*/nowhere/pw", *way, "--kafka", "sasl.password-file=/nowhere/pw", what="no such file")
+    box.run(2, 'did you mean "sasl.password-file"', *way, "--kafka", "sasl.pasword-file=/pw", what="a word for it that is wrong")
+    box.run(2, "sasl.password-(file|env) and sasl.password-(file|env) are given both", *way, "--kafka", "sasl.password-file=/pw",
+            "--kafka", "sasl.password-env=PW", what="both")
+    for option in ("--kafka", "--source-option"):
+        said = box.run(2, "every user of this machine can read.*sasl.password-file or .*sasl.password-env", *way, option,
+                       ("" if option == "--kafka" else "properties.") + "sasl.password=" + broker.password(), what="in sight")
+        box.check(broker.password() not in said, "a password in sight is told")
+    box.another("file")
+    process = box.start(*way, "--kafka", "sasl.password-file=" + broker.file("password"))
+    box.wait_for_rows(100)
+    shown = subprocess.run(["ps", "-ewwo", "args"], capture_output=True, check=True).stdout.decode("utf-8", "replace")
+    box.check(box.state in shown and broker.password() not in shown, "ps does not show the job, or shows the password")
+    box.stop(process)
+    kept = subprocess.run(["grep", "-rl", broker.password(), box.folder], capture_output=True, check=False)
+    box.check(kept.stdout == b"", f"the password is in {kept.stdout}")
+
+
+@case()
+def password_of_a_key(box):
+    """The private key of the client's certificate is locked, its password in a file."""
+    box.create(1)
+    box.produce(10)
+    box.source = box.broker.source(box.topic, "port-tls")
+    with open(box.path("word"), "w", encoding="ascii") as handle:
+        handle.write("open sesame\n")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-passout", "file:" + box.path("word"), "-subj", "/CN=me",
+                    "-keyout", box.path("key.pem"), "-out", box.path("me.pem")], check=True, capture_output=True)
+    way = [*TLS, "--kafka", f"ssl.ca.location={box.broker.file('tls', 'ca.pem')}", "--kafka",
+           "ssl.certificate.location=" + box.path("me.pem"), "--kafka", "ssl.key.location=" + box.path("key.pem")]
+    box.run(0, "", *way, "--kafka", "ssl.key.password-file=" + box.path("word"), what="the right one")
+    box.exact("a key that was unlocked")
+    box.another("wrong")
+    with open(box.path("other"), "w", encoding="ascii") as handle:
+        handle.write("simsalabim\n")
+    said = box.run(2, "librdkafka refuses its settings", *way, "--kafka", "ssl.key.password-file=" + box.path("other"),
+                   what="a wrong one")
+    box.check("simsalabim" not in said, "the password of a key is told")
+    box.run(2, "every user of this machine", *way, "--kafka", "ssl.key.password=x", what="in sight")
+
+
 @case()
 def doors(box):
     """TLS and passwords that fit are let in."""
     box.create(1)
     box.produce(100)
     broker = box.broker
-    word = ["--kafka", f"sasl.password={broker.password()}"]
+    word = ["--kafka", "sasl.password-file=" + broker.file("password")]
     ways = {"tls": ("port-tls", [*TLS, "--kafka", f"ssl.ca.location={broker.file('tls', 'ca.pem')}"]),
             "plain": ("port-sasl", [*SASL, *word, "--kafka", "sasl.mechanism=PLAIN"]),
             "both": ("port-sasl-tls", ["--kafka", "security.protocol=sasl_ssl", "--kafka", "sasl.mechanism=PLAIN", "--kafka",
@@ -230,7 +289,7 @@ def scram(box):
     box.create(1)
     box.produce(100)
     box.source = box.broker.source(box.topic, "port-sasl")
-    password = ["--kafka", f"sasl.password={box.broker.password()}"]
+    password = ["--kafka", "sasl.password-file=" + box.broker.file("password")]
     system, newer = ["--kafka", "weir.librdkafka=librdkafka.so.1"], ["--kafka", "weir.librdkafka=" + kafka_box.NEWER]
     is_old, is_here, refused = kafka_box.library_version() < (2, 6, 1), os.path.exists(kafka_box.NEWER), []
     for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
@@ -243,7 +302,7 @@ def scram(box):
             box.exact(mechanism)
         if is_here:
             box.another(mechanism + "-wrong")
-            refused.append((mechanism, False, box.start(*way, "--kafka", "sasl.password=wrong", *newer)))
+            refused.append((mechanism, False, box.start(*way, *wrong_password(box), *newer)))
     version = ".".join(map(str, kafka_box.library_version()))
     for mechanism, blamed, process in refused:
         remark = (f"librdkafka {version} cannot log in to Kafka 4 by SCRAM, 2.6.1 or newer can: the setting "
@@ -275,9 +334,9 @@ def refusals(box):
         jobs[name] = (box.start(*options), code, words)
         mended[name] = (source, then)
 
-    begin("a wrong password", broker.source(box.topic, "port-sasl"), 4, "(?i)authenticat", *SASL, "--kafka",
-          "sasl.password=wrong", "--kafka", "sasl.mechanism=PLAIN",
-          then=[*SASL, "--kafka", f"sasl.password={broker.password()}", "--kafka", "sasl.mechanism=PLAIN"])
+    begin("a wrong password", broker.source(box.topic, "port-sasl"), 4, "(?i)authenticat", *SASL,
+          *wrong_password(box), "--kafka", "sasl.mechanism=PLAIN",
+          then=[*SASL, "--kafka", "sasl.password-file=" + broker.file("password"), "--kafka", "sasl.mechanism=PLAIN"])
     begin("a CA that is not the server's", broker.source(box.topic, "port-tls"), 4, "(?i)certificate", *TLS, "--kafka",
           f"ssl.ca.location={broker.file('tls', 'wrong-ca.pem')}",
           then=[*TLS, "--kafka", f"ssl.ca.location={broker.file('tls', 'ca.pem')}"])
@@ -306,7 +365,7 @@ def debug_lines(box):
     box.create(1)
     box.produce(10)
     box.source = box.broker.source(box.topic, "port-sasl")
-    way = [*SASL, "--kafka", f"sasl.password={box.broker.password()}", "--kafka", "sasl.mechanism=PLAIN"]
+    way = [*SASL, "--kafka", "sasl.password-file=" + box.broker.file("password"), "--kafka", "sasl.mechanism=PLAIN"]
     process = box.start("--bounded", *way, "--kafka", "debug=all")
     box.ends(process, 0, r"%7\|.*\|weir#consumer-[0-9]+\|.*FETCH", "debug=all")
     box.check(box.broker.password() not in box.said(process), "the password is among librdkafka's lines")
@@ -324,11 +383,17 @@ def options(box):
            ("auto.offset.reset=latest", "auto.offset.reset"), ("=3", "KEY=VALUE"), ("acks=1", "a message counts when"),
            ("session.timeout.ms=9000", "no member of its group"), ("group.protocol=consumer", "no member of its group"),
            ("group.instance.id=me", "no member of its group"), ("statistics.interval.ms=1000", "the job's metrics"),
-           ("transactional.id=mine", "the sink has its own"), ("debug=everything", "debug"),
+           ("transactional.id=mine", "the sink has its own"), ("ssl.key.pem=x", "ssl.key.location"),
+           ("bootstrap.servers=x:1", "properties.bootstrap.servers. is given twice"), ("debug=everything", "debug"),
            ("weir.librdkafka=/nowhere/librdkafka.so", "/nowhere/librdkafka.so"),
            ("weir.librdkafka=libm.so.6", "has no function rd_kafka_")]
     for setting, words in ask:
         box.run(2, words, "--kafka", setting, what=setting)
+    for option, words in (("scan.startup.mode=latest-offset", "is earliest-offset, not .latest-offset"),
+                          ("scan.startup.mod=x", 'did you mean "scan.startup.mode"'), ("topic=x", "is given twice"),
+                          ("scan.topic-partition-discovery.interval=0s", "from 1 to"),
+                          ("properties.security.protocl=ssl", 'did you mean "security.protocol"')):
+        box.run(2, words, "--source-option", option, what=option)
     for source in ("kafka://127.0.0.1:9092", "kafka://127.0.0.1:9092/", "kafka:views", "kafka:///views",
                    "kafka://127.0.0.1:9092/a b"):
         box.source = source
@@ -569,7 +634,7 @@ def live_all(options, chosen):
         checks = kills.live_all(kafka_box.History, options.seed, options.cycles, options.keep, options.history)
         counts.append((checks.passed, len(checks.failures)))
     together = [name for name in chosen if name in CASES and not CASES[name][1]]
-    with concurrent.futures.ProcessPoolExecutor(4) as pool:  # most of them wait most of the time
+    with blackbox.Pool(4) as pool:  # most of them wait most of the time
         counts += [each.result() for each in [pool.submit(live, name, options.seed, options.keep) for name in together]]
     counts += [live(name, options.seed, options.keep) for name in chosen if name in CASES and CASES[name][1]]
     return counts
@@ -589,7 +654,7 @@ def main():
             parser.error(f"there is no case {name}")
     options.cycles = options.cycles or (CYCLES_ALL if options.all else CYCLES)
     print(f"WEIR_TEST_SEED={options.seed}", flush=True)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the broker ends too
+    blackbox.end_on_sigterm()
     broker = kafka_box.Broker.start_new("--tls", "--sasl")
     os.environ["WEIR_KAFKA_DIR"] = broker.folder
     try:

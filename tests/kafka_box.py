@@ -46,7 +46,11 @@ class Broker:
         if code != 0:
             raise RuntimeError(f"tools/install.sh kafka: exit code {code}: {said}")
         broker = cls(tempfile.mkdtemp(prefix="weir-kafka-"))
-        broker.server("start", *options)
+        try:
+            broker.server("start", *options)
+        except BaseException:
+            blackbox.run([SERVER, "kill", broker.folder])
+            raise
         return broker
 
     def server(self, verb, *options):

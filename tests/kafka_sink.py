@@ -20,6 +20,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,7 +40,11 @@ class Broker:
 
     def __init__(self):
         self.folder = tempfile.mkdtemp(prefix="weir-broker-")
-        self.server("start", "--sasl")
+        try:
+            self.server("start", "--sasl")
+        except BaseException:
+            blackbox.run([SERVER, "kill", self.folder])
+            raise
         self.address = "127.0.0.1:" + self.read("port")
         self.sasl_address = "127.0.0.1:" + self.read("port-sasl")
 
@@ -210,14 +215,21 @@ def missing_topic(broker, seed):
 
 
 def wrong_password(broker, seed):
-    settings = ["security.protocol=sasl_plaintext", "sasl.mechanism=PLAIN", "sasl.username=weir", "sasl.password=wrong"]
+    settings = ["security.protocol=sasl_plaintext", "sasl.mechanism=PLAIN", "sasl.username=weir"]
     broker.make_topic("secret", 1)
     box = Box("wrong-password", seed, broker, "secret", *[word for each in settings for word in ("--kafka", each)])
+    with open(box.path("password"), "w", encoding="ascii") as handle:
+        handle.write("no such word\n")
+    box.options = [*box.options, "--sink-option", "properties.sasl.password-file=" + box.path("password")]
     said = box.run(4, "does not let us write to topic secret: .*uthentication")
-    box.check("=wrong" not in said, "the password was told")
-    box.options = [word.replace("=wrong", "=" + broker.read("password")) for word in box.options]
-    box.run(0, "", job="seen")
+    box.check("no such word" not in said, "the password was told")
+    shutil.copy(os.path.join(broker.folder, "password"), box.path("password"))
+    said = box.run(0, "", job="seen")
+    box.check(broker.read("password") not in said, "the password was told")
     box.exact_topic("with the right password")
+    box.options[-1] = "properties.sasl.password=" + broker.read("password")
+    said = box.run(2, "every user of this machine can read.*properties.sasl.password-file", job="seen")
+    box.check(broker.read("password") not in said, "the password in sight was told")
     return box
 
 
@@ -316,6 +328,27 @@ def two_jobs(broker, seed):
     return box
 
 
+def names_with_dashes(broker, seed):
+    """Job a-b with sink c, and job a with sink b-c, have transactional ids and markers of their own."""
+    broker.make_topic("dashes", 1)
+    box = Box("dashes", seed, broker, "dashes")
+    for turn, names in enumerate([("a-b", "c"), ("a", "b-c")] * 2):
+        command = [word for word in box.command(os.path.join("..", "tests", "notes_job")) if word != "--bounded"]
+        command[command.index("--state") + 1] = box.path("state-" + names[0])
+        environment = dict(os.environ, NOTES_JOB=names[0], NOTES_SINK=names[1])
+        box.write_log("p0.ndjson", ['{"note":"n"}'])
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        box.processes.append(process)
+        process.log = os.devnull
+        came = box.wait_for(lambda: len(broker.messages("dashes")) >= [5001, 10003, 10005, 10007][turn], "the rows", 40)
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=40)[1].decode("utf-8", "replace")
+        box.check(came and process.returncode == 0, f"job {names[0]}, sink {names[1]}: exit code {process.returncode}: {said}")
+    found = collections.Counter(value["position"] for _, _, value in broker.messages("dashes"))
+    box.check(len(found) == 5004 and sum(found.values()) == 10007, f"two jobs: {len(found)} places, {sum(found.values())} rows")
+    return box
+
+
 def plain(broker, seed):
     """The plain sink beside the exact one, each killed some commits after its checkpoint."""
     boxes = []
@@ -342,7 +375,7 @@ def join(boxes):
 def bad_targets(broker, options):
     checks = blackbox.Checks()
     for case in (mistakes, missing_topic, wrong_password, small_messages, marker_of_others, forgotten_marker,
-                 broker_away, two_jobs, plain):
+                 broker_away, two_jobs, names_with_dashes, plain):
         begin = time.monotonic()
         box = case(broker, options.seed)
         box.close(options.keep)
@@ -361,6 +394,7 @@ def main():
     parser.add_argument("--keep", action="store_true", help="keep all folders")
     options = parser.parse_args()
     print(f"WEIR_TEST_SEED={options.seed}", flush=True)
+    blackbox.end_on_sigterm()
     broker = Broker()
     try:
         both = [part(broker, options) for name, part in (("bad", bad_targets), ("kills", kill_all))

@@ -471,7 +471,7 @@ def live_all(kind, seed, cycles, keep, chosen=None, sink=None):
     count = 2 * -(-cycles // (2 * per_history))
     checks = blackbox.Checks()
     kills, counts = collections.defaultdict(collections.Counter), collections.Counter()
-    with concurrent.futures.ProcessPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
+    with blackbox.Pool(max(2, os.cpu_count() or 2)) as pool:
         lives = {pool.submit(live, kind, seed, index, per_history, sink, keep): index
                  for index in (range(count) if chosen is None else [chosen])}
         for future in concurrent.futures.as_completed(lives):
@@ -496,6 +496,7 @@ def main():
     parser.add_argument("--keep", action="store_true", help="keep all folders")
     options = parser.parse_args()
     print(f"WEIR_TEST_SEED={options.seed}", flush=True)
+    blackbox.end_on_sigterm()
     checks = live_all(History, options.seed, options.cycles, options.keep, options.history, options.sink)
     if options.history is None and options.sink != "sqlite":
         pair = plain_files(options.seed, options.keep)

@@ -19,13 +19,11 @@ wait; and the job killed in between.
 """
 import argparse
 import collections
-import concurrent.futures
 import itertools
 import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -583,7 +581,6 @@ class Chain:
 
 
 def live_on(kind, options):
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is stopped all the same
     begin = time.monotonic()
     chain = Chain(kind, options.seed, options.all, options.only)
     try:
@@ -611,8 +608,9 @@ def main():
     parser.add_argument("--seed", type=int, default=int(os.environ.get("WEIR_TEST_SEED", 0)) or time.time_ns() % 10**9)
     options = parser.parse_args()
     print(f"WEIR_TEST_SEED={options.seed}", flush=True)
+    blackbox.end_on_sigterm()
     total = blackbox.Checks()
-    with concurrent.futures.ProcessPoolExecutor(len(TARGETS)) as pool:
+    with blackbox.Pool(len(TARGETS)) as pool:
         for future in [pool.submit(live_on, kind, options) for kind in options.sinks.split(",")]:
             checks = future.result()
             total.passed += checks.passed

@@ -266,6 +266,7 @@ def main():
     parser.add_argument("--report", default=os.path.join(blackbox.ROOT, "docs", "reliability", time.strftime("soak-%Y-%m-%d.md")))
     options = parser.parse_args()
     print(f"WEIR_TEST_SEED={options.seed}", flush=True)
+    blackbox.end_on_sigterm()
     checks = blackbox.Checks()
     broker = kafka_box.Broker.start_new()
     soak, is_judged = None, False

@@ -1,6 +1,7 @@
 """Real database servers for the tests: started in a folder of their own on loopback, killed, started again, asked by their
 own clients (psql, mariadb), which know nothing of weir. And a proxy between a job and its server that cuts connections at
 chosen words."""
+import contextlib
 import os
 import socket
 import subprocess
@@ -27,7 +28,12 @@ class Server:
         os.makedirs(folder)
         os.chmod(os.path.dirname(folder), 0o755)  # where the test is root, the server is somebody else
         self.password_file = os.path.join(folder, "password")
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            with contextlib.suppress(RuntimeError):
+                self.kill()
+            raise
         self.port = int(self.read("port"))
         self.password = self.read("password")
         os.environ[self.password_variable] = self.password
@@ -92,6 +98,7 @@ class Postgres(Server):
                   "pg_backend_pid(); RETURN NULL; END $$ LANGUAGE plpgsql; "
                   "CREATE TRIGGER note AFTER INSERT ON seen FOR EACH STATEMENT EXECUTE FUNCTION note()")
     has_table = "SELECT count(*) FROM information_schema.tables WHERE table_name = '{table}'"
+    not_null = "ALTER TABLE {table} ALTER COLUMN {column} SET NOT NULL"
 
 
 class MariaDB(Server):
@@ -123,6 +130,7 @@ class MariaDB(Server):
     tables = {"pv": "CREATE TABLE {table} (app_id varchar(200) COLLATE utf8mb4_nopad_bin PRIMARY KEY, pv bigint)",
               "seen": "CREATE TABLE {table} (`partition` text, position bigint, app_id text)"}
     has_table = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'out' AND table_name = '{table}'"
+    not_null = "ALTER TABLE {table} MODIFY COLUMN {column} {type} NOT NULL"
 
 
 class MySQL9(MariaDB):

@@ -12,7 +12,6 @@ out.
 """
 import argparse
 import collections
-import concurrent.futures
 import json
 import os
 import random
@@ -32,7 +31,10 @@ MARKER, COMMIT = b"SET checkpoint", b"COMMIT"
 
 
 class History(kills.History):
-    stop_codes = (0, 1, 4)  # 1: it waited to start again, for a server that was away
+    stop_codes = (0, 1, 4)
+    # A job whose server was away waits to start again, and has nothing that it could make a last checkpoint of; that is code
+    # 1, and no other way to it is right here, for the server has been back for less than the 30 s that a stop may take.
+    no_last_checkpoint = "stopped while it waited to restart, without a last checkpoint; nothing is lost"
 
     def __init__(self, seed, index, cycles, server):
         super().__init__(seed, index, cycles, sink=server.name)
@@ -69,6 +71,13 @@ class History(kills.History):
             self.proxy.cut_all()
             self.counts["all connections cut"] += 1
         return lambda: None
+
+    def stop(self, process):
+        if not super().stop(process):
+            return False
+        self.counts[f"stopped, code {process.returncode}"] += 1
+        return (process.returncode != 1 or self.no_last_checkpoint in self.said() or
+                self.fail(f"SIGTERM: exit code 1: {self.said()}"))
 
     def run_unbounded(self):
         process = self.start()
@@ -197,6 +206,8 @@ class Cases:
         self.left_out()
         self.left_out_with_kills()
         self.column_dropped()
+        self.column_must_be_given()
+        self.column_takes_no_null()
         self.disk_full()
         self.session()
         self.tls()
@@ -475,9 +486,58 @@ class Cases:
         self.server.rows("ALTER TABLE seen DROP COLUMN app_id")
         self.more_records(5)
         self.end(job, "a column is dropped", 4, ["app_id"])
-        self.checks.check(holds and not [name for name in os.listdir(self.state) if name.startswith("dead-letter")] and
+        self.checks.check(holds and not self.letters() and
                           self.server.rows("SELECT count(*) FROM seen") == [(str(self.records - 5),)],
                           f"{self.server.name}: a column is dropped: rows were left out or written")
+
+    def column_must_be_given(self):
+        """A column that the sink does not write becomes NOT NULL, without a default, under the job: no row would be taken."""
+        self.table(self.server.tables["seen"].format(table="seen").replace("app_id text", "app_id text, extra int"))
+        job = self.begin("seen", "--sink-option", "failure-handler=dead-letter")
+        holds = self.wait(self.counts("SELECT count(*) FROM seen", self.records))
+        self.server.rows("UPDATE seen SET extra = 1; " + self.server.not_null.format(table="seen", column="extra", type="int"))
+        self.more_records(5)
+        self.end(job, "a column that must be given now", 4, ["extra"])
+        self.checks.check(holds and not self.letters() and self.counts("SELECT count(*) FROM seen", self.records - 5)(),
+                          f"{self.server.name}: a column that must be given now: rows were left out or written")
+
+    def column_takes_no_null(self):
+        """A field that can be NULL. Its column becomes NOT NULL under the job: the table was changed, and that is said. It was
+        NOT NULL before: rows with NULL are not taken, and left out."""
+        source, records = self.source, self.records
+        self.source, self.records = os.path.join(self.folder, "notes"), 0
+        os.mkdir(self.source)
+        program, make = os.path.join("..", "tests", "notes_job"), "CREATE TABLE notes (position bigint, note text{})"
+        handler = ("--sink-option", "failure-handler=dead-letter")
+        self.server.rows("DROP TABLE IF EXISTS notes; DROP TABLE IF EXISTS weir_commits;")
+        self.server.rows(make.format(""))
+        self.notes('"a"', "null", '"b"')
+        job = self.begin(program, *handler)
+        holds = self.wait(self.counts("SELECT count(*) FROM notes", 3))
+        self.server.rows("UPDATE notes SET note = 'none' WHERE note IS NULL; " +
+                         self.server.not_null.format(table="notes", column="note", type="text"))
+        self.notes('"c"')
+        holds = holds and self.wait(self.counts("SELECT count(*) FROM notes", 4))
+        self.notes('"d"', "null")
+        self.end(job, "a column takes no NULL any more", 4, ['column "note"', "takes no NULL", "changed while the job runs"])
+        self.checks.check(holds and not self.letters() and self.counts("SELECT count(*) FROM notes", 4)(),
+                          f"{self.server.name}: a column takes no NULL any more: rows were left out or written")
+        self.server.rows("DROP TABLE IF EXISTS notes; DROP TABLE IF EXISTS weir_commits;")
+        self.server.rows(make.format(" NOT NULL"))
+        job = self.begin(program, *handler)
+        holds = self.wait(self.counts("SELECT count(*) FROM notes", 4))
+        self.end(job, "a column that took no NULL before", 0, ["2 rows were not taken"])
+        self.checks.check(holds and self.letters(),
+                          f"{self.server.name}: a column that took no NULL before: no row was left out")
+        self.server.rows("DROP TABLE notes")
+        self.source, self.records = source, records
+
+    def notes(self, *texts):
+        with open(os.path.join(self.source, "p0.ndjson"), "a", encoding="ascii") as log:
+            log.write("".join('{"note":%s}\n' % text for text in texts))
+
+    def letters(self):
+        return [name for name in os.listdir(self.state) if name.startswith("dead-letter")]
 
     # ---- the server's troubles ----
 
@@ -681,8 +741,9 @@ def main():
     if options.mysql:
         options.servers = options.servers.replace("mariadb", options.mysql)
     print(f"WEIR_TEST_SEED={options.seed}", flush=True)
+    blackbox.end_on_sigterm()
     checks = blackbox.Checks()
-    with concurrent.futures.ProcessPoolExecutor() as pool:
+    with blackbox.Pool(os.cpu_count()) as pool:
         for future in [pool.submit(live_on, kind, options.seed, options) for kind in options.servers.split(",")]:
             kind, passed, failures, killed, counts = future.result()
             checks.passed += passed

@@ -62,8 +62,8 @@ struct loop {
 
 /* Every so-many-th point, by share, for pv and for seen. */
 static const uint64_t strides[SIM_POINT_COUNT][2][SHARE_COUNT] = {
-    [SIM_POINT_MEMORY_ONCE] = {{97, 2, 1}, {197, 3, 1}},   [SIM_POINT_MEMORY_EVER] = {{97, 3, 1}, {197, 7, 1}},
-    [SIM_POINT_SQLITE_ONCE] = {{197, 2, 1}, {397, 11, 1}}, [SIM_POINT_SQLITE_EVER] = {{397, 5, 1}, {797, 23, 1}},
+    [SIM_POINT_MEMORY_ONCE] = {{97, 3, 1}, {197, 5, 1}},   [SIM_POINT_MEMORY_EVER] = {{97, 5, 1}, {197, 11, 1}},
+    [SIM_POINT_SQLITE_ONCE] = {{197, 3, 1}, {397, 17, 1}}, [SIM_POINT_SQLITE_EVER] = {{397, 7, 1}, {797, 23, 1}},
     [SIM_POINT_IO_ONCE] = {{61, 1, 1}, {97, 1, 1}},        [SIM_POINT_IO_EVER] = {{61, 1, 1}, {97, 3, 1}},
     [SIM_POINT_SPACE_ONCE] = {{61, 1, 1}, {97, 3, 1}},     [SIM_POINT_SPACE_EVER] = {{97, 1, 1}, {97, 5, 1}},
     [SIM_POINT_KILL_BEFORE] = {{61, 1, 1}, {61, 1, 1}},    [SIM_POINT_KILL_AFTER] = {{61, 1, 1}, {61, 1, 1}},
@@ -80,7 +80,7 @@ static const struct {
     {SIM_POINT_KILL_AFTER, {{397, 61, 5}, {397, 97, 5}}, {97, 11, 5}, 0},
     {SIM_POINT_POWER_BEFORE, {{397, 61, 5}, {397, 97, 5}}, {97, 11, 5}, 0},
     {SIM_POINT_POWER_AFTER, {{397, 61, 5}, {397, 97, 5}}, {97, 11, 5}, 0},
-    {SIM_POINT_IO_ONCE, {{197, 4, 1}, {197, 4, 1}}, {41, 31, 3}, 150},
+    {SIM_POINT_IO_ONCE, {{197, 6, 1}, {197, 6, 1}}, {41, 31, 3}, 150},
 };
 enum { PAIRS = sizeof pairs / sizeof pairs[0] };
 

@@ -48,6 +48,12 @@ enum weir_code weir_job_builder_check(struct weir_job_builder *builder, struct w
 /* The schema of a stream's rows, as long as the builder; NULL for NULL. */
 const struct weir_schema *weir_stream_schema(const struct weir_stream *stream);
 
+/* One option of a connector, by name: docs/connectors.md has them all. The fields of the structs below are options too,
+ * and what is said by both is said twice, which is an error. A field that is 0 or NULL says nothing. */
+struct weir_setting {
+  const char *key, *value;
+};
+
 /* ---- sources ---- */
 
 /* A folder of NDJSON files that may grow; each *.ndjson file is a partition. Zero what is not needed. */
@@ -63,6 +69,8 @@ struct weir_files_options {
   bool skip_bad_records;            /* a bad record goes to the dead-letter file; false: it fails the job */
   const char *dead_letter;          /* that file, one for all sources of a job (its uid is "dead-letter"); NULL:
                                        dead-letter.ndjson in the job's folder */
+  const struct weir_setting *settings; /* "source.monitor-interval" and the like */
+  uint32_t setting_count;
 };
 struct weir_stream *weir_files_source(struct weir_job_builder *builder, const char *uid,
                                       const struct weir_files_options *options);
@@ -94,14 +102,16 @@ struct weir_kafka_options {
   const char *topic;
   const struct weir_kafka_setting *settings; /* but for those that the source sets itself: it names them */
   uint32_t setting_count;
-  const struct weir_schema *schema; /* fields of the JSON objects by name, and the two below where they are named */
-  const char *partition_field;      /* a STRING field that holds the partition's number; NULL: none */
-  const char *position_field;       /* a BIGINT field that holds the record's offset; NULL: none */
-  const char *event_time_field;     /* a TIMESTAMP, or a BIGINT of milliseconds since 1970; NULL: no watermarks */
-  int64_t out_of_orderness_ms;      /* how much later than others a record may come, in event time */
-  int64_t idle_timeout_ms;          /* a partition without records for so long holds back no watermark; 0: never */
-  bool skip_bad_records;            /* a bad record goes to the dead-letter file; false: it fails the job */
-  const char *dead_letter;          /* as in struct weir_files_options */
+  const struct weir_schema *schema;   /* fields of the JSON objects by name, and the two below where they are named */
+  const char *partition_field;        /* a STRING field that holds the partition's number; NULL: none */
+  const char *position_field;         /* a BIGINT field that holds the record's offset; NULL: none */
+  const char *event_time_field;       /* a TIMESTAMP, or a BIGINT of milliseconds since 1970; NULL: no watermarks */
+  int64_t out_of_orderness_ms;        /* how much later than others a record may come, in event time */
+  int64_t idle_timeout_ms;            /* a partition without records for so long holds back no watermark; 0: never */
+  bool skip_bad_records;              /* a bad record goes to the dead-letter file; false: it fails the job */
+  const char *dead_letter;            /* as in struct weir_files_options */
+  const struct weir_setting *options; /* "scan.topic-partition-discovery.interval" and the like */
+  uint32_t option_count;
 };
 struct weir_stream *weir_kafka_source(struct weir_job_builder *builder, const char *uid,
                                       const struct weir_kafka_options *options);
@@ -120,6 +130,8 @@ struct weir_generator_options {
   uint32_t split_count;     /* streams that are made side by side; 0: one. It stays what it was at the first start */
   int64_t start_time_ms;    /* event time of the first row of each split */
   uint64_t time_step_ns;    /* event time between two rows of a split */
+  const struct weir_setting *settings;
+  uint32_t setting_count;
 };
 struct weir_stream *weir_generator_source(struct weir_job_builder *builder, const char *uid,
                                           const struct weir_generator_options *options);
@@ -154,14 +166,12 @@ struct weir_sqlite_options {
   const char *table;             /* made where missing */
   const char *const *key_fields; /* upsert: one row per key, +I and +U write it, -D deletes it */
   uint32_t key_field_count;      /* 0: insert: one row for each row */
+  const struct weir_setting *settings;
+  uint32_t setting_count;
 };
 /* Exactly-once. */
 void weir_sqlite_sink(struct weir_stream *stream, const char *uid, const struct weir_sqlite_options *options);
 
-/* One option of a connector, by name: docs/connectors.md has them all. */
-struct weir_setting {
-  const char *key, *value;
-};
 /* A table on a database server. It must be there, and take the stream's fields by name. */
 struct weir_database_options {
   size_t size;                         /* sizeof(struct weir_database_options) */
@@ -241,8 +251,8 @@ struct weir_record_options {
   int64_t out_of_orderness_ms;      /* how much later than others a record may come, in event time */
   int64_t idle_timeout_ms;          /* a partition without records for so long holds back no watermark; 0: never */
 };
-/* The source of --source, --kafka, --on-error and --dead-letter: a folder, or a topic. INVALID: --source is missing, or
- * is no source. */
+/* The source of --source, --source-option, --kafka, --on-error and --dead-letter: a folder, or a topic. INVALID:
+ * --source is missing, or is no source. */
 struct weir_stream *weir_source_of_options(struct weir_job_builder *builder, const char *uid,
                                            const struct weir_record_options *records,
                                            const struct weir_options *options);

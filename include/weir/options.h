@@ -7,6 +7,7 @@
  *
  *   source               the input: a folder, in which each *.ndjson file is a partition, or a Kafka topic,
  *                        kafka://HOST:PORT[,HOST:PORT...]/TOPIC
+ *   source-option        KEY=VALUE, a list: options of that source (docs/connectors.md)
  *   kafka                KEY=VALUE, a list: settings of librdkafka for that topic, and for the sink's
  *   sink                 sqlite:FILE, postgresql:// or mysql://USER@HOST:PORT/DATABASE,
  *                        kafka://HOST:PORT[,HOST:PORT...]/TOPIC, dir:PATH, print or blackhole

@@ -79,6 +79,19 @@ bool wr_find_field(struct weir_job_builder *builder, const char *uid, const stru
 /* A stream that a sink can take: it has rows. False, and the builder's error is set: it has none, or the uid is bad. */
 bool wr_check_sink_stream(struct weir_stream *stream, const char *uid);
 
+/* ---- connectors ---- */
+
+struct wr_connector_option;
+/* The options of a kind of connector. */
+struct wr_connector_table {
+  const char *by;        /* "source" or "sink": --source-option, --sink-option; NULL: of programs alone */
+  const char *connector; /* how --source or --sink names it, or the function that makes it */
+  const struct wr_connector_option *options;
+  uint32_t option_count;
+};
+enum { WR_CONNECTOR_TABLE_COUNT = 8 };
+extern const struct wr_connector_table wr_connector_tables[WR_CONNECTOR_TABLE_COUNT];
+
 /* ---- sources ---- */
 
 struct wr_kafka_driver;
@@ -88,16 +101,6 @@ struct weir_stream *wr_kafka_source_with(struct weir_job_builder *builder, const
                                          const struct wr_kafka_driver *driver);
 
 /* ---- sinks ---- */
-
-struct wr_connector_option;
-/* The options of a kind of sink. */
-struct wr_sink_table {
-  const char *sink; /* how --sink names it */
-  const struct wr_connector_option *options;
-  uint32_t option_count;
-};
-enum { WR_SINK_TABLE_COUNT = 3 };
-extern const struct wr_sink_table wr_sink_tables[WR_SINK_TABLE_COUNT];
 
 struct wr_two_phase_description {
   void *config; /* of both; outlives the jobs */

@@ -48,21 +48,28 @@ bool wr_source_find_field(struct weir_job_builder *builder, const char *uid, con
 }
 
 static struct wr_files_config *files_config(struct weir_job_builder *builder, const char *uid,
-                                            const struct weir_files_options *options) {
-  if (options->folder == NULL || options->schema == NULL || options->out_of_orderness_ms < 0 ||
-      options->idle_timeout_ms < 0) {
+                                            const struct weir_files_options *options,
+                                            struct wr_connector_value *out_dead_letter) {
+  struct wr_settings settings;
+  struct wr_connector_value values[WR_FILES_OPTION_COUNT];
+  if (!wr_settings_init(&settings, builder, uid, options->settings, options->setting_count, 4) ||
+      !wr_settings_put(&settings, wr_files_options[WR_FILES_PATH].key, options->folder) ||
+      !wr_settings_put_number(&settings, wr_files_options[WR_FILES_IDLE_TIMEOUT].key, options->idle_timeout_ms, "ms") ||
+      !wr_source_put_dead_letter(&settings, options->skip_bad_records, options->dead_letter) ||
+      !wr_settings_read_source(&settings, wr_files_options, WR_FILES_OPTION_COUNT, "the files source", values,
+                               out_dead_letter))
+    return NULL;
+  if (values[WR_FILES_PATH].text == NULL || options->schema == NULL || options->out_of_orderness_ms < 0) {
     wr_builder_invalid(builder, uid, "a files source needs a folder and a schema, and times that are not negative");
     return NULL;
   }
   struct wr_files_config *config = wr_builder_alloc(builder, sizeof *config);
   if (config == NULL) return NULL;
-  *config = (struct wr_files_config){.suffix = ".ndjson",
-                                     .on_error = options->skip_bad_records ? WR_FILES_SKIP : WR_FILES_FAIL,
-                                     .out_of_orderness_ms = options->out_of_orderness_ms,
-                                     .idle_timeout_ms = (uint64_t)options->idle_timeout_ms};
-  config->folder = wr_builder_copy(builder, options->folder);
+  wr_files_config_read(values, config);
+  config->on_error = out_dead_letter[WR_DEAD_LETTER_SKIP].number != 0 ? WR_FILES_SKIP : WR_FILES_FAIL;
+  config->out_of_orderness_ms = options->out_of_orderness_ms;
   config->schema = wr_builder_keep(builder, wr_schema_copy(builder->memory, options->schema));
-  if (config->folder == NULL || config->schema == NULL) return NULL;
+  if (config->schema == NULL) return NULL;
   bool found = wr_source_find_field(builder, uid, config->schema, options->partition_field, &config->partition_field) &&
                wr_source_find_field(builder, uid, config->schema, options->position_field, &config->position_field) &&
                wr_source_find_field(builder, uid, config->schema, options->event_time_field, &config->event_time_field);
@@ -95,8 +102,16 @@ static bool make_dead_letter(struct weir_job_builder *builder, const char *path)
   return true;
 }
 
-void wr_source_connect_dead_letter(const struct weir_stream *records, const char *uid, const char *path) {
+bool wr_source_put_dead_letter(struct wr_settings *settings, bool skips, const char *path) {
+  return wr_settings_put(settings, wr_dead_letter_options[WR_DEAD_LETTER_SKIP].key, skips ? "true" : NULL) &&
+         wr_settings_put(settings, wr_dead_letter_options[WR_DEAD_LETTER_PATH].key, path);
+}
+
+void wr_source_connect_dead_letter(const struct weir_stream *records, const char *uid,
+                                   const struct wr_connector_value *values) {
   struct weir_job_builder *builder = records->builder;
+  const char *path = values[WR_DEAD_LETTER_PATH].text;
+  if (values[WR_DEAD_LETTER_SKIP].number == 0) return;
   if (path != NULL && strlen(path) >= WR_PATH_BYTES_MAX) {
     wr_builder_invalid(builder, uid, "the path of the dead-letter file is longer than %d bytes", WR_PATH_BYTES_MAX - 1);
     return;
@@ -125,17 +140,40 @@ struct weir_stream *weir_files_source(struct weir_job_builder *builder, const ch
   if (!wr_source_check_uid(builder, uid) ||
       !wr_source_check_size(builder, uid, options->size, sizeof *options, "weir_files_options"))
     return NULL;
-  const struct wr_files_config *config = files_config(builder, uid, options);
+  struct wr_connector_value dead_letter[WR_DEAD_LETTER_OPTION_COUNT];
+  const struct wr_files_config *config = files_config(builder, uid, options, dead_letter);
   if (config == NULL) return NULL;
   struct weir_error error;
   struct wr_node node;
   struct weir_stream *records =
       wr_source_stream(builder, wr_files_source_node(config, uid, 0, &node, &error), &node, &error);
-  if (records != NULL && options->skip_bad_records) wr_source_connect_dead_letter(records, uid, options->dead_letter);
+  if (records != NULL) wr_source_connect_dead_letter(records, uid, dead_letter);
   return records;
 }
 
 /* ---- the generator ---- */
+
+static bool generator_values(struct weir_job_builder *builder, const char *uid,
+                             const struct weir_generator_options *options, struct wr_connector_value *out_values) {
+  const struct {
+    enum wr_generator_option option;
+    uint64_t number;
+  } fields[] = {
+      {WR_GENERATOR_ROW_COUNT, options->row_count},     {WR_GENERATOR_ROWS_PER_SECOND, options->rows_per_second},
+      {WR_GENERATOR_KEY_COUNT, options->key_count},     {WR_GENERATOR_SEED, options->seed},
+      {WR_GENERATOR_SPLIT_COUNT, options->split_count}, {WR_GENERATOR_TIME_STEP, options->time_step_ns}};
+  enum { FIELD_COUNT = sizeof fields / sizeof fields[0] };
+  struct wr_settings settings;
+  if (!wr_settings_init(&settings, builder, uid, options->settings, options->setting_count, FIELD_COUNT + 2) ||
+      !wr_settings_put(&settings, wr_generator_options[WR_GENERATOR_KEY_SKEW].key,
+                       options->is_skewed ? "true" : NULL) ||
+      !wr_settings_put_number(&settings, wr_generator_options[WR_GENERATOR_START_TIME].key, options->start_time_ms, ""))
+    return false;
+  for (size_t i = 0; i < FIELD_COUNT; i++)
+    if (!wr_settings_put_number(&settings, wr_generator_options[fields[i].option].key, (int64_t)fields[i].number, ""))
+      return false;
+  return wr_settings_read(&settings, wr_generator_options, WR_GENERATOR_OPTION_COUNT, "the generator", out_values);
+}
 
 struct weir_stream *weir_generator_source(struct weir_job_builder *builder, const char *uid,
                                           const struct weir_generator_options *options) {
@@ -146,16 +184,10 @@ struct weir_stream *weir_generator_source(struct weir_job_builder *builder, cons
     wr_builder_invalid(builder, uid, "a generator needs a schema");
     return NULL;
   }
+  struct wr_connector_value values[WR_GENERATOR_OPTION_COUNT];
   struct wr_generator_config *config = wr_builder_alloc(builder, sizeof *config);
-  if (config == NULL) return NULL;
-  *config = (struct wr_generator_config){.seed = options->seed,
-                                         .key_count = options->key_count,
-                                         .is_skewed = options->is_skewed,
-                                         .row_count = options->row_count,
-                                         .rows_per_second = options->rows_per_second,
-                                         .split_count = options->split_count == 0 ? 1 : options->split_count,
-                                         .start_time_ms = options->start_time_ms,
-                                         .time_step_ns = options->time_step_ns};
+  if (config == NULL || !generator_values(builder, uid, options, values)) return NULL;
+  wr_generator_config_read(values, config);
   config->schema = wr_builder_keep(builder, wr_schema_copy(builder->memory, options->schema));
   if (config->schema == NULL) return NULL;
   struct weir_error error;
@@ -168,7 +200,14 @@ struct weir_stream *weir_generator_source(struct weir_job_builder *builder, cons
 static struct wr_sqlite_config *sqlite_config(struct weir_stream *stream, const char *uid,
                                               const struct weir_sqlite_options *options) {
   struct weir_job_builder *builder = stream->builder;
-  if (options->path == NULL || options->table == NULL) {
+  struct wr_settings settings;
+  struct wr_connector_value values[WR_SQLITE_OPTION_COUNT];
+  if (!wr_settings_init(&settings, builder, uid, options->settings, options->setting_count, 2) ||
+      !wr_settings_put(&settings, wr_sqlite_options[WR_SQLITE_PATH].key, options->path) ||
+      !wr_settings_put(&settings, wr_sqlite_options[WR_SQLITE_TABLE].key, options->table) ||
+      !wr_settings_read(&settings, wr_sqlite_options, WR_SQLITE_OPTION_COUNT, "the SQLite sink", values))
+    return NULL;
+  if (values[WR_SQLITE_PATH].text == NULL || values[WR_SQLITE_TABLE].text == NULL) {
     wr_builder_invalid(builder, uid, "an SQLite sink needs the path of a database and a table");
     return NULL;
   }
@@ -177,12 +216,12 @@ static struct wr_sqlite_config *sqlite_config(struct weir_stream *stream, const 
   if (config == NULL || fields == NULL) return NULL;
   for (uint32_t i = 0; i < options->key_field_count; i++)
     if (!wr_find_field(builder, uid, stream->schema, options->key_fields[i], &fields[i])) return NULL;
-  *config = (struct wr_sqlite_config){.path = wr_builder_copy(builder, options->path),
-                                      .table = wr_builder_copy(builder, options->table),
+  *config = (struct wr_sqlite_config){.path = values[WR_SQLITE_PATH].text,
+                                      .table = values[WR_SQLITE_TABLE].text,
                                       .mode = options->key_field_count == 0 ? WR_SQLITE_INSERT : WR_SQLITE_UPSERT,
                                       .key_fields = options->key_field_count == 0 ? NULL : fields,
                                       .key_count = options->key_field_count};
-  return config->path == NULL || config->table == NULL ? NULL : config;
+  return config;
 }
 
 bool wr_check_sink_stream(struct weir_stream *stream, const char *uid) {
@@ -237,8 +276,13 @@ void weir_blackhole_sink(struct weir_stream *stream, const char *uid) {
 static struct weir_stream *files_of_options(struct weir_job_builder *builder, const char *uid, const char *folder,
                                             const struct weir_record_options *records,
                                             const struct weir_options *options) {
+  uint32_t count = 0;
+  const struct weir_setting *settings = wr_settings_of_options(builder, options, "source-option", 0, &count);
+  if (settings == NULL) return NULL;
   const struct weir_files_options files = {.size = sizeof files,
                                            .folder = folder,
+                                           .settings = settings,
+                                           .setting_count = count,
                                            .schema = records->schema,
                                            .partition_field = records->partition_field,
                                            .position_field = records->position_field,
@@ -279,9 +323,31 @@ struct weir_stream *weir_source_of_options(struct weir_job_builder *builder, con
   return NULL;
 }
 
-/* A sink that has options of its own. */
-static bool takes_options(const char *sink) {
+static bool is_sqlite(const char *sink) {
+  return strncmp(sink, "sqlite:", 7) == 0 && sink[7] != 0;
+}
+
+/* A sink that can be plain. */
+static bool can_be_plain(const char *sink) {
   return sink != NULL && (strncmp(sink, "dir:", 4) == 0 || strstr(sink, "://") != NULL);
+}
+
+static void sqlite_of_options(struct weir_stream *stream, const char *uid, const char *table,
+                              const char *const *key_fields, uint32_t key_field_count,
+                              const struct weir_options *options) {
+  uint32_t count = 0;
+  const struct weir_setting *settings = wr_settings_of_options(stream->builder, options, "sink-option", 0, &count);
+  if (settings == NULL) return;
+  for (uint32_t i = 0; i < count; i++)
+    if (strcmp(settings[i].key, wr_sqlite_options[WR_SQLITE_TABLE].key) == 0) table = NULL;
+  const struct weir_sqlite_options sqlite = {.size = sizeof sqlite,
+                                             .path = weir_options_text(options, "sink") + 7,
+                                             .table = table,
+                                             .key_fields = key_fields,
+                                             .key_field_count = key_field_count,
+                                             .settings = settings,
+                                             .setting_count = count};
+  weir_sqlite_sink(stream, uid, &sqlite);
 }
 
 void weir_sink_of_options(struct weir_stream *stream, const char *uid, const char *table, const char *const *key_fields,
@@ -290,12 +356,12 @@ void weir_sink_of_options(struct weir_stream *stream, const char *uid, const cha
   const char *sink = weir_options_text(options, "sink");
   static const char sinks[] = "sqlite:FILE, postgresql:// or mysql://USER@HOST:PORT/DATABASE, "
                               "kafka://HOST:PORT[,HOST:PORT...]/TOPIC, dir:PATH, print or blackhole";
-  if (weir_options_count(options, "sink-option") != 0 && !takes_options(sink)) {
+  if (weir_options_count(options, "sink-option") != 0 && (sink == NULL || !(can_be_plain(sink) || is_sqlite(sink)))) {
     wr_builder_invalid(stream->builder, NULL,
-                       "--sink-option goes with a folder sink, --sink dir:PATH, a topic, or one on a database server");
+                       "--sink-option goes with a folder sink, --sink dir:PATH, a topic, or one in a database");
   } else if (sink == NULL) {
     wr_builder_invalid(stream->builder, NULL, "--sink is missing: %s", sinks);
-  } else if (weir_options_flag(options, "plain") && !takes_options(sink)) {
+  } else if (weir_options_flag(options, "plain") && !can_be_plain(sink)) {
     wr_builder_invalid(stream->builder, NULL,
                        "--plain goes with postgresql:// or mysql://USER@HOST:PORT/DATABASE, "
                        "kafka://HOST:PORT[,HOST:PORT...]/TOPIC or dir:PATH, not with \"%.64s\"",
@@ -304,13 +370,8 @@ void weir_sink_of_options(struct weir_stream *stream, const char *uid, const cha
     weir_print_sink(stream, uid);
   } else if (strcmp(sink, "blackhole") == 0) {
     weir_blackhole_sink(stream, uid);
-  } else if (strncmp(sink, "sqlite:", 7) == 0 && sink[7] != 0) {
-    const struct weir_sqlite_options sqlite = {.size = sizeof sqlite,
-                                               .path = sink + 7,
-                                               .table = table,
-                                               .key_fields = key_fields,
-                                               .key_field_count = key_field_count};
-    weir_sqlite_sink(stream, uid, &sqlite);
+  } else if (is_sqlite(sink)) {
+    sqlite_of_options(stream, uid, table, key_fields, key_field_count, options);
   } else if (strncmp(sink, "dir:", 4) == 0 && sink[4] != 0) {
     wr_directory_sink_of_options(stream, uid, sink + 4, options);
   } else if (wr_kafka_is_address(sink)) {

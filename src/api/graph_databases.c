@@ -29,15 +29,14 @@ static const struct database_kind *const kinds[] = {&postgres_kind, &mysql_kind}
 static struct wr_sql_server *server_of(struct weir_job_builder *builder, const char *uid,
                                        const struct database_kind *kind, const struct weir_database_options *options) {
   struct wr_sql_server *server = wr_builder_alloc(builder, sizeof *server);
-  const struct wr_connector_setting *settings =
-      wr_sink_copy_settings(builder, uid, options->settings, options->setting_count);
+  struct wr_settings settings;
   struct wr_connector_value values[WR_SQL_OPTION_COUNT];
   struct weir_error error;
-  if (server == NULL || settings == NULL) return NULL;
-  enum weir_code code = wr_connector_options_read(wr_sql_options, WR_SQL_OPTION_COUNT, settings, options->setting_count,
-                                                  kind->name, values, &error);
-  if (code == WEIR_OK && !wr_sink_check_interval(builder, uid, values[WR_SQL_FLUSH_INTERVAL].is_set, options->plain))
+  enum weir_code code = WEIR_OK;
+  if (server == NULL || !wr_settings_init(&settings, builder, uid, options->settings, options->setting_count, 0) ||
+      !wr_settings_read(&settings, wr_sql_options, WR_SQL_OPTION_COUNT, kind->name, values))
     return NULL;
+  if (!wr_sink_check_interval(builder, uid, values[WR_SQL_FLUSH_INTERVAL].is_set, options->plain)) return NULL;
   if (code == WEIR_OK)
     code = wr_sql_server_init(server, builder->memory, values, kind->schemes, kind->default_port, &error);
   if (code == WEIR_OK && server->leaves_out && options->plain) {
@@ -120,7 +119,7 @@ bool wr_database_sink_of_options(struct weir_stream *stream, const char *uid, co
   const struct database_kind *kind = kind_of(url);
   if (kind == NULL) return false;
   uint32_t count = 0;
-  struct weir_setting *settings = wr_sink_settings_of_options(stream->builder, options, 2, &count);
+  struct weir_setting *settings = wr_settings_of_options(stream->builder, options, "sink-option", 2, &count);
   if (settings == NULL) return true;
   bool names_table = false;
   for (uint32_t i = 0; i < count; i++)

@@ -10,14 +10,14 @@ static struct wr_directory_config *make_config(struct weir_stream *stream, const
     wr_builder_invalid(builder, uid, "a folder sink needs the path of a folder");
     return NULL;
   }
-  const struct wr_connector_setting *settings =
-      wr_sink_copy_settings(builder, uid, options->settings, options->setting_count);
+  struct wr_settings settings;
+  if (!wr_settings_init(&settings, builder, uid, options->settings, options->setting_count, 0)) return NULL;
   const char *path = wr_builder_copy(builder, options->path),
              *own_uid = wr_builder_copy(builder, uid == NULL ? "" : uid);
   struct wr_directory_config *config = wr_builder_alloc(builder, sizeof *config);
-  if (settings == NULL || path == NULL || own_uid == NULL || config == NULL) return NULL;
+  if (path == NULL || own_uid == NULL || config == NULL) return NULL;
   struct weir_error error;
-  if (wr_directory_config_read(path, own_uid, stream->schema, settings, options->setting_count, config, &error) !=
+  if (wr_directory_config_read(path, own_uid, stream->schema, settings.items, settings.count, config, &error) !=
       WEIR_OK) {
     wr_builder_fail(builder, &error);
     return NULL;
@@ -48,6 +48,6 @@ void wr_directory_sink_of_options(struct weir_stream *stream, const char *uid, c
                                   const struct weir_options *options) {
   struct weir_directory_options directory = {
       .size = sizeof directory, .path = path, .plain = weir_options_flag(options, "plain")};
-  directory.settings = wr_sink_settings_of_options(stream->builder, options, 0, &directory.setting_count);
+  directory.settings = wr_settings_of_options(stream->builder, options, "sink-option", 0, &directory.setting_count);
   if (directory.settings != NULL) weir_directory_sink(stream, uid, &directory);
 }

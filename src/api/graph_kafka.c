@@ -1,9 +1,8 @@
 /* api/graph_kafka.c: a Kafka topic as a source in a job graph, by a struct of options or by its address on the command
  * line. One thread. */
 #include "api/graph_int.h"
-#include "base/limits.h"
-#include "base/option_values.h"
-#include "connectors/kafka/kafka.h"
+#include "connectors/deadletter/deadletter.h"
+#include "connectors/kafka/kafka_options.h"
 #include "connectors/kafka/kafka_rdkafka.h"
 
 #include <stdio.h>
@@ -14,38 +13,30 @@ static const char form[] = "kafka://HOST:PORT[,HOST:PORT...]/TOPIC";
 
 /* ---- settings ---- */
 
-/* A setting that the source acts on too. False: the builder's error is set. */
-static bool heed(struct weir_job_builder *builder, const char *uid, struct wr_kafka_config *config,
-                 const struct wr_kafka_setting *setting) {
-  int64_t interval_ms = 0;
-  if (strcmp(setting->key, "group.id") == 0) config->connection.group = setting->value;
-  if (strcmp(setting->key, "topic.metadata.refresh.interval.ms") != 0) return true;
-  if (!wr_parse_number(setting->value, 1, 24ll * 60 * 60 * 1000, &interval_ms)) {
-    wr_builder_invalid(builder, uid, "%s is a whole number of milliseconds, from 1 to a day, not \"%.32s\"",
-                       setting->key, setting->value);
-    return false;
+bool wr_kafka_put_client_settings(struct wr_settings *settings, const struct weir_kafka_setting *client,
+                                  uint32_t count) {
+  static const char open[] = "properties.%s";
+  for (uint32_t i = 0; i < count; i++) {
+    if (client[i].key == NULL || client[i].key[0] == 0 || client[i].value == NULL) {
+      wr_builder_invalid(settings->builder, settings->uid, "a client's setting has a key and a value");
+      return false;
+    }
+    size_t size = sizeof open + strlen(client[i].key);
+    char *key = wr_builder_alloc(settings->builder, size);
+    if (key == NULL) return false;
+    snprintf(key, size, open, client[i].key);
+    if (!wr_settings_put(settings, key, client[i].value)) return false;
   }
-  config->discovery_interval_ms = (uint64_t)interval_ms;
   return true;
 }
 
-static bool copy_settings(struct weir_job_builder *builder, const char *uid, struct wr_kafka_config *config,
-                          const struct weir_kafka_options *options) {
-  struct wr_kafka_setting *settings = wr_builder_alloc(builder, (options->setting_count + 1) * sizeof *settings);
-  if (settings == NULL) return false;
-  config->connection.settings = settings;
-  for (uint32_t i = 0; i < options->setting_count; i++) {
-    const struct weir_kafka_setting *given = &options->settings[i];
-    if (given->key == NULL || given->key[0] == 0 || given->value == NULL) {
-      wr_builder_invalid(builder, uid, "a setting of a Kafka source has a key and a value");
-      return false;
-    }
-    settings[i] = (struct wr_kafka_setting){.key = wr_builder_copy(builder, given->key),
-                                            .value = wr_builder_copy(builder, given->value)};
-    if (settings[i].key == NULL || settings[i].value == NULL || !heed(builder, uid, config, &settings[i])) return false;
-  }
-  config->connection.setting_count = options->setting_count;
-  return true;
+struct wr_kafka_setting *wr_kafka_settings_of(const struct wr_settings *settings,
+                                              const struct wr_connector_option *table, uint32_t table_count,
+                                              uint32_t *out_count) {
+  struct wr_kafka_setting *client = wr_builder_alloc(settings->builder, (settings->count + 1) * sizeof *client);
+  if (client != NULL)
+    *out_count = wr_kafka_client_settings(table, table_count, settings->items, settings->count, client);
+  return client;
 }
 
 /* ---- the source ---- */
@@ -58,28 +49,48 @@ static char *default_group(struct weir_job_builder *builder) {
   return group;
 }
 
+static bool read_values(struct weir_job_builder *builder, const char *uid, const struct weir_kafka_options *options,
+                        struct wr_kafka_config *out_config, struct wr_connector_value *out_dead_letter) {
+  struct wr_settings settings;
+  struct wr_connector_value values[WR_KAFKA_OPTION_COUNT];
+  struct weir_error error;
+  uint32_t count = 0;
+  if (!wr_settings_init(&settings, builder, uid, options->options, options->option_count, options->setting_count + 5) ||
+      !wr_settings_put(&settings, wr_kafka_options[WR_KAFKA_SERVERS].key, options->servers) ||
+      !wr_settings_put(&settings, wr_kafka_options[WR_KAFKA_TOPIC].key, options->topic) ||
+      !wr_settings_put_number(&settings, wr_kafka_options[WR_KAFKA_IDLE_TIMEOUT].key, options->idle_timeout_ms, "ms") ||
+      !wr_source_put_dead_letter(&settings, options->skip_bad_records, options->dead_letter) ||
+      !wr_kafka_put_client_settings(&settings, options->settings, options->setting_count) ||
+      !wr_settings_read_source(&settings, wr_kafka_options, WR_KAFKA_OPTION_COUNT, "the Kafka source", values,
+                               out_dead_letter))
+    return false;
+  const struct wr_kafka_setting *client =
+      wr_kafka_settings_of(&settings, wr_kafka_options, WR_KAFKA_OPTION_COUNT, &count);
+  if (client == NULL) return false;
+  if (wr_kafka_config_read(values, client, count, out_config, &error) == WEIR_OK) return true;
+  wr_error_prefix(&error, "the Kafka source \"%s\"", uid);
+  wr_builder_fail(builder, &error);
+  return false;
+}
+
 static struct wr_kafka_config *make_config(struct weir_job_builder *builder, const char *uid,
                                            const struct weir_kafka_options *options,
-                                           const struct wr_kafka_driver *driver) {
-  if (options->servers == NULL || options->topic == NULL || options->schema == NULL ||
-      options->out_of_orderness_ms < 0 || options->idle_timeout_ms < 0) {
+                                           const struct wr_kafka_driver *driver,
+                                           struct wr_connector_value *out_dead_letter) {
+  struct wr_kafka_config *config = wr_builder_alloc(builder, sizeof *config);
+  if (config == NULL || !read_values(builder, uid, options, config, out_dead_letter)) return NULL;
+  if (config->connection.servers == NULL || config->topic == NULL || options->schema == NULL ||
+      options->out_of_orderness_ms < 0) {
     wr_builder_invalid(builder, uid,
                        "a Kafka source needs servers, a topic and a schema, and times that are not negative");
     return NULL;
   }
-  struct wr_kafka_config *config = wr_builder_alloc(builder, sizeof *config);
-  if (config == NULL) return NULL;
-  *config = (struct wr_kafka_config){.driver = driver,
-                                     .on_error = options->skip_bad_records ? WR_KAFKA_SKIP : WR_KAFKA_FAIL,
-                                     .out_of_orderness_ms = options->out_of_orderness_ms,
-                                     .idle_timeout_ms = (uint64_t)options->idle_timeout_ms};
-  config->connection.servers = wr_builder_copy(builder, options->servers);
-  config->connection.group = default_group(builder);
-  config->topic = wr_builder_copy(builder, options->topic);
+  config->driver = driver;
+  config->on_error = out_dead_letter[WR_DEAD_LETTER_SKIP].number != 0 ? WR_KAFKA_SKIP : WR_KAFKA_FAIL;
+  config->out_of_orderness_ms = options->out_of_orderness_ms;
+  if (config->connection.group == NULL) config->connection.group = default_group(builder);
   config->schema = wr_builder_keep(builder, wr_schema_copy(builder->memory, options->schema));
-  if (config->connection.servers == NULL || config->connection.group == NULL || config->topic == NULL ||
-      config->schema == NULL || !copy_settings(builder, uid, config, options))
-    return NULL;
+  if (config->connection.group == NULL || config->schema == NULL) return NULL;
   bool found = wr_source_find_field(builder, uid, config->schema, options->partition_field, &config->partition_field) &&
                wr_source_find_field(builder, uid, config->schema, options->position_field, &config->position_field) &&
                wr_source_find_field(builder, uid, config->schema, options->event_time_field, &config->event_time_field);
@@ -92,13 +103,14 @@ struct weir_stream *wr_kafka_source_with(struct weir_job_builder *builder, const
   if (!wr_source_check_uid(builder, uid) ||
       !wr_source_check_size(builder, uid, options->size, sizeof *options, "weir_kafka_options"))
     return NULL;
-  const struct wr_kafka_config *config = make_config(builder, uid, options, driver);
+  struct wr_connector_value dead_letter[WR_DEAD_LETTER_OPTION_COUNT];
+  const struct wr_kafka_config *config = make_config(builder, uid, options, driver, dead_letter);
   if (config == NULL) return NULL;
   struct weir_error error;
   struct wr_node node;
   struct weir_stream *records =
       wr_source_stream(builder, wr_kafka_source_node(config, uid, 0, &node, &error), &node, &error);
-  if (records != NULL && options->skip_bad_records) wr_source_connect_dead_letter(records, uid, options->dead_letter);
+  if (records != NULL) wr_source_connect_dead_letter(records, uid, dead_letter);
   return records;
 }
 
@@ -152,6 +164,7 @@ bool wr_kafka_read_settings(struct weir_job_builder *builder, const struct weir_
     }
     *equals = 0;
     settings[i] = (struct weir_kafka_setting){.key = text, .value = equals + 1};
+    if (!wr_settings_check_secret(builder, "kafka", text)) return false;
   }
   *out_settings = settings;
   *out_count = count;
@@ -173,5 +186,7 @@ struct weir_stream *wr_kafka_source_of_options(struct weir_job_builder *builder,
   if (!wr_kafka_read_address(builder, "source", address, &kafka.servers, &kafka.topic) ||
       !wr_kafka_read_settings(builder, options, &kafka.settings, &kafka.setting_count))
     return NULL;
+  kafka.options = wr_settings_of_options(builder, options, "source-option", 0, &kafka.option_count);
+  if (kafka.options == NULL) return NULL;
   return weir_kafka_source(builder, uid, &kafka);
 }

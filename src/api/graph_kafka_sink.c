@@ -2,30 +2,12 @@
  * command line. One thread. */
 #include "api/graph_int.h"
 #include "base/limits.h"
+#include "connectors/kafka/kafka_options.h"
 #include "connectors/kafka/kafka_plain.h"
 #include "connectors/kafka/kafka_rdkafka.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* ---- settings and options, copied; NULL, and the builder's error is set: there is something wrong ---- */
-
-static struct wr_kafka_setting *copy_client_settings(struct weir_job_builder *builder, const char *uid,
-                                                     const struct weir_kafka_sink_options *options) {
-  uint32_t count = options->client_setting_count;
-  struct wr_kafka_setting *settings = wr_builder_alloc(builder, (count + 1) * sizeof *settings);
-  for (uint32_t i = 0; settings != NULL && i < count; i++) {
-    const struct weir_kafka_setting *given = &options->client_settings[i];
-    if (given->key == NULL || given->key[0] == 0 || given->value == NULL) {
-      wr_builder_invalid(builder, uid, "a client's setting of a Kafka sink has a key and a value");
-      return NULL;
-    }
-    settings[i] = (struct wr_kafka_setting){.key = wr_builder_copy(builder, given->key),
-                                            .value = wr_builder_copy(builder, given->value)};
-    if (settings[i].key == NULL || settings[i].value == NULL) return NULL;
-  }
-  return settings;
-}
 
 /* ---- the key ---- */
 
@@ -73,35 +55,44 @@ static bool find_key(struct weir_stream *stream, const char *uid, const struct w
 
 /* ---- the sink ---- */
 
+static bool read_values(struct weir_job_builder *builder, const char *uid,
+                        const struct weir_kafka_sink_options *options, struct wr_kafka_sink_config *out_config,
+                        const char **out_key_fields) {
+  struct wr_settings settings;
+  struct wr_connector_value values[WR_KAFKA_SINK_OPTION_COUNT];
+  uint32_t count = 0;
+  if (!wr_settings_init(&settings, builder, uid, options->settings, options->setting_count,
+                        options->client_setting_count + 2) ||
+      !wr_settings_put(&settings, wr_kafka_sink_options[WR_KAFKA_SINK_SERVERS].key, options->servers) ||
+      !wr_settings_put(&settings, wr_kafka_sink_options[WR_KAFKA_SINK_TOPIC].key, options->topic) ||
+      !wr_kafka_put_client_settings(&settings, options->client_settings, options->client_setting_count) ||
+      !wr_settings_read(&settings, wr_kafka_sink_options, WR_KAFKA_SINK_OPTION_COUNT, "the Kafka sink", values))
+    return false;
+  const struct wr_kafka_setting *client =
+      wr_kafka_settings_of(&settings, wr_kafka_sink_options, WR_KAFKA_SINK_OPTION_COUNT, &count);
+  if (client == NULL) return false;
+  wr_kafka_sink_config_read(values, client, count, out_config);
+  *out_key_fields = values[WR_KAFKA_SINK_KEY_FIELDS].text;
+  return true;
+}
+
 static struct wr_kafka_sink_config *make_config(struct weir_stream *stream, const char *uid,
                                                 const struct weir_kafka_sink_options *options,
                                                 const struct wr_kafka_producer_driver *driver) {
   struct weir_job_builder *builder = stream->builder;
-  if (options->servers == NULL || options->topic == NULL) {
+  const char *key_fields = NULL;
+  struct wr_kafka_sink_config *config = wr_builder_alloc(builder, sizeof *config);
+  if (config == NULL || !read_values(builder, uid, options, config, &key_fields)) return NULL;
+  if (config->connection.servers == NULL || config->topic == NULL) {
     wr_builder_invalid(builder, uid, "a Kafka sink needs servers and a topic");
     return NULL;
   }
-  struct wr_kafka_sink_config *config = wr_builder_alloc(builder, sizeof *config);
-  if (config == NULL) return NULL;
-  *config = (struct wr_kafka_sink_config){.driver = driver, .is_upsert = options->is_upsert};
-  config->topic = wr_builder_copy(builder, options->topic);
-  config->connection.servers = wr_builder_copy(builder, options->servers);
-  config->connection.settings = copy_client_settings(builder, uid, options);
-  config->connection.setting_count = options->client_setting_count;
-  const struct wr_connector_setting *settings =
-      wr_sink_copy_settings(builder, uid, options->settings, options->setting_count);
-  if (config->topic == NULL || config->connection.servers == NULL || config->connection.settings == NULL ||
-      settings == NULL)
-    return NULL;
-  struct weir_error error;
-  const char *key_fields = NULL;
-  if (wr_kafka_sink_config_read(uid, settings, options->setting_count, config, &key_fields, &error) != WEIR_OK) {
-    wr_builder_fail(builder, &error);
-    return NULL;
-  }
+  config->driver = driver;
+  config->is_upsert = options->is_upsert;
   if (!wr_sink_check_interval(builder, uid, config->has_flush_interval, options->plain) ||
       !find_key(stream, uid, options, key_fields, config))
     return NULL;
+  struct weir_error error;
   if (wr_kafka_sink_check(config, stream->schema, &error) == WEIR_OK) return config;
   wr_builder_fail(builder, &error);
   return NULL;
@@ -152,6 +143,6 @@ void wr_kafka_sink_of_options(struct weir_stream *stream, const char *uid, const
   if (!wr_kafka_read_address(builder, "sink", address, &kafka.servers, &kafka.topic) ||
       !wr_kafka_read_settings(builder, options, &kafka.client_settings, &kafka.client_setting_count))
     return;
-  kafka.settings = wr_sink_settings_of_options(builder, options, 0, &kafka.setting_count);
+  kafka.settings = wr_settings_of_options(builder, options, "sink-option", 0, &kafka.setting_count);
   if (kafka.settings != NULL) weir_kafka_sink(stream, uid, &kafka);
 }

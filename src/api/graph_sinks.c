@@ -1,52 +1,6 @@
-/* api/graph_sinks.c: what the sinks in a job graph share: their settings, and the nodes of a two-phase and of a plain
- * one. One thread. */
+/* api/graph_sinks.c: what the sinks in a job graph share: the nodes of a two-phase and of a plain one. One thread. */
 #include "api/graph_int.h"
 #include "operators/sink_nodes.h"
-
-#include <string.h>
-
-/* ---- settings ---- */
-
-struct wr_connector_setting *wr_sink_copy_settings(struct weir_job_builder *builder, const char *uid,
-                                                   const struct weir_setting *settings, uint32_t count) {
-  struct wr_connector_setting *copies = wr_builder_alloc(builder, (count + 1) * sizeof *copies);
-  for (uint32_t i = 0; copies != NULL && i < count; i++) {
-    if (settings[i].key == NULL || settings[i].value == NULL) {
-      wr_builder_invalid(builder, uid, "a setting of a sink has a key and a value");
-      return NULL;
-    }
-    copies[i] = (struct wr_connector_setting){.key = wr_builder_copy(builder, settings[i].key),
-                                              .text = wr_builder_copy(builder, settings[i].value)};
-    if (copies[i].key == NULL || copies[i].text == NULL) return NULL;
-  }
-  return copies;
-}
-
-static bool read_setting(struct weir_job_builder *builder, const char *text, struct weir_setting *out_setting) {
-  char *key = wr_builder_copy(builder, text);
-  if (key == NULL) return false;
-  char *equals = strchr(key, '=');
-  if (equals == NULL || equals == key) {
-    wr_builder_invalid(builder, NULL, "--sink-option is KEY=VALUE, not \"%.64s\"", text);
-    return false;
-  }
-  *equals = 0;
-  *out_setting = (struct weir_setting){.key = key, .value = equals + 1};
-  return true;
-}
-
-struct weir_setting *wr_sink_settings_of_options(struct weir_job_builder *builder, const struct weir_options *options,
-                                                 uint32_t more, uint32_t *out_count) {
-  uint32_t count = weir_options_count(options, "sink-option");
-  struct weir_setting *settings = wr_builder_alloc(builder, (count + more + 1) * sizeof *settings);
-  *out_count = count;
-  if (settings == NULL) return NULL;
-  for (uint32_t i = 0; i < count; i++)
-    if (!read_setting(builder, weir_options_item(options, "sink-option", i), &settings[i])) return NULL;
-  return settings;
-}
-
-/* ---- nodes ---- */
 
 /* Leads the stream to the sink's first node, which `code` says is made. */
 static void lead(struct weir_stream *stream, enum weir_code code, uint32_t node, const struct weir_error *error) {

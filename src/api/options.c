@@ -6,9 +6,13 @@
 #include "base/limits.h"
 #include "base/option_values.h"
 #include "base/text.h"
+#include "connectors/deadletter/deadletter.h"
 #include "connectors/directory/directory.h"
-#include "connectors/kafka/kafka_target.h"
+#include "connectors/files/files.h"
+#include "connectors/generator/generator.h"
+#include "connectors/kafka/kafka_options.h"
 #include "connectors/sql/sql_server.h"
+#include "connectors/sqlite/sqlite_target.h"
 #include "base/text_distance.h"
 
 #include <stdio.h>
@@ -17,6 +21,8 @@
 static const struct weir_option common_options[] = {
     {"source", WEIR_OPTION_TEXT, "SOURCE", NULL, NULL,
      "the input: a folder (each *.ndjson file in it is a partition), or kafka://HOST:PORT[,HOST:PORT...]/TOPIC", 0},
+    {"source-option", WEIR_OPTION_LIST, "KEY=VALUE", NULL, NULL,
+     "an option of the source, as scan.watermark.idle-timeout=10s; may be given several times (docs/connectors.md)", 0},
     {"kafka", WEIR_OPTION_LIST, "KEY=VALUE", NULL, NULL,
      "a setting of librdkafka for Kafka topics, as security.protocol=ssl; may be given several times", 0},
     {"sink", WEIR_OPTION_TEXT, "SINK", NULL, NULL,
@@ -261,10 +267,15 @@ static void append_option(struct wr_text *text, const struct weir_option *option
   wr_text_append(text, "\n");
 }
 
-const struct wr_sink_table wr_sink_tables[WR_SINK_TABLE_COUNT] = {
-    {"dir:PATH", wr_directory_options, WR_DIRECTORY_OPTION_COUNT},
-    {"kafka://HOST:PORT/TOPIC", wr_kafka_sink_options, WR_KAFKA_SINK_OPTION_COUNT},
-    {"postgresql:// or mysql://USER@HOST:PORT/DATABASE", wr_sql_options, WR_SQL_OPTION_COUNT}};
+const struct wr_connector_table wr_connector_tables[WR_CONNECTOR_TABLE_COUNT] = {
+    {"source", "a folder", wr_files_options, WR_FILES_OPTION_COUNT},
+    {"source", "kafka://HOST:PORT/TOPIC", wr_kafka_options, WR_KAFKA_OPTION_COUNT},
+    {"source", "a folder or a topic, for bad records", wr_dead_letter_options, WR_DEAD_LETTER_OPTION_COUNT},
+    {NULL, "weir_generator_source", wr_generator_options, WR_GENERATOR_OPTION_COUNT},
+    {"sink", "sqlite:FILE", wr_sqlite_options, WR_SQLITE_OPTION_COUNT},
+    {"sink", "dir:PATH", wr_directory_options, WR_DIRECTORY_OPTION_COUNT},
+    {"sink", "kafka://HOST:PORT/TOPIC", wr_kafka_sink_options, WR_KAFKA_SINK_OPTION_COUNT},
+    {"sink", "postgresql:// or mysql://USER@HOST:PORT/DATABASE", wr_sql_options, WR_SQL_OPTION_COUNT}};
 
 size_t weir_options_help(const struct weir_options *options, const char *program, const char *summary, char *buffer,
                          size_t size) {
@@ -275,11 +286,12 @@ size_t weir_options_help(const struct weir_options *options, const char *program
   for (uint32_t i = 0; i < COMMON_COUNT; i++)
     append_option(&text, options->entries[i].option);
   wr_text_append(&text, "  %-32s  this text\n", "--help");
-  for (uint32_t i = 0; i < WR_SINK_TABLE_COUNT; i++) {
-    const struct wr_sink_table *sink = &wr_sink_tables[i];
-    wr_text_append(&text, "\nby --sink-option KEY=VALUE, with --sink %s:\n", sink->sink);
+  for (uint32_t i = 0; i < WR_CONNECTOR_TABLE_COUNT; i++) {
+    const struct wr_connector_table *table = &wr_connector_tables[i];
+    if (table->by == NULL) continue;
+    wr_text_append(&text, "\nby --%s-option KEY=VALUE, with --%s %s:\n", table->by, table->by, table->connector);
     bool has_room = text.length < size;
-    text.length += wr_connector_options_help(sink->options, sink->option_count, false,
+    text.length += wr_connector_options_help(table->options, table->option_count, false,
                                              has_room ? buffer + text.length : NULL, has_room ? size - text.length : 0);
   }
   return text.length;

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { HELP_BYTES = 16 * 1024 };
+enum { HELP_BYTES = 32 * 1024 };
 
 static int report(const struct weir_program *program, enum weir_code code, const struct weir_error *error) {
   if (code != WEIR_OK) fprintf(stderr, "%s: %s\n", program->name, error->message);
@@ -21,7 +21,8 @@ static enum weir_code parse(const struct weir_program *program, int argc, char *
 
 static void print_help(const struct weir_program *program, const struct weir_options *options) {
   char text[HELP_BYTES];
-  weir_options_help(options, program->name, program->summary, text, sizeof text);
+  size_t length = weir_options_help(options, program->name, program->summary, text, sizeof text);
+  WR_ASSERT(length < sizeof text);
   fputs(text, stdout); /* tidy: stdout: --help is the program's result, not the job's */
 }
 

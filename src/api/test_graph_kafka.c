@@ -36,7 +36,7 @@ TEST(a_kafka_sources_settings) {
     const struct wr_kafka_config *config = builder->graph.nodes[views->node].config;
     CHECK_STRING(config->connection.servers, "a:9092,[::1]:9093");
     CHECK_STRING(config->connection.group, count == 0 ? "weir-pv" : "watchers");
-    CHECK_INT(config->discovery_interval_ms, count == 0 ? 0 : 250);
+    CHECK_INT(config->discovery_interval_ms, count == 0 ? 5000 : 250);
     CHECK_INT(config->connection.setting_count, count);
     if (count == 2) CHECK_STRING(config->connection.settings[1].value, "watchers");
     weir_job_builder_free(&builder);
@@ -48,7 +48,7 @@ TEST(mistakes_of_a_kafka_source) {
     struct weir_kafka_setting settings[2];
     uint32_t count;
     const char *says;
-  } cases[] = {{{{"a", "1"}, {"a", "2"}}, 2, "the setting a is given twice"},
+  } cases[] = {{{{"a", "1"}, {"a", "2"}}, 2, "option \"properties.a\" is given twice"},
                {{{"topic.metadata.refresh.interval.ms", "-1"}}, 1, "a whole number of milliseconds"},
                {{{"no.such.setting", "1"}}, 1, "there is no setting no.such.setting"},
                {{{NULL, "1"}}, 1, "a key and a value"}};
@@ -70,11 +70,13 @@ TEST(mistakes_of_a_kafka_source) {
 TEST(kafka_settings_of_the_command_line) {
   static const struct {
     const char *source, *setting, *says;
-  } cases[] = {
-      {"/tmp", "a=b", "--kafka goes with a Kafka topic"},
-      {"kafka://a:9092/views", "secret", "--kafka is KEY=VALUE"},
-      {"kafka://a:9092/views", "=secret", "--kafka is KEY=VALUE"},
-      {"kafka://a:9092/views", "group.instance.id=secret", "setting group.instance.id is not a user's to set"}};
+  } cases[] = {{"/tmp", "a=b", "--kafka goes with a Kafka topic"},
+               {"kafka://a:9092/views", "secret", "--kafka is KEY=VALUE"},
+               {"kafka://a:9092/views", "=secret", "--kafka is KEY=VALUE"},
+               {"kafka://a:9092/views", "group.instance.id=secret", "setting group.instance.id is not a user's to set"},
+               {"kafka://a:9092/views", "sasl.password=secret", "by sasl.password-file or sasl.password-env"},
+               {"kafka://a:9092/views", "ssl.key.password=secret", "every user of this machine can read"},
+               {"kafka://a:9092/views", "ssl.key.pem=secret", "the file that holds the key by ssl.key.location"}};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     struct weir_job_builder *builder = NULL;
     struct weir_options *options = NULL;
@@ -91,6 +93,57 @@ TEST(kafka_settings_of_the_command_line) {
     CHECK(strstr(error.message, "secret") == NULL);
     weir_job_builder_free(&builder);
     weir_options_free(&options);
+  }
+}
+
+/* The same by options alone, and by both. */
+TEST(a_kafka_sources_options) {
+  static const struct weir_setting given[] = {{"topic", "views"},
+                                              {"properties.bootstrap.servers", "a:9092"},
+                                              {"scan.topic-partition-discovery.interval", "3s"},
+                                              {"properties.topic.metadata.refresh.interval.ms", "250"},
+                                              {"scan.watermark.idle-timeout", "7s"},
+                                              {"json.ignore-parse-errors", "true"},
+                                              {"properties.sasl.password-file", "/run/pw"},
+                                              {"format", "json"},
+                                              {"scan.startup.mode", "earliest-offset"}};
+  struct weir_job_builder *builder = NULL;
+  struct weir_kafka_options options = {
+      .size = sizeof options, .schema = &row_schema, .options = given, .option_count = 9};
+  CHECK_INT(weir_job_builder_new("pv", &builder, NULL), WEIR_OK);
+  fake_init(&fake, 1);
+  const struct weir_stream *views = wr_kafka_source_with(builder, "in", &options, &fake.driver);
+  CHECK(views != NULL && builder->dead_letter_path != NULL);
+  const struct wr_kafka_config *config = builder->graph.nodes[views->node].config;
+  CHECK_STRING(config->topic, "views");
+  CHECK_STRING(config->connection.servers, "a:9092");
+  CHECK_INT(config->discovery_interval_ms, 3000);
+  CHECK_INT(config->idle_timeout_ms, 7000);
+  CHECK_INT(config->on_error, WR_KAFKA_SKIP);
+  CHECK_INT(config->connection.setting_count, 2);
+  CHECK_STRING(config->connection.settings[0].key, "topic.metadata.refresh.interval.ms");
+  CHECK_STRING(config->connection.settings[1].key, "sasl.password-file");
+  weir_job_builder_free(&builder);
+  static const struct {
+    struct weir_setting option;
+    const char *says;
+  } cases[] = {{{"topic", "other"}, "option \"topic\" is given twice"},
+               {{"scan.startup.mod", "x"}, "did you mean \"scan.startup.mode\"?"},
+               {{"scan.startup.mode", "latest-offset"}, "is earliest-offset, not \"latest-offset\""},
+               {{"format", "avro"}, "option \"format\" is json, not \"avro\""},
+               {{"scan.topic-partition-discovery.interval", "0s"}, "from 1 to 86400000 ms"},
+               {{"properties.no.such.setting", "1"}, "there is no setting no.such.setting"}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    struct weir_error error = {.code = WEIR_OK};
+    options = kafka_options(NULL, 0);
+    options.options = &cases[i].option;
+    options.option_count = 1;
+    CHECK_INT(weir_job_builder_new("pv", &builder, NULL), WEIR_OK);
+    CHECK(wr_kafka_source_with(builder, "in", &options, &fake.driver) == NULL);
+    CHECK_INT(weir_job_builder_check(builder, &error), WEIR_INVALID);
+    if (strstr(error.message, cases[i].says) == NULL)
+      TEST_FAIL("\"%s\" does not say \"%s\"", error.message, cases[i].says);
+    weir_job_builder_free(&builder);
   }
 }
 
@@ -135,8 +188,14 @@ static const struct weir_field pair_fields[] = {{"app", WEIR_TYPE_STRING, false}
 static const struct weir_schema pair_schema = {pair_fields, 2};
 static const char *const pair_key[] = {"n", "app"};
 static const struct weir_kafka_setting client_settings[] = {{"linger.ms", "5"}, {"acks", "1"}, {NULL, "1"}};
-static const struct weir_setting sink_settings[] = {
-    {"json.encode.ignore-null-fields", "true"}, {"key.fields", "n;app"}, {"key.fields", "n;"}, {"no.such", "1"}};
+static const struct weir_setting sink_settings[] = {{"json.encode.ignore-null-fields", "true"},
+                                                    {"key.fields", "n;app"},
+                                                    {"key.fields", "n;"},
+                                                    {"no.such", "1"},
+                                                    {"topic", "counts"},
+                                                    {"properties.bootstrap.servers", "a:9092"},
+                                                    {"properties.linger.ms", "5"},
+                                                    {"properties.transaction.timeout.ms", "5000"}};
 
 /* Rows of the generator into a sink; `message_key` NULL: none. Its config. */
 static const struct wr_kafka_sink_config *
@@ -184,6 +243,22 @@ TEST(a_kafka_sinks_key) {
   }
 }
 
+/* The same by options alone. */
+TEST(a_kafka_sinks_options) {
+  struct weir_job_builder *builder = NULL;
+  const struct weir_kafka_sink_options options = {
+      .size = sizeof options, .settings = sink_settings + 4, .setting_count = 4};
+  CHECK_INT(weir_job_builder_new("pv", &builder, NULL), WEIR_OK);
+  const struct wr_kafka_sink_config *config = make_sink(builder, &options, NULL);
+  CHECK(config != NULL);
+  CHECK_STRING(config->topic, "counts");
+  CHECK_STRING(config->connection.servers, "a:9092");
+  CHECK_INT(config->connection.setting_count, 1);
+  CHECK_STRING(config->connection.settings[0].key, "linger.ms");
+  CHECK_INT(config->transaction_timeout_ms, 5000);
+  weir_job_builder_free(&builder);
+}
+
 TEST(mistakes_of_a_kafka_sink) {
   static const struct {
     uint32_t client_first, client_count, first, count;
@@ -193,6 +268,8 @@ TEST(mistakes_of_a_kafka_sink) {
                {1, 1, 0, 0, true, false, false, NULL, "the setting acks cannot be given"},
                {2, 1, 0, 0, true, false, false, NULL, "a key and a value"},
                {0, 0, 3, 1, true, false, false, NULL, "no option \"no.such\""},
+               {0, 0, 4, 1, true, false, false, NULL, "option \"topic\" is given twice"},
+               {0, 1, 6, 1, true, false, false, NULL, "option \"properties.linger.ms\" is given twice"},
                {0, 0, 2, 1, true, false, false, NULL, "no field"},
                {0, 0, 1, 1, true, true, true, NULL, "leave key.fields out"},
                {0, 0, 0, 0, true, true, false, NULL, "needs the fields of the key"},
@@ -247,5 +324,6 @@ TEST(a_kafka_sink_without_memory) {
 }
 
 TEST_MAIN(TEST_CASE(a_kafka_sources_settings), TEST_CASE(mistakes_of_a_kafka_source),
-          TEST_CASE(kafka_settings_of_the_command_line), TEST_CASE(a_kafka_source_without_memory),
-          TEST_CASE(a_kafka_sinks_key), TEST_CASE(mistakes_of_a_kafka_sink), TEST_CASE(a_kafka_sink_without_memory))
+          TEST_CASE(kafka_settings_of_the_command_line), TEST_CASE(a_kafka_sources_options),
+          TEST_CASE(a_kafka_source_without_memory), TEST_CASE(a_kafka_sinks_key), TEST_CASE(a_kafka_sinks_options),
+          TEST_CASE(mistakes_of_a_kafka_sink), TEST_CASE(a_kafka_sink_without_memory))

@@ -177,6 +177,12 @@ enum weir_code wr_commit_snapshot_read(struct wr_reader *reader, struct wr_memor
 
 /* ---- the comparison ---- */
 
+static bool carries(const struct wr_commit_snapshot *snapshot, uint64_t checkpoint_id) {
+  for (uint32_t i = 0; i < snapshot->epoch_count; i++)
+    if (snapshot->epochs[i].checkpoint_id == checkpoint_id) return true;
+  return false;
+}
+
 /* The marker was claimed before the job that wrote R ran, and each epoch's rows and its id in the marker are committed
  * in one transaction. "In doubt" are the epochs that R carries: committed or not, only the marker can tell.
  *
@@ -194,10 +200,14 @@ enum weir_code wr_commit_snapshot_read(struct wr_reader *reader, struct wr_memor
  *   r     this one, start above ours                   FENCED
  *   r     this one, id > r                             NEWER_OUTPUT: R's rows after id would come twice
  *   r     this one, id < last_committed                LOST: the target was rolled back; those epochs' rows are gone
- *   r     this one, last_committed <= id <= r          OK: epochs up to id are committed, the rest are to be; of a
- *                                                      sink not in R (taken out of the job and put in again) too
+ *   r     this one, id = last_committed, or of an      OK: epochs up to id are committed, the rest are to be
+ *         epoch that R carries, or r
+ *   r     this one, id <= r, sink not in R             OK: it was taken out of the job, and is put in again
+ *   r     this one, another id below r                 OTHER_HISTORY: no id is given out twice, so R was made by a job
+ *                                                      that had gone on from a checkpoint before epoch id
  *
- * FENCED goes before what the id says, for then another run owns the marker and moves it. */
+ * FENCED goes before what the id says, for then another run owns the marker and moves it. A target that had forgotten
+ * its marker is claimed with r itself, whether R carries an epoch of that id or not. */
 enum wr_compare wr_commit_compare(const struct wr_marker *marker, const uint8_t *incarnation, uint64_t start_number,
                                   uint64_t r, const struct wr_commit_snapshot *snapshot) {
   if (r == 0) snapshot = NULL;
@@ -211,7 +221,8 @@ enum wr_compare wr_commit_compare(const struct wr_marker *marker, const uint8_t 
   if (marker->start_number > start_number) return WR_COMPARE_FENCED;
   if (marker->checkpoint_id > r) return WR_COMPARE_NEWER_OUTPUT;
   if (marker->checkpoint_id < last_committed) return WR_COMPARE_LOST;
-  return WR_COMPARE_OK;
+  if (marker->checkpoint_id == last_committed || marker->checkpoint_id == r || snapshot == NULL) return WR_COMPARE_OK;
+  return carries(snapshot, marker->checkpoint_id) ? WR_COMPARE_OK : WR_COMPARE_OTHER_HISTORY;
 }
 
 /* ---- the machine ---- */

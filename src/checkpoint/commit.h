@@ -59,12 +59,13 @@ void wr_commit_snapshot_deinit(struct wr_memory *memory, struct wr_commit_snapsh
 
 enum wr_compare {
   WR_COMPARE_OK,
-  WR_COMPARE_FOREIGN,      /* a fresh start, but the target has a marker of another incarnation of this job */
-  WR_COMPARE_LOST,         /* marker below what R says was committed, or missing where R says that something was
-                              committed or is in doubt: target replaced, rolled back, or it forgot (retention) */
-  WR_COMPARE_NEWER_OUTPUT, /* marker above R: newer output is out than what R knows */
-  WR_COMPARE_FENCED,       /* a higher start number of this incarnation holds the marker */
-  WR_COMPARE_OTHER         /* R is of this incarnation, the marker of another: another run writes there */
+  WR_COMPARE_FOREIGN,       /* a fresh start, but the target has a marker of another incarnation of this job */
+  WR_COMPARE_LOST,          /* marker below what R says was committed, or missing where R says that something was
+                               committed or is in doubt: target replaced, rolled back, or it forgot (retention) */
+  WR_COMPARE_NEWER_OUTPUT,  /* marker above R: newer output is out than what R knows */
+  WR_COMPARE_OTHER_HISTORY, /* marker of an epoch below R that R neither records as committed nor carries */
+  WR_COMPARE_FENCED,        /* a higher start number of this incarnation holds the marker */
+  WR_COMPARE_OTHER          /* R is of this incarnation, the marker of another: another run writes there */
 };
 /* `r` is the id of the checkpoint that is restored, 0 for none; `snapshot` is what it stored for this sink (NULL: R
  * does not know the sink, it begins empty). `incarnation` is the one that wrote R (or the new one, when r is 0);

@@ -398,11 +398,17 @@ static const uint8_t mine[WR_INCARNATION_BYTES] = {1, 2, 3};
 static const uint8_t other[WR_INCARNATION_BYTES] = {1, 2, 4};
 enum { START = 5 };
 
+/* A set of epochs, none above 9. */
+#define EPOCH(id) (1u << (id))
+
 static enum wr_compare compare(const uint8_t *incarnation, uint64_t start, uint64_t id, uint64_t r,
-                               uint64_t last_committed, uint32_t epochs) {
+                               uint64_t last_committed, uint32_t carried) {
   struct wr_marker marker = {.present = incarnation != NULL, .start_number = start, .checkpoint_id = id};
   if (incarnation != NULL) memcpy(marker.incarnation, incarnation, sizeof marker.incarnation);
-  struct wr_commit_snapshot snapshot = {.last_committed = last_committed, .epoch_count = epochs};
+  struct wr_epoch epochs[10] = {0};
+  struct wr_commit_snapshot snapshot = {.last_committed = last_committed, .epochs = epochs};
+  for (uint64_t e = 0; e < 10; e++)
+    if ((carried & EPOCH(e)) != 0) epochs[snapshot.epoch_count++].checkpoint_id = e;
   return wr_commit_compare(&marker, mine, START, r, &snapshot);
 }
 
@@ -416,19 +422,32 @@ TEST(compare_fresh) {
 }
 
 TEST(compare_restored) {
-  CHECK_INT(compare(mine, START, 4, 7, 4, 1), WR_COMPARE_OK);
-  CHECK_INT(compare(mine, START, 7, 7, 4, 1), WR_COMPARE_OK); /* committed, the answer was lost */
-  CHECK_INT(compare(mine, START, 0, 7, 0, 2), WR_COMPARE_OK); /* claimed, nothing committed */
-  CHECK_INT(compare(mine, START, 8, 7, 4, 1), WR_COMPARE_NEWER_OUTPUT);
-  CHECK_INT(compare(mine, START, 3, 7, 4, 1), WR_COMPARE_LOST);
+  CHECK_INT(compare(mine, START, 4, 7, 4, EPOCH(7)), WR_COMPARE_OK);
+  CHECK_INT(compare(mine, START, 7, 7, 4, EPOCH(7)), WR_COMPARE_OK);            /* committed, the answer was lost */
+  CHECK_INT(compare(mine, START, 0, 7, 0, EPOCH(6) | EPOCH(7)), WR_COMPARE_OK); /* claimed, nothing committed */
+  CHECK_INT(compare(mine, START, 8, 7, 4, EPOCH(7)), WR_COMPARE_NEWER_OUTPUT);
+  CHECK_INT(compare(mine, START, 3, 7, 4, EPOCH(7)), WR_COMPARE_LOST);
   CHECK_INT(compare(mine, START, 0, 7, 4, 0), WR_COMPARE_LOST);
-  CHECK_INT(compare(mine, START + 1, 7, 7, 4, 1), WR_COMPARE_FENCED);
-  CHECK_INT(compare(mine, START + 1, 9, 7, 4, 1), WR_COMPARE_FENCED);
-  CHECK_INT(compare(other, 1, 4, 7, 4, 1), WR_COMPARE_OTHER);
+  CHECK_INT(compare(mine, START + 1, 7, 7, 4, EPOCH(7)), WR_COMPARE_FENCED);
+  CHECK_INT(compare(mine, START + 1, 9, 7, 4, EPOCH(7)), WR_COMPARE_FENCED);
+  CHECK_INT(compare(other, 1, 4, 7, 4, EPOCH(7)), WR_COMPARE_OTHER);
   CHECK_INT(compare(other, 1, 0, 7, 0, 0), WR_COMPARE_OTHER);
   CHECK_INT(compare(NULL, 0, 0, 7, 4, 0), WR_COMPARE_LOST);
-  CHECK_INT(compare(NULL, 0, 0, 7, 0, 1), WR_COMPARE_LOST); /* in doubt */
+  CHECK_INT(compare(NULL, 0, 0, 7, 0, EPOCH(7)), WR_COMPARE_LOST); /* in doubt */
   CHECK_INT(compare(NULL, 0, 0, 7, 0, 0), WR_COMPARE_OK);
+}
+
+/* No id is given out twice: what is below R and R does not know of, another history has committed. */
+TEST(compare_another_history) {
+  CHECK_INT(compare(mine, START, 5, 7, 4, EPOCH(7)), WR_COMPARE_OTHER_HISTORY);
+  CHECK_INT(compare(mine, START, 6, 7, 4, EPOCH(5) | EPOCH(7)), WR_COMPARE_OTHER_HISTORY);
+  CHECK_INT(compare(mine, START, 5, 7, 4, 0), WR_COMPARE_OTHER_HISTORY);
+  CHECK_INT(compare(mine, START, 5, 7, 0, 0), WR_COMPARE_OTHER_HISTORY);
+  CHECK_INT(compare(mine, START, 5, 7, 4, EPOCH(5) | EPOCH(6)), WR_COMPARE_OK); /* those of failed checkpoints */
+  CHECK_INT(compare(mine, START, 6, 7, 4, EPOCH(5) | EPOCH(6)), WR_COMPARE_OK);
+  CHECK_INT(compare(mine, START, 7, 7, 4, EPOCH(5) | EPOCH(6)), WR_COMPARE_OK); /* claimed with R's id */
+  CHECK_INT(compare(mine, START, 7, 7, 4, 0), WR_COMPARE_OK);
+  CHECK_INT(compare(mine, START + 1, 5, 7, 4, 0), WR_COMPARE_FENCED);
 }
 
 TEST(compare_sink_not_in_the_checkpoint) {
@@ -449,4 +468,5 @@ TEST_MAIN(TEST_CASE(epochs_commit_in_order_one_at_a_time), TEST_CASE(epoch_of_a_
           TEST_CASE(a_running_commit_is_not_disturbed), TEST_CASE(limits_count_completed_epochs_only),
           TEST_CASE(restored_epochs_are_committable), TEST_CASE(stored_form), TEST_CASE(damaged_bytes_are_refused),
           TEST_CASE(huge_counts_are_refused), TEST_CASE(no_memory_changes_nothing), TEST_CASE(compare_fresh),
-          TEST_CASE(compare_restored), TEST_CASE(compare_sink_not_in_the_checkpoint))
+          TEST_CASE(compare_restored), TEST_CASE(compare_another_history),
+          TEST_CASE(compare_sink_not_in_the_checkpoint))

@@ -287,7 +287,7 @@ TEST(every_operation_fails) {
 TEST(failure_then_power_cut) {
   struct wr_random random = wr_random_of(test_seed());
   uint64_t both = 0;
-  for (int turn = 0; turn < 3000; turn++) {
+  for (int turn = 0; turn < 3000 / TEST_ONE_IN; turn++) {
     struct orders orders = {.seed = wr_random_next(&random), .fail = 1 + wr_random_below(&random, 90), .code = WEIR_IO};
     orders.crash = orders.fail + 1 + wr_random_below(&random, 60);
     orders.side = wr_random_one_in(&random, 2) ? SIM_CRASH_BEFORE : SIM_CRASH_AFTER;
@@ -296,7 +296,7 @@ TEST(failure_then_power_cut) {
     CHECK(run_orders(&orders, &crashed, &failed));
     both += crashed && failed;
   }
-  CHECK(both > 1000);
+  CHECK(both > 1000 / TEST_ONE_IN);
 }
 
 /* ---- moving aside ---- */

@@ -12,6 +12,22 @@
 #include <inttypes.h>
 #include <string.h>
 
+/* Length of the beginning that an open row ("properties.*") stands for; 0: it is a row for one key. */
+static size_t open_length(const struct wr_connector_option *option) {
+  size_t length = strlen(option->key);
+  return length > 2 && strcmp(option->key + length - 2, ".*") == 0 ? length - 1 : 0;
+}
+
+uint32_t wr_connector_options_find(const struct wr_connector_option *table, uint32_t count, const char *key) {
+  uint32_t i = 0, open = count;
+  while (i < count && strcmp(table[i].key, key) != 0) {
+    size_t length = open_length(&table[i]);
+    if (length > 0 && strncmp(table[i].key, key, length) == 0 && key[length] != 0) open = i;
+    i++;
+  }
+  return i < count ? i : open;
+}
+
 /* ---- messages ---- */
 
 /* What an option takes, for a person: "a duration from 1 to 60000 ms". */
@@ -23,7 +39,7 @@ static void put_allowed(struct wr_text *text, const struct wr_connector_option *
                                       [WR_CONNECTOR_FLAG] = "true or false",
                                       [WR_CONNECTOR_CHOICE] = ""};
   static const char *const units[] = {[WR_CONNECTOR_DURATION] = " ms", [WR_CONNECTOR_BYTES] = " bytes"};
-  wr_text_append(text, "%s", kinds[option->type]);
+  wr_text_append(text, "%s", open_length(option) > 0 ? "a text" : kinds[option->type]);
   if (option->type == WR_CONNECTOR_CHOICE) {
     for (const char *at = option->choices; *at != 0; at++)
       if (*at == '|')
@@ -45,14 +61,14 @@ static enum weir_code fail_unknown(const struct wr_connector_option *table, uint
   uint32_t best = UINT32_MAX, nearest = 0;
   for (uint32_t i = 0; i < count; i++) {
     uint32_t distance = wr_text_distance(key, table[i].key);
-    if (distance >= best) continue;
+    if (distance >= best || open_length(&table[i]) > 0) continue;
     best = distance;
     nearest = i;
   }
   if (count > 0 && wr_text_is_near(key, best))
     return WR_FAIL(error, WEIR_INVALID, "%s has no option \"%.64s\"; did you mean \"%s\"?", what, key,
                    table[nearest].key);
-  char all[512];
+  char all[1024];
   struct wr_text text = {.buffer = all, .size = sizeof all};
   wr_text_append(&text, "%s", count == 0 ? "none" : "");
   for (uint32_t i = 0; i < count; i++)
@@ -105,13 +121,6 @@ static bool parse(const struct wr_connector_option *option, const char *text, in
   return good;
 }
 
-static uint32_t find(const struct wr_connector_option *table, uint32_t count, const char *key) {
-  uint32_t i = 0;
-  while (i < count && strcmp(table[i].key, key) != 0)
-    i++;
-  return i;
-}
-
 /* Is `key` another way to give the secret `secret`? */
 static bool is_way_in(const char *key, const char *secret) {
   size_t length = strlen(secret);
@@ -143,14 +152,17 @@ enum weir_code wr_connector_options_read(const struct wr_connector_option *table
     WR_ASSERT(table[i].default_text == NULL || parse(&table[i], table[i].default_text, &out_values[i].number));
   }
   for (uint32_t s = 0; s < setting_count; s++) {
-    uint32_t i = find(table, count, settings[s].key);
+    uint32_t i = wr_connector_options_find(table, count, settings[s].key);
     if (i == count) return fail_unknown(table, count, settings[s].key, what, error);
+    for (uint32_t before = 0; before < s; before++)
+      if (strcmp(settings[before].key, settings[s].key) == 0)
+        return WR_FAIL(error, WEIR_INVALID, "%s: option \"%.64s\" is given twice", what, settings[s].key);
     struct wr_connector_value *value = &out_values[i];
-    if (value->is_set) return WR_FAIL(error, WEIR_INVALID, "%s: option \"%s\" is given twice", what, settings[s].key);
+    value->is_set = true;
+    if (open_length(&table[i]) > 0) continue;
     if (!parse(&table[i], settings[s].text, &value->number))
       return fail_value(&table[i], settings[s].text, what, error);
     value->text = settings[s].text;
-    value->is_set = true;
   }
   return check_secrets(table, count, what, out_values, error);
 }

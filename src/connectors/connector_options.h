@@ -5,6 +5,9 @@
  * has the option. Values come as key and text (from the command line, the C API, later SQL), and go into an array of
  * struct wr_connector_value of the same index. A secret is never in a message, a log line or a help text; its value may
  * come from a file (KEY-file) or the environment (KEY-env names the variable).
+ *
+ * A row whose key ends with ".*" takes every key that begins so and has no row of its own, with any text; it has no
+ * default, its value says only whether there was one, and the connector looks for them among the settings itself.
  */
 #ifndef WR_CONNECTORS_CONNECTOR_OPTIONS_H
 #define WR_CONNECTORS_CONNECTOR_OPTIONS_H
@@ -22,7 +25,7 @@ enum wr_connector_option_type {
 };
 
 struct wr_connector_option {
-  const char *key; /* "sink.rolling-policy.file-size" */
+  const char *key; /* "sink.rolling-policy.file-size", "properties.*" */
   enum wr_connector_option_type type;
   const char *default_text; /* NULL: none */
   int64_t minimum, maximum;
@@ -48,6 +51,8 @@ enum weir_code wr_connector_options_read(const struct wr_connector_option *table
                                          const struct wr_connector_setting *settings, uint32_t setting_count,
                                          const char *what, struct wr_connector_value *out_values,
                                          struct weir_error *error);
+/* The row that takes this key; `count`: none does. */
+uint32_t wr_connector_options_find(const struct wr_connector_option *table, uint32_t count, const char *key);
 /* The table as lines for --help ("  key  help (default: ...)"), or, with markdown, as rows of a reference page. Written
  * into `buffer` as snprintf does; returns the length of the whole text. */
 size_t wr_connector_options_help(const struct wr_connector_option *table, uint32_t count, bool markdown, char *buffer,

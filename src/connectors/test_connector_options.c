@@ -2,7 +2,7 @@
 #include "base/test.h"
 #include "connectors/connector_options.h"
 
-enum { SIZE, EVERY, RETRIES, HEADER, FORMAT, PASSWORD, PASSWORD_FILE, NAME, OPTION_COUNT };
+enum { SIZE, EVERY, RETRIES, HEADER, FORMAT, PASSWORD, PASSWORD_FILE, NAME, OPEN, OPEN_OWN, OPTION_COUNT };
 
 static const struct wr_connector_option table[OPTION_COUNT] = {
     [SIZE] = {"sink.file-size", WR_CONNECTOR_BYTES, "128mb", 1, INT64_MAX, NULL, false, "bytes after which it rolls"},
@@ -15,6 +15,8 @@ static const struct wr_connector_option table[OPTION_COUNT] = {
     [PASSWORD_FILE] = {"password-file", WR_CONNECTOR_TEXT, NULL, 0, 0, NULL, false,
                        "a file whose line is the password"},
     [NAME] = {"an-option-whose-name-is-longer-than-its-column", WR_CONNECTOR_TEXT, NULL, 0, 0, NULL, false, "a name"},
+    [OPEN] = {"client.*", WR_CONNECTOR_TEXT, NULL, 0, 0, NULL, false, "what the client has settings for"},
+    [OPEN_OWN] = {"client.size", WR_CONNECTOR_NUMBER, NULL, 1, 9, NULL, false, "of the client"},
 };
 
 static enum weir_code read(const struct wr_connector_setting *settings, uint32_t count,
@@ -51,6 +53,25 @@ TEST(values) {
   CHECK(values[PASSWORD].text == settings[4].text);
 }
 
+/* A row for all keys that begin so, but for those that have a row of their own. */
+TEST(open_rows) {
+  static const struct wr_connector_setting settings[] = {
+      {"client.size", "4"}, {"client.colour", ""}, {"client.sizes", "many"}, {"client.colour", "red"}};
+  struct wr_connector_value values[OPTION_COUNT];
+  struct weir_error error;
+  CHECK_INT(read(settings, 3, values, &error), WEIR_OK);
+  CHECK(values[OPEN].is_set && values[OPEN].text == NULL);
+  CHECK_INT(values[OPEN_OWN].number, 4);
+  CHECK_INT(read(settings, 1, values, &error), WEIR_OK);
+  CHECK(!values[OPEN].is_set);
+  CHECK_INT(read(settings, 4, values, &error), WEIR_INVALID);
+  CHECK(strstr(error.message, "option \"client.colour\" is given twice") != NULL);
+  CHECK_INT(wr_connector_options_find(table, OPTION_COUNT, "client.x"), OPEN);
+  CHECK_INT(wr_connector_options_find(table, OPTION_COUNT, "client.size"), OPEN_OWN);
+  CHECK_INT(wr_connector_options_find(table, OPTION_COUNT, "client."), OPTION_COUNT);
+  CHECK_INT(wr_connector_options_find(table, OPTION_COUNT, "client"), OPTION_COUNT);
+}
+
 TEST(mistakes) {
   static const struct {
     struct wr_connector_setting first, second;
@@ -70,6 +91,8 @@ TEST(mistakes) {
       {{"password", "tomcat"}, {"password-file", "f"}, "\"password\" and \"password-file\" are given both"},
       {{"password-file", "f"}, {"password", "tomcat"}, "are given both"},
       {{"pasword", "tomcat"}, {NULL, NULL}, "did you mean \"password\"?"},
+      {{"client.size", "10"}, {NULL, NULL}, "\"client.size\" is a whole number, from 1 to 9, not \"10\""},
+      {{"client.", "x"}, {NULL, NULL}, "has no option \"client.\""},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     struct wr_connector_value values[OPTION_COUNT];
@@ -98,8 +121,9 @@ TEST(help) {
   CHECK(strstr(text, "| `sink.file-size` | a size, as 4096, 64kb or 128mb, at least 1 bytes | `128mb` | bytes after") ==
         text);
   CHECK(strstr(text, "| `password` | a text that is not empty | none | of the user |\n") != NULL);
+  CHECK(strstr(text, "| `client.*` | a text | none | what the client has settings for |\n") != NULL);
   wr_connector_options_help(table, 0, false, text, sizeof text);
   CHECK_STRING(text, "");
 }
 
-TEST_MAIN(TEST_CASE(defaults), TEST_CASE(values), TEST_CASE(mistakes), TEST_CASE(help))
+TEST_MAIN(TEST_CASE(defaults), TEST_CASE(values), TEST_CASE(open_rows), TEST_CASE(mistakes), TEST_CASE(help))

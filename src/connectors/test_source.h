@@ -105,6 +105,7 @@ struct job {
   uint64_t checkpoint_id;
   struct wr_bytes stored; /* splits at the snapshot */
   size_t stored_count;    /* rows emitted before it */
+  bool stored_bounded;    /* it is of a bounded run */
   struct weir_error error;
 };
 
@@ -153,7 +154,8 @@ static enum weir_code job_start(struct job *job, uint32_t parallelism, bool boun
                                                 .memory = &job->files.memory.memory,
                                                 .waker = &job->files.waker,
                                                 .uid = "source",
-                                                .bounded = bounded};
+                                                .bounded = bounded,
+                                                .stops_are_fixed = bounded && job->stored_bounded};
   job->parallelism = parallelism;
   job->bounded = bounded;
   job->exhausted = false;
@@ -251,6 +253,7 @@ static void job_snapshot(struct job *job) {
     WR_ASSERT(reader->vtable->snapshot_splits(reader, &job->stored, &job->error) == WEIR_OK);
   }
   job->stored_count = job->output.count;
+  job->stored_bounded = job->bounded;
 }
 
 /* Kills what runs; what came after the snapshot is forgotten. */

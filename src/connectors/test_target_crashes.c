@@ -135,6 +135,9 @@ static bool may_try_again(struct history *history, enum weir_code code, int *tri
  */
 static bool compare(struct history *history, const struct wr_marker *marker) {
   struct wr_commit_snapshot snapshot = {.last_committed = history->acknowledged};
+  while (marker->present && snapshot.epoch_count < EPOCHS &&
+         history->epochs[EPOCHS - 1 - snapshot.epoch_count].checkpoint_id > history->acknowledged)
+    snapshot.epochs = &history->epochs[EPOCHS - ++snapshot.epoch_count];
   uint64_t r = history->store.start_number == 1 ? 0 : EPOCHS * 2;
   enum wr_compare answer =
       wr_commit_compare(marker, history->store.incarnation, history->store.start_number - 1, r, &snapshot);

@@ -139,6 +139,8 @@ enum weir_code wr_upsert_fold_add(struct wr_upsert_fold *fold, struct wr_batch *
       return WR_FAIL(error, WEIR_CONSTRAINT, "a row has NULL in its key: it could not be found again to be updated");
     }
     add_row(fold, &fold->batch_keys[i], number, row);
+    /* At once: the next row of the key would be compared with bytes that are not there. */
+    WR_TRY(wr_bytes_check(&fold->keys, error));
   }
-  return wr_bytes_check(&fold->keys, error);
+  return WEIR_OK;
 }

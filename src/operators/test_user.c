@@ -390,7 +390,8 @@ TEST(timers_between_calls_that_wait) {
     CHECK(told <= rows);
   }
   test.context.now_ms += 2;
-  while (told < rows) {
+  /* Also the timers of rows that an earlier one has told of. */
+  while (told < rows || wr_backend_row_count(test.backend) != 0) {
     CHECK(test.op->vtable->poll(test.op, &wake_at_ns) != WR_RESULT_ERROR);
     told += take_sum(&test);
   }

@@ -88,6 +88,13 @@ static enum weir_code restored_splits(struct wr_job *job, const char *uid, struc
   return WEIR_OK;
 }
 
+/* A source that the restored checkpoint does not know has still to look at what there is. */
+static bool stops_are_fixed(const struct wr_job *job, const char *uid) {
+  const struct wr_recovery *recovery = &job->recovery;
+  return job->options.bounded && recovery->has_restored && recovery->restored.bounded &&
+         wr_metadata_find(&recovery->restored, uid) != NULL;
+}
+
 static enum weir_code make_source(struct wr_job *job, uint32_t node, struct wr_source_state *source) {
   const struct wr_node *definition = &job->graph->nodes[node];
   source->node = node;
@@ -96,7 +103,8 @@ static enum weir_code make_source(struct wr_job *job, uint32_t node, struct wr_s
                                                    .memory = job->memory,
                                                    .waker = job->waker,
                                                    .uid = definition->uid,
-                                                   .bounded = job->options.bounded};
+                                                   .bounded = job->options.bounded,
+                                                   .stops_are_fixed = stops_are_fixed(job, definition->uid)};
   source->split_counts =
       wr_alloc_zeroed(job->memory, source->parallelism, sizeof *source->split_counts, WR_MEMORY_SOURCE);
   if (source->split_counts == NULL) return WR_FAIL(&job->error, WEIR_NO_MEMORY, "out of memory for a source");

@@ -302,6 +302,14 @@ static enum weir_code refuse(struct wr_recovery *recovery, const struct wr_recov
                    "be restored is %" PRIu64 ": going on from it writes the output after it once more; put the newer "
                    "checkpoint back, or go on with --accept-duplicates or --accept-loss (which do the same here)",
                    uid, sink->seen.checkpoint_id, r);
+  case WR_COMPARE_OTHER_HISTORY:
+    return WR_FAIL(error, WEIR_REFUSED,
+                   "the target of sink '%s' holds output of checkpoint %" PRIu64 ", of which checkpoint %" PRIu64
+                   " knows nothing although it is newer: it was made when that one could not be read, and was put back "
+                   "after the job had gone on without it; take chk-%" PRIu64
+                   " out of %s, so that the one before it is restored, or go on from it with --accept-duplicates "
+                   "(write what it carries) or --accept-loss (leave it out)",
+                   uid, sink->seen.checkpoint_id, r, r, recovery->folder_path);
   case WR_COMPARE_FENCED:
     return WR_FAIL(error, WEIR_FENCED,
                    "the target of sink '%s' is held by start %" PRIu64

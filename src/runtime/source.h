@@ -24,7 +24,8 @@ struct wr_enumerator_context {
   struct wr_memory *memory;
   struct wr_waker *waker; /* of the job's master; for calls */
   const char *uid;
-  bool bounded; /* fix stop positions of splits that have none; false: drop those that are there */
+  bool bounded;         /* fix stop positions of splits that have none; false: drop those that are there */
+  bool stops_are_fixed; /* bounded, and was so when the restored checkpoint was taken: its splits are all there are */
 };
 
 struct wr_enumerator;

@@ -212,6 +212,71 @@ TEST(damaged_data_files) {
   }
 }
 
+struct saved {
+  uint64_t id;
+  char path[256];
+  uint8_t *bytes;
+  size_t length;
+};
+
+static uint64_t newest_id(struct small_job *small) {
+  struct wr_name_list names = sim_disk_list(small->world, FOLDER);
+  uint64_t newest = 0, id;
+  for (size_t i = 0; i < names.count; i++)
+    if (wr_checkpoint_name_parse(names.names[i], &id) && id > newest) newest = id;
+  sim_disk_list_free(&names);
+  return newest;
+}
+
+/* Lives until a checkpoint is there whose epoch the target does not take; killed. The checkpoint is saved. */
+static void live_without_commits(struct small_job *small, uint64_t seed, struct saved *out) {
+  small->commit = (struct small_fault){.code = WEIR_IO, .times = -1};
+  small_start(small, seed);
+  CHECK(small_reach(small, WR_JOB_RUN));
+  for (uint64_t before = newest_id(small); newest_id(small) == before;)
+    small_run_ms(small, 1);
+  small_kill(small);
+  *out = (struct saved){.id = newest_id(small)};
+  snprintf(out->path, sizeof out->path, "%s/chk-%llu", FOLDER, (unsigned long long)out->id);
+  out->bytes = sim_disk_read(small->world, out->path, &out->length);
+  CHECK(out->bytes != NULL);
+}
+
+/* A checkpoint cannot be read, and the job goes on from the one before it; then it is mended, the newer one is put
+ * away, and its epoch is committed. What the job made in between knows nothing of that one. */
+TEST(two_histories) {
+  struct small_job small;
+  begin(&small);
+  while (newest_id(&small) != small.marker.checkpoint_id) { /* all is out that the newest carries */
+    small_start(&small, 7);
+    for (uint64_t commits = small.commits; small.commits == commits;)
+      small_run_ms(&small, 1);
+    small_kill(&small);
+  }
+  struct saved first, second;
+  live_without_commits(&small, 2, &first);
+  damage(&small, 1);
+  live_without_commits(&small, 3, &second);
+  CHECK_PASSED();
+  CHECK(small.marker.checkpoint_id < first.id && first.id < second.id);
+  sim_disk_remove(small.world, second.path);
+  sim_disk_replace(small.world, first.path, first.bytes, first.length);
+  small.commit.times = 0;
+  small_start(&small, 4);
+  while (small.marker.checkpoint_id < first.id)
+    small_run_ms(&small, 1);
+  small_kill(&small);
+  CHECK_INT(small.marker.checkpoint_id, first.id);
+  sim_disk_replace(small.world, second.path, second.bytes, second.length);
+  is_refused(&small, WEIR_REFUSED);
+  CHECK_PASSED();
+  sim_disk_remove(small.world, second.path);
+  goes_on(&small);
+  free(first.bytes);
+  free(second.bytes);
+  small_deinit(&small);
+}
+
 TEST(an_older_identity_than_the_checkpoints) {
   struct small_job small;
   begin(&small);
@@ -252,5 +317,5 @@ TEST(a_marker_that_is_gone_after_a_stop) {
 }
 
 TEST_MAIN(TEST_CASE(a_target_that_is_ahead_or_has_lost_data), TEST_CASE(another_job_and_other_options),
-          TEST_CASE(damaged_checkpoints), TEST_CASE(damaged_data_files),
+          TEST_CASE(damaged_checkpoints), TEST_CASE(damaged_data_files), TEST_CASE(two_histories),
           TEST_CASE(an_older_identity_than_the_checkpoints), TEST_CASE(a_marker_that_is_gone_after_a_stop))

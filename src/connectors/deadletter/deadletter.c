@@ -286,7 +286,19 @@ enum weir_code wr_dead_letter_target_new(void *target_config, const struct wr_ta
   return WEIR_OK;
 }
 
-/* ---- the graph ---- */
+/* ---- options, and the graph ---- */
+
+const struct wr_connector_option wr_dead_letter_options[WR_DEAD_LETTER_OPTION_COUNT] = {
+    [WR_DEAD_LETTER_SKIP] = {.key = "json.ignore-parse-errors",
+                             .type = WR_CONNECTOR_FLAG,
+                             .default_text = "false",
+                             .help = "a bad record goes to the dead-letter file and the next one is read; else it ends "
+                                     "the job"},
+    [WR_DEAD_LETTER_PATH] = {.key = "dead-letter.path",
+                             .type = WR_CONNECTOR_TEXT,
+                             .help = "that file, one for all sources of a job; without it it is dead-letter.ndjson in "
+                                     "the job's folder"},
+};
 
 enum weir_code wr_dead_letter_add(struct wr_graph *graph, const char *uid, const struct wr_dead_letter_config *config,
                                   struct wr_sink_config *sink, uint32_t *out_writer, struct weir_error *error) {

@@ -11,7 +11,12 @@
 #ifndef WR_CONNECTORS_DEADLETTER_DEADLETTER_H
 #define WR_CONNECTORS_DEADLETTER_DEADLETTER_H
 
+#include "connectors/connector_options.h"
 #include "operators/sink_nodes.h"
+
+/* Options of every source whose bad records can go there. */
+enum wr_dead_letter_option { WR_DEAD_LETTER_SKIP, WR_DEAD_LETTER_PATH, WR_DEAD_LETTER_OPTION_COUNT };
+extern const struct wr_connector_option wr_dead_letter_options[WR_DEAD_LETTER_OPTION_COUNT];
 
 /* Borrowed by the job, with all it points to. */
 struct wr_dead_letter_config {

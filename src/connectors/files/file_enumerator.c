@@ -109,7 +109,8 @@ enum weir_code wr_files_enumerator_new(const struct wr_files_config *config,
                                      .memory = context->memory,
                                      .config = config,
                                      .uid = context->uid,
-                                     .bounded = context->bounded};
+                                     .bounded = context->bounded,
+                                     .stops_are_fixed = context->stops_are_fixed};
   self->call.run = run_scan;
   self->call.waker = context->waker;
   enum weir_code code = WEIR_OK;

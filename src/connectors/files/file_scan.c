@@ -338,14 +338,8 @@ static enum weir_code admit_all(struct wr_file_scan *scan, struct wr_name_list *
   return WEIR_OK;
 }
 
-static bool stops_are_fixed(const struct wr_file_scan *scan) {
-  for (uint32_t i = 0; i < scan->known_count; i++)
-    if (scan->known[i]->split.has_stop) return true;
-  return false;
-}
-
 static enum weir_code scan_names(struct wr_file_scan *scan, struct wr_name_list *names, struct weir_error *error) {
-  bool admitting = !scan->bounded || (!scan->first_done && !stops_are_fixed(scan));
+  bool admitting = !scan->bounded || (!scan->first_done && !scan->stops_are_fixed);
   WR_TRY(judge_all(scan, names, error));
   size_t others = 0;
   WR_TRY(admit_all(scan, names, admitting, &others, error));

@@ -20,6 +20,7 @@ struct wr_file_scan {
   const struct wr_files_config *config;
   const char *uid;
   bool bounded;
+  bool stops_are_fixed;         /* at an earlier start: nothing new is admitted */
   struct wr_known_file **known; /* sorted by name */
   uint32_t known_count, known_capacity;
   struct wr_split *found; /* to be handed out, encoded: at the first scan all, later what is new */

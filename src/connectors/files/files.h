@@ -14,7 +14,18 @@
 #ifndef WR_CONNECTORS_FILES_FILES_H
 #define WR_CONNECTORS_FILES_FILES_H
 
+#include "connectors/connector_options.h"
 #include "runtime/graph.h"
+
+/* Names are those of Flink's filesystem connector where it has them. */
+enum wr_files_option {
+  WR_FILES_PATH,
+  WR_FILES_FORMAT,
+  WR_FILES_MONITOR_INTERVAL,
+  WR_FILES_IDLE_TIMEOUT,
+  WR_FILES_OPTION_COUNT
+};
+extern const struct wr_connector_option wr_files_options[WR_FILES_OPTION_COUNT];
 
 enum wr_files_on_error {
   WR_FILES_FAIL, /* a bad record ends the job */
@@ -38,6 +49,8 @@ struct wr_files_config {
   uint64_t poll_interval_ms;   /* between two looks for growth, at most; 0: the default */
 };
 
+/* The part of a config that the values of wr_files_options say; texts are borrowed. */
+void wr_files_config_read(const struct wr_connector_value *values, struct wr_files_config *out_config);
 /* The node for the graph. INVALID: a field of the wrong type, no folder. `config` outlives the job. */
 enum weir_code wr_files_source_node(const struct wr_files_config *config, const char *uid, uint32_t parallelism,
                                     struct wr_node *out_node, struct weir_error *error);

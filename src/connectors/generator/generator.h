@@ -9,7 +9,22 @@
 #ifndef WR_CONNECTORS_GENERATOR_GENERATOR_H
 #define WR_CONNECTORS_GENERATOR_GENERATOR_H
 
+#include "connectors/connector_options.h"
 #include "runtime/graph.h"
+
+/* Names are those of Flink's datagen connector where it has them. */
+enum wr_generator_option {
+  WR_GENERATOR_ROW_COUNT,
+  WR_GENERATOR_ROWS_PER_SECOND,
+  WR_GENERATOR_KEY_COUNT,
+  WR_GENERATOR_KEY_SKEW,
+  WR_GENERATOR_SEED,
+  WR_GENERATOR_SPLIT_COUNT,
+  WR_GENERATOR_START_TIME,
+  WR_GENERATOR_TIME_STEP,
+  WR_GENERATOR_OPTION_COUNT
+};
+extern const struct wr_connector_option wr_generator_options[WR_GENERATOR_OPTION_COUNT];
 
 /* Borrowed by the job, with all it points to. */
 struct wr_generator_config {
@@ -24,6 +39,8 @@ struct wr_generator_config {
   uint64_t time_step_ns;    /* event time between two rows of a split */
 };
 
+/* A config of the values of wr_generator_options; its schema is left to the caller. */
+void wr_generator_config_read(const struct wr_connector_value *values, struct wr_generator_config *out_config);
 /* INVALID: a schema that cannot be made, no keys, no splits. `config` outlives the job. */
 enum weir_code wr_generator_node(const struct wr_generator_config *config, const char *uid, uint32_t parallelism,
                                  struct wr_node *out_node, struct weir_error *error);

@@ -62,7 +62,8 @@ enum weir_code wr_rdkafka_client_open(struct wr_rdkafka_client *client, const st
   client->memory = memory;
   WR_TRY(wr_rdkafka_load(connection, &client->library, error));
   rd_kafka_conf_t *conf = NULL;
-  WR_TRY(wr_rdkafka_configure(&client->library, connection, kind, &conf, error));
+  const struct wr_rdkafka_world world = {.seams = seams, .memory = memory};
+  WR_TRY(wr_rdkafka_configure(&client->library, connection, kind, &world, &conf, error));
   return wr_rdkafka_client_start(client, RD_KAFKA_CONSUMER, conf, connection->servers, error);
 }
 
@@ -77,7 +78,8 @@ static enum weir_code check(const struct wr_kafka_driver *driver, const struct w
   struct wr_rdkafka library;
   WR_TRY(wr_rdkafka_load(connection, &library, error));
   rd_kafka_conf_t *conf = NULL;
-  WR_TRY(wr_rdkafka_configure(&library, connection, WR_RDKAFKA_CONSUMER, &conf, error));
+  const struct wr_rdkafka_world nothing = {.seams = NULL};
+  WR_TRY(wr_rdkafka_configure(&library, connection, WR_RDKAFKA_CONSUMER, &nothing, &conf, error));
   library.conf_destroy(conf);
   return WEIR_OK;
 }

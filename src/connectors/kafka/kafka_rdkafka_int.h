@@ -111,9 +111,16 @@ enum weir_code wr_rdkafka_load(const struct wr_kafka_connection *connection, str
 /* MARKER: reads topics and the marker of a sink, whose group is `group` whatever the settings say. */
 enum wr_rdkafka_kind { WR_RDKAFKA_ADMIN, WR_RDKAFKA_CONSUMER, WR_RDKAFKA_MARKER, WR_RDKAFKA_PRODUCER };
 
-/* A configuration of all settings. INVALID: see the driver's `check`. */
+/* What secrets are read by; without seams they are not read. */
+struct wr_rdkafka_world {
+  struct wr_seams *seams;
+  struct wr_memory *memory;
+};
+
+/* A configuration of all settings. INVALID: see the driver's `check`. With seams it blocks; as wr_secret_of_file. */
 enum weir_code wr_rdkafka_configure(const struct wr_rdkafka *library, const struct wr_kafka_connection *connection,
-                                    enum wr_rdkafka_kind kind, rd_kafka_conf_t **out_conf, struct weir_error *error);
+                                    enum wr_rdkafka_kind kind, const struct wr_rdkafka_world *world,
+                                    rd_kafka_conf_t **out_conf, struct weir_error *error);
 /* One more of weir's own, into a configuration. */
 enum weir_code wr_rdkafka_set(const struct wr_rdkafka *library, rd_kafka_conf_t *conf, const char *key,
                               const char *value, struct weir_error *error);

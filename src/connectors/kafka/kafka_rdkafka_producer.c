@@ -335,10 +335,11 @@ static const struct wr_kafka_producer_vtable producer_vtable = {.look = look,
                                                                 .close = close_producer};
 
 static enum weir_code configure(const struct wr_rdkafka *library, const struct wr_kafka_producer_options *options,
-                                rd_kafka_conf_t **out_conf, struct weir_error *error) {
+                                const struct wr_rdkafka_world *world, rd_kafka_conf_t **out_conf,
+                                struct weir_error *error) {
   char timeout_ms[32];
   snprintf(timeout_ms, sizeof timeout_ms, "%u", options->transaction_timeout_ms);
-  WR_TRY(wr_rdkafka_configure(library, &options->connection, WR_RDKAFKA_PRODUCER, out_conf, error));
+  WR_TRY(wr_rdkafka_configure(library, &options->connection, WR_RDKAFKA_PRODUCER, world, out_conf, error));
   enum weir_code code = WEIR_OK;
   if (options->transactional_id != NULL)
     code = wr_rdkafka_set(library, *out_conf, "transactional.id", options->transactional_id, error);
@@ -366,7 +367,8 @@ static enum weir_code start(struct wr_rdkafka_producer *producer, const struct w
   producer->client.seams = seams;
   producer->client.memory = memory;
   WR_TRY(wr_rdkafka_load(&connection, &producer->client.library, error));
-  WR_TRY(configure(&producer->client.library, options, &producer->conf, error));
+  const struct wr_rdkafka_world world = {.seams = seams, .memory = memory};
+  WR_TRY(configure(&producer->client.library, options, &world, &producer->conf, error));
   enum weir_code code = wr_rdkafka_client_open(&producer->looker, &connection, WR_RDKAFKA_MARKER, seams, memory, error);
   if (code != WEIR_OK) producer->client.library.conf_destroy(producer->conf);
   return code;
@@ -398,7 +400,8 @@ enum weir_code wr_rdkafka_check_producer(const struct wr_kafka_producer_driver *
   struct wr_rdkafka library;
   rd_kafka_conf_t *conf = NULL;
   WR_TRY(wr_rdkafka_load(&options->connection, &library, error));
-  WR_TRY(configure(&library, options, &conf, error));
+  const struct wr_rdkafka_world nothing = {.seams = NULL};
+  WR_TRY(configure(&library, options, &nothing, &conf, error));
   library.conf_destroy(conf);
   return WEIR_OK;
 }

@@ -3,14 +3,21 @@
  * Three layers, later ones win: weir's defaults, the user's settings, and those that the promise of a source or sink
  * rests on, which a user may not set. A value is never repeated in a message when its key looks like that of a secret.
  *
+ * A secret KEY may be given as KEY-file or KEY-env (connectors/secret.h). It is read when a client is opened; a check
+ * alone reads nothing, and tries the setting with another text.
+ *
  * Memory that a consumer holds: each partition has a queue of its own, and is not fetched while its queue holds
  * queued.max.messages.kbytes of records or queued.min.messages of them. One answer of a broker, at most
  * fetch.message.max.bytes of a partition, can go over that. With the defaults below that is 17 MiB of records for each
  * partition that is behind, and about as much again for librdkafka's own 400 bytes per record. */
 #include "base/text_distance.h"
 #include "connectors/kafka/kafka_rdkafka_int.h"
+#include "connectors/secret.h"
 
+#include <stdio.h>
 #include <string.h>
+
+enum { KEY_BYTES = 128 };
 
 struct row {
   const char *key, *value;
@@ -101,21 +108,44 @@ static bool is_secret(const char *key) {
   return false;
 }
 
-static enum weir_code fail_unknown(const struct wr_rdkafka *library, rd_kafka_conf_t *conf, const char *key,
-                                   struct weir_error *error) {
-  size_t count = 0;
-  const char **dump = library->conf_dump(conf, &count); /* key, value, key, value */
+/* The library tells of no secret that is not set. */
+static const char *const secrets[] = {"sasl.password", "ssl.key.password", "ssl.keystore.password",
+                                      "sasl.oauthbearer.client.secret"};
+
+static void look_at(const char *candidate, const char *key, const char **nearest, uint32_t *best) {
+  uint32_t distance = wr_text_distance(key, candidate);
+  if (distance >= *best) return;
+  *best = distance;
+  *nearest = candidate;
+}
+
+/* The nearest to `key` of the library's settings; of secrets alone where `is_secret` says so. */
+static const char *find_nearest(const char *const *dump, size_t count, const char *key, bool is_secret) {
   const char *nearest = NULL;
   uint32_t best = UINT32_MAX;
-  for (size_t i = 0; dump != NULL && i + 1 < count; i += 2) {
-    if (strchr(dump[i], '_') != NULL) continue; /* pointers to functions, which no text can set */
-    uint32_t distance = wr_text_distance(key, dump[i]);
-    if (distance >= best) continue;
-    best = distance;
-    nearest = dump[i];
+  for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++)
+    look_at(secrets[i], key, &nearest, &best);
+  for (size_t i = 0; !is_secret && i + 1 < count; i += 2) /* key, value, key, value */
+    if (strchr(dump[i], '_') == NULL) /* else it is a pointer to a function, which no text can set */
+      look_at(dump[i], key, &nearest, &best);
+  return wr_text_is_near(key, best) ? nearest : NULL;
+}
+
+/* `key` may end with the -file or -env of a secret. */
+static enum weir_code fail_unknown(const struct wr_rdkafka *library, rd_kafka_conf_t *conf, const char *key,
+                                   struct weir_error *error) {
+  size_t count = 0, length = strlen(key);
+  const char **dump = library->conf_dump(conf, &count);
+  const char *dash = strrchr(key, '-'), *way = "";
+  char base[KEY_BYTES];
+  if (dash != NULL && (strcmp(dash, "-file") == 0 || strcmp(dash, "-env") == 0)) {
+    way = dash;
+    length = (size_t)(dash - key);
   }
-  if (nearest != NULL && wr_text_is_near(key, best))
-    WR_FAIL(error, WEIR_INVALID, "librdkafka has no setting \"%.64s\"; did you mean \"%s\"?", key, nearest);
+  snprintf(base, sizeof base, "%.*s", (int)(length < sizeof base ? length : sizeof base - 1), key);
+  const char *nearest = find_nearest(dump, dump == NULL ? 0 : count, base, way[0] != 0);
+  if (nearest != NULL)
+    WR_FAIL(error, WEIR_INVALID, "librdkafka has no setting \"%.64s\"; did you mean \"%s%s\"?", key, nearest, way);
   else
     WR_FAIL(error, WEIR_INVALID,
             "librdkafka has no setting \"%.64s\"; its settings are listed in CONFIGURATION.md of librdkafka", key);
@@ -142,14 +172,56 @@ static enum weir_code set_rows(const struct wr_rdkafka *library, rd_kafka_conf_t
   return WEIR_OK;
 }
 
+/* No more than one of KEY, KEY-file and KEY-env, where `way` is one of the last two. */
+static enum weir_code check_only_way(const struct wr_kafka_connection *connection, const char *way, size_t length,
+                                     struct weir_error *error) {
+  for (uint32_t i = 0; i < connection->setting_count; i++) {
+    const char *key = connection->settings[i].key, *rest = key + length;
+    if (strncmp(key, way, length) != 0 || strcmp(key, way) == 0) continue;
+    if (*rest == 0 || strcmp(rest, "-file") == 0 || strcmp(rest, "-env") == 0)
+      return WR_FAIL(error, WEIR_INVALID, "the settings %s and %s are given both; give one of them", way, key);
+  }
+  return WEIR_OK;
+}
+
+/* A secret from where the setting says that it is. */
+static enum weir_code set_secret(const struct wr_rdkafka *library, const struct wr_rdkafka_world *world,
+                                 rd_kafka_conf_t *conf, const struct wr_kafka_setting *way, size_t length, bool is_file,
+                                 struct weir_error *error) {
+  char key[KEY_BYTES], what[KEY_BYTES + 32], secret[WR_SECRET_BYTES_MAX] = "-";
+  if (length >= sizeof key) return fail_unknown(library, conf, way->key, error);
+  memcpy(key, way->key, length);
+  key[length] = 0;
+  snprintf(what, sizeof what, "the setting %s", way->key);
+  enum weir_code code = way->value[0] == 0 ? WR_FAIL(error, WEIR_INVALID, "%s names none", what) : WEIR_OK;
+  if (code == WEIR_OK && world->seams != NULL)
+    code = is_file ? wr_secret_of_file(way->value, what, world->seams, world->memory, secret, error)
+                   : wr_secret_of_environment(way->value, what, secret, error);
+  char words[300] = "";
+  rd_kafka_conf_res_t result = RD_KAFKA_CONF_OK;
+  if (code == WEIR_OK) result = library->conf_set(conf, key, secret, words, sizeof words);
+  wr_secret_forget(secret);
+  if (result == RD_KAFKA_CONF_UNKNOWN) return fail_unknown(library, conf, way->key, error);
+  if (result != RD_KAFKA_CONF_OK)
+    return WR_FAIL(error, WEIR_INVALID, "%s: librdkafka does not accept what is there, which is not shown here", what);
+  return code;
+}
+
 static enum weir_code set_users(const struct wr_rdkafka *library, const struct wr_kafka_connection *connection,
-                                rd_kafka_conf_t *conf, struct weir_error *error) {
+                                const struct wr_rdkafka_world *world, rd_kafka_conf_t *conf, struct weir_error *error) {
   for (uint32_t i = 0; i < connection->setting_count; i++) {
     const struct wr_kafka_setting *setting = &connection->settings[i];
+    size_t length = 0;
+    bool is_file = false;
     if (strcmp(setting->key, "weir.librdkafka") == 0) continue;
     const char *why = own_reason(setting->key);
     if (why != NULL) return WR_FAIL(error, WEIR_INVALID, "setting %s is not a user's to set: %s", setting->key, why);
-    WR_TRY(set(library, conf, setting->key, setting->value, error));
+    if (wr_secret_is_way(setting->key, &length, &is_file)) {
+      WR_TRY(check_only_way(connection, setting->key, length, error));
+      WR_TRY(set_secret(library, world, conf, setting, length, is_file, error));
+    } else {
+      WR_TRY(set(library, conf, setting->key, setting->value, error));
+    }
   }
   return WEIR_OK;
 }
@@ -162,19 +234,21 @@ static enum weir_code set_own(const struct wr_rdkafka *library, const struct own
 }
 
 static enum weir_code set_producer(const struct wr_rdkafka *library, const struct wr_kafka_connection *connection,
-                                   rd_kafka_conf_t *conf, struct weir_error *error) {
+                                   const struct wr_rdkafka_world *world, rd_kafka_conf_t *conf,
+                                   struct weir_error *error) {
   WR_TRY(set_rows(library, conf, producer_defaults, sizeof producer_defaults / sizeof producer_defaults[0], error));
-  WR_TRY(set_users(library, connection, conf, error));
+  WR_TRY(set_users(library, connection, world, conf, error));
   return set_own(library, producer_own, PRODUCER_OWN_COUNT, conf, error);
 }
 
 static enum weir_code set_consumer(const struct wr_rdkafka *library, const struct wr_kafka_connection *connection,
-                                   enum wr_rdkafka_kind kind, rd_kafka_conf_t *conf, struct weir_error *error) {
+                                   enum wr_rdkafka_kind kind, const struct wr_rdkafka_world *world,
+                                   rd_kafka_conf_t *conf, struct weir_error *error) {
   WR_TRY(set_rows(library, conf, consumer_defaults, sizeof consumer_defaults / sizeof consumer_defaults[0], error));
   for (size_t i = 0; i < sizeof newer_consumer_defaults / sizeof newer_consumer_defaults[0]; i++)
     (void)library->conf_set(conf, newer_consumer_defaults[i].key, newer_consumer_defaults[i].value, NULL, 0);
   WR_TRY(set(library, conf, "group.id", connection->group, error));
-  WR_TRY(set_users(library, connection, conf, error));
+  WR_TRY(set_users(library, connection, world, conf, error));
   WR_TRY(set_own(library, own, OWN_COUNT, conf, error));
   /* There is no membership; of this time is only left how long a commit waits for a group that does not answer, and
    * that closing waits for the commit. */
@@ -189,10 +263,11 @@ static enum weir_code set_consumer(const struct wr_rdkafka *library, const struc
 }
 
 static enum weir_code set_all(const struct wr_rdkafka *library, const struct wr_kafka_connection *connection,
-                              enum wr_rdkafka_kind kind, rd_kafka_conf_t *conf, struct weir_error *error) {
+                              enum wr_rdkafka_kind kind, const struct wr_rdkafka_world *world, rd_kafka_conf_t *conf,
+                              struct weir_error *error) {
   WR_TRY(set_rows(library, conf, defaults, sizeof defaults / sizeof defaults[0], error));
-  WR_TRY(kind == WR_RDKAFKA_PRODUCER ? set_producer(library, connection, conf, error)
-                                     : set_consumer(library, connection, kind, conf, error));
+  WR_TRY(kind == WR_RDKAFKA_PRODUCER ? set_producer(library, connection, world, conf, error)
+                                     : set_consumer(library, connection, kind, world, conf, error));
   return set(library, conf, "bootstrap.servers", connection->servers, error);
 }
 
@@ -202,10 +277,11 @@ enum weir_code wr_rdkafka_set(const struct wr_rdkafka *library, rd_kafka_conf_t 
 }
 
 enum weir_code wr_rdkafka_configure(const struct wr_rdkafka *library, const struct wr_kafka_connection *connection,
-                                    enum wr_rdkafka_kind kind, rd_kafka_conf_t **out_conf, struct weir_error *error) {
+                                    enum wr_rdkafka_kind kind, const struct wr_rdkafka_world *world,
+                                    rd_kafka_conf_t **out_conf, struct weir_error *error) {
   rd_kafka_conf_t *conf = library->conf_new();
   if (conf == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "no memory for the settings of librdkafka");
-  enum weir_code code = set_all(library, connection, kind, conf, error);
+  enum weir_code code = set_all(library, connection, kind, world, conf, error);
   if (code != WEIR_OK)
     library->conf_destroy(conf);
   else

@@ -1,6 +1,6 @@
 /* connectors/kafka/kafka_target.c: see kafka_target.h.
  *
- * The marker is {offset = checkpoint id, metadata = "weir 1 INCARNATION START"} in the group WEIR-JOB-SINK: see
+ * The marker is {offset = checkpoint id, metadata = "weir 1 INCARNATION START"} in the sink's group: see
  * kafka_producer.h. Everything hangs on two facts of the brokers: of all producers with one transactional id only the
  * last that was fenced in can commit, and the marker commits with the rows.
  *
@@ -14,6 +14,11 @@
  * broker's FENCED alone ends nothing, for an older run that comes back for a moment can fence a younger one, and then
  * finds the younger one's marker; it is the marker's start number that decides who goes on.
  *
+ * The transactional id, which is the group too, is PREFIX-JOB-SINK. Where job or sink has a '-' in its name, other
+ * names could lead to the same, so there it is PREFIX:JOB:SINK; names have no ':'. A job that earlier versions have
+ * begun goes on with the first form: a marker in that group, where the second has none, says that there is such a job.
+ * A producer of the first form is fenced for that look; if it is another job's, that one fences anew and goes on.
+ *
  * What always holds: `marker` is what the brokers hold while `is_fenced`. All functions run inside calls, one at a
  * time.
  */
@@ -26,6 +31,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { ID_BYTES_MAX = 600, WHERE_BYTES = 512 };
 static const char format_word[] = "weir 1";
@@ -34,10 +40,12 @@ struct kafka_target {
   struct wr_target target;
   struct wr_target_context context;
   const struct wr_kafka_sink_config *config;
-  char transactional_id[ID_BYTES_MAX], group[ID_BYTES_MAX];
-  char where[WHERE_BYTES];            /* the target, for messages */
-  struct wr_kafka_producer *producer; /* NULL: closed */
-  bool is_fenced;                     /* this producer was fenced in, and `marker` read, after it was opened */
+  char exact_id[ID_BYTES_MAX], older_id[ID_BYTES_MAX]; /* of the two forms; "": there is no second */
+  const char *id;                                      /* one of them: of the producer, and the group */
+  bool is_settled;                                     /* which one */
+  char where[WHERE_BYTES];                             /* the target, for messages */
+  struct wr_kafka_producer *producer;                  /* NULL: closed */
+  bool is_fenced; /* this producer was fenced in, and `marker` read, after it was opened */
   struct wr_marker marker;
   uint64_t known_id;                 /* of the checkpoint that this start knows to be out */
   struct wr_kafka_messages messages; /* of the epoch that is being written */
@@ -95,8 +103,8 @@ static enum weir_code open_producer(struct kafka_target *kafka, struct weir_erro
   const struct wr_kafka_sink_config *config = kafka->config;
   struct wr_kafka_producer_options options = {.connection = config->connection,
                                               .topic = config->topic,
-                                              .transactional_id = kafka->transactional_id,
-                                              .marker_group = kafka->group,
+                                              .transactional_id = kafka->id,
+                                              .marker_group = kafka->id,
                                               .transaction_timeout_ms = config->transaction_timeout_ms};
   options.connection.uid = kafka->context.uid;
   if (options.transaction_timeout_ms == 0) options.transaction_timeout_ms = WR_KAFKA_TRANSACTION_TIMEOUT_MS;
@@ -121,7 +129,7 @@ static enum weir_code give_up(struct kafka_target *kafka, enum weir_code code, e
   close_target(&kafka->target);
   if (code != WEIR_FENCED) return code;
   return WR_FAIL(error, WEIR_IO, "sink \"%s\": another producer has taken the transactional id %s", kafka->context.uid,
-                 kafka->transactional_id);
+                 kafka->id);
 }
 
 static enum weir_code fence_and_read(struct kafka_target *kafka, struct weir_error *error) {
@@ -134,16 +142,50 @@ static enum weir_code fence_and_read(struct kafka_target *kafka, struct weir_err
   return WR_FAIL(error, WEIR_CONSTRAINT,
                  "sink \"%s\": the committed offset of group %s (offset %" PRId64
                  ", \"%.100s\") was not written by weir; the group belongs to weir and must not be used by others",
-                 kafka->context.uid, kafka->group, group.offset, group.metadata);
+                 kafka->context.uid, kafka->id, group.offset, group.metadata);
 }
 
-/* Shuts older producers out, and reads what they left. A producer is fenced in once in its life. */
-static enum weir_code take_over(struct kafka_target *kafka, struct weir_error *error) {
-  if (kafka->is_fenced) return WEIR_OK;
+/* Shuts older producers of this id out, and reads what they left. A producer is fenced in once in its life. */
+static enum weir_code take_over_by(struct kafka_target *kafka, const char *id, struct weir_error *error) {
+  if (kafka->id != id) close_target(&kafka->target);
+  kafka->id = id;
   if (kafka->producer == NULL) WR_TRY(open_producer(kafka, error));
   enum weir_code code = fence_and_read(kafka, error);
   kafka->is_fenced = code == WEIR_OK;
   return code == WEIR_OK ? WEIR_OK : give_up(kafka, code, WR_KAFKA_OPEN, error);
+}
+
+/* The older form, where a marker is there; else the exact one again, of which `code` says what became of it. Who has no
+ * right to one of the two has written by the other. */
+static enum weir_code settle_id(struct kafka_target *kafka, enum weir_code code, struct weir_error *error) {
+  struct weir_error denied = *error;
+  enum weir_code older = take_over_by(kafka, kafka->older_id, error);
+  if (older == WEIR_OK && kafka->marker.present) {
+    kafka->is_settled = true;
+    wr_log_write(
+        kafka->context.seams->log, WR_LOG_INFO,
+        "sink %s: an earlier version has written by transactional id and group %s, and they are kept; other names "
+        "of job and sink can have led to them too: if it was not this job, give the sink another "
+        "sink.transactional-id-prefix",
+        kafka->context.uid, kafka->older_id);
+    return WEIR_OK;
+  }
+  close_target(&kafka->target);
+  kafka->id = kafka->exact_id;
+  if (older != WEIR_OK && older != WEIR_DENIED) return older;
+  *error = denied;
+  if (code != WEIR_OK) return code;
+  kafka->is_settled = true;
+  return take_over_by(kafka, kafka->exact_id, error);
+}
+
+static enum weir_code take_over(struct kafka_target *kafka, struct weir_error *error) {
+  if (kafka->is_fenced) return WEIR_OK;
+  enum weir_code code = take_over_by(kafka, kafka->id, error);
+  if (kafka->is_settled || (code != WEIR_OK && code != WEIR_DENIED)) return code;
+  if (code == WEIR_DENIED || !kafka->marker.present) return settle_id(kafka, code, error);
+  kafka->is_settled = true;
+  return WEIR_OK;
 }
 
 static enum weir_code read_marker(struct wr_target *target, struct wr_marker *out_marker, struct weir_error *error) {
@@ -278,14 +320,21 @@ enum weir_code wr_kafka_sink_check(const struct wr_kafka_sink_config *config, co
   return config->driver->check(config->driver, &options, error);
 }
 
-static enum weir_code make_names(struct kafka_target *kafka, struct weir_error *error) {
+static enum weir_code make_id(const struct kafka_target *kafka, char between, char *out, struct weir_error *error) {
   const char *prefix = kafka->config->transactional_id_prefix;
-  int length = snprintf(kafka->transactional_id, sizeof kafka->transactional_id, "%s-%s-%s",
-                        prefix == NULL ? "weir" : prefix, kafka->context.job_name, kafka->context.uid);
-  if (length < 0 || (size_t)length >= sizeof kafka->transactional_id)
-    return WR_FAIL(error, WEIR_INVALID, "sink \"%s\": its transactional id would be longer than %d bytes",
-                   kafka->context.uid, ID_BYTES_MAX - 1);
-  memcpy(kafka->group, kafka->transactional_id, sizeof kafka->group);
+  int length = snprintf(out, ID_BYTES_MAX, "%s%c%s%c%s", prefix == NULL ? "weir" : prefix, between,
+                        kafka->context.job_name, between, kafka->context.uid);
+  if (length >= 0 && length < ID_BYTES_MAX) return WEIR_OK;
+  return WR_FAIL(error, WEIR_INVALID, "sink \"%s\": its transactional id would be longer than %d bytes",
+                 kafka->context.uid, ID_BYTES_MAX - 1);
+}
+
+static enum weir_code make_names(struct kafka_target *kafka, struct weir_error *error) {
+  bool has_dash = strchr(kafka->context.job_name, '-') != NULL || strchr(kafka->context.uid, '-') != NULL;
+  WR_TRY(make_id(kafka, has_dash ? ':' : '-', kafka->exact_id, error));
+  if (has_dash) WR_TRY(make_id(kafka, '-', kafka->older_id, error));
+  kafka->id = kafka->exact_id;
+  kafka->is_settled = !has_dash;
   snprintf(kafka->where, sizeof kafka->where, "topic %.250s at %.200s", kafka->config->topic,
            kafka->config->connection.servers);
   return WEIR_OK;

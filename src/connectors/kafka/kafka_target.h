@@ -12,7 +12,6 @@
 #ifndef WR_CONNECTORS_KAFKA_TARGET_H
 #define WR_CONNECTORS_KAFKA_TARGET_H
 
-#include "connectors/connector_options.h"
 #include "connectors/kafka/kafka_producer.h"
 #include "operators/sink_nodes.h"
 
@@ -27,20 +26,12 @@ struct wr_kafka_sink_config {
   uint32_t key_count;         /* 0: messages have no key; then no upsert */
   bool is_upsert;
   bool ignore_null_fields;             /* a NULL leaves its member out of the JSON object */
-  const char *transactional_id_prefix; /* NULL: "weir"; the id is PREFIX-JOB-SINK */
+  const char *transactional_id_prefix; /* NULL: "weir" */
   uint32_t transaction_timeout_ms;     /* 0: the default */
   int64_t flush_interval_ms;           /* of a plain sink (kafka_plain.h) */
   bool has_flush_interval;             /* it was given */
 };
 
-enum { WR_KAFKA_SINK_OPTION_COUNT = 5 };
-extern const struct wr_connector_option wr_kafka_sink_options[WR_KAFKA_SINK_OPTION_COUNT];
-
-/* Reads the options of a sink `uid` into its config; they are borrowed by it. *out_key_fields: key.fields, or NULL.
- * INVALID names the option. */
-enum weir_code wr_kafka_sink_config_read(const char *uid, const struct wr_connector_setting *settings,
-                                         uint32_t setting_count, struct wr_kafka_sink_config *config,
-                                         const char **out_key_fields, struct weir_error *error);
 /* INVALID: no topic, no key in upsert mode, bad settings. Asks nobody. */
 enum weir_code wr_kafka_sink_check(const struct wr_kafka_sink_config *config, const struct weir_schema *schema,
                                    struct weir_error *error);

@@ -8,6 +8,7 @@
 #include "connectors/kafka/kafka_rdkafka_int.h"
 #include "os/park.h"
 #include "os/posix_seams.h"
+#include "store/test_files.h"
 
 #include <dlfcn.h>
 #include <librdkafka/rdkafka_mock.h>
@@ -82,6 +83,62 @@ TEST(secrets) {
   char words[200];
   wr_rdkafka_copy_words(words, sizeof words, "Unrecognized sasl.oauthbearer.config beginning at:\nswordfish");
   CHECK_STRING(words, "Unrecognized sasl.oauthbearer.config");
+}
+
+/* KEY-file and KEY-env: what is there is what librdkafka is given, and no message has it. */
+TEST(secrets_that_are_elsewhere) {
+  static const struct {
+    const char *key, *value, *second_key, *says;
+  } cases[] = {
+      {"sasl.password-file", NULL, NULL, "swordfish"},
+      {"sasl.password-env", "WEIR_TEST_PW", NULL, "swordfish"},
+      {"ssl.key.password-file", NULL, NULL, "swordfish"},
+      {"ssl.keystore.password-env", "WEIR_TEST_PW", NULL, "swordfish"},
+      {"sasl.password-file", "/nowhere/pw", NULL, "setting sasl.password-file"},
+      {"sasl.password-env", "WEIR_TEST_NONE", NULL, "no variable WEIR_TEST_NONE, the setting sasl.password-env"},
+      {"sasl.password-env", "", NULL, "the setting sasl.password-env names none"},
+      {"sasl.password-env", "WEIR_TEST_PW", "sasl.password", "sasl.password-env and sasl.password are given both"},
+      {"sasl.password-env", "WEIR_TEST_PW", "sasl.password-file", "are given both"},
+      {"sasl.pasword-file", NULL, NULL, "did you mean \"sasl.password-file\"?"},
+      {"sasl.passwrd-env", "WEIR_TEST_PW", NULL, "did you mean \"sasl.password-env\"?"},
+      {"other.password-env", "WEIR_TEST_PW", NULL, "has no setting \"other.password-env\""}};
+  struct test_files files;
+  struct wr_rdkafka library;
+  char path[128];
+  struct weir_error error = {.code = WEIR_OK};
+  test_files_init(&files);
+  snprintf(path, sizeof path, "%s/pw", files.folder);
+  FILE *file = fopen(path, "w");
+  CHECK(file != NULL);
+  fputs("swordfish\nnot this", file);
+  fclose(file);
+  setenv("WEIR_TEST_PW", "swordfish", 1);
+  CHECK_INT(wr_rdkafka_load(&no_settings, &library, &error), WEIR_OK);
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    const struct wr_kafka_setting settings[] = {{cases[i].key, cases[i].value == NULL ? path : cases[i].value},
+                                                {cases[i].second_key, "other"}};
+    struct wr_kafka_connection connection = no_settings;
+    const struct wr_rdkafka_world world = {.seams = &files.seams, .memory = &files.memory.memory};
+    rd_kafka_conf_t *conf = NULL;
+    char found[64] = "", base[64] = "";
+    size_t size = sizeof found;
+    connection.settings = settings;
+    connection.setting_count = cases[i].second_key == NULL ? 1 : 2;
+    enum weir_code code = wr_rdkafka_configure(&library, &connection, WR_RDKAFKA_CONSUMER, &world, &conf, &error);
+    memcpy(base, cases[i].key, (size_t)(strrchr(cases[i].key, '-') - cases[i].key));
+    if (code == WEIR_OK) {
+      CHECK(library.conf_get(conf, base, found, &size) == RD_KAFKA_CONF_OK);
+      library.conf_destroy(conf);
+    }
+    if (strstr(code == WEIR_OK ? found : error.message, cases[i].says) == NULL)
+      TEST_FAIL("%s: \"%s\" does not say \"%s\"", cases[i].key, code == WEIR_OK ? found : error.message, cases[i].says);
+    CHECK(code == WEIR_OK || strstr(error.message, "swordfish") == NULL);
+  }
+  CHECK_INT(files.memory.living_count, 0);
+  test_files_deinit(&files);
+  /* A check reads nothing. */
+  CHECK_STRING(check_setting("sasl.password-file", "/nowhere/pw", &error), "");
+  CHECK(strstr(check_setting("sasl.pasword-file", "/nowhere/pw", &error), "did you mean") != NULL);
 }
 
 TEST(library_missing) {
@@ -379,6 +436,6 @@ TEST(no_such_partition) {
   wr_posix_seams_deinit(&fixture.posix);
 }
 
-TEST_MAIN(TEST_CASE(settings), TEST_CASE(secrets), TEST_CASE(library_missing), TEST_CASE(troubles),
-          TEST_CASE(scram_by_an_old_library), TEST_CASE(admin_alone), TEST_CASE(consumer_alone), TEST_CASE(ranges),
-          TEST_CASE(records), TEST_CASE(no_such_partition))
+TEST_MAIN(TEST_CASE(settings), TEST_CASE(secrets), TEST_CASE(secrets_that_are_elsewhere), TEST_CASE(library_missing),
+          TEST_CASE(troubles), TEST_CASE(scram_by_an_old_library), TEST_CASE(admin_alone), TEST_CASE(consumer_alone),
+          TEST_CASE(ranges), TEST_CASE(records), TEST_CASE(no_such_partition))

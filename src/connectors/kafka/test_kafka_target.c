@@ -27,9 +27,13 @@ struct cluster {
   char log[LOG_BYTES]; /* "key=value;" of what is committed; "key-;" a tombstone */
   struct wr_kafka_group_marker marker;
   uint64_t epoch; /* of the transactional id */
+  /* The same of the id and group that an earlier version would have. */
+  struct wr_kafka_group_marker older_marker;
+  uint64_t older_epoch;
+  bool denies_exact, denies_older;
   char late[LOG_BYTES];
   struct wr_kafka_group_marker late_marker;
-  bool has_late;
+  bool has_late, late_is_older;
   uint32_t calls, fail_at, fail_count, opens, living;
   enum fault fault;
   int64_t bad; /* a message that is refused, counted from the transaction's first; -1: none */
@@ -42,6 +46,7 @@ struct fake_producer {
   struct wr_kafka_producer producer;
   struct cluster *cluster;
   struct wr_memory *memory;
+  bool is_older;
   uint64_t epoch; /* 0: not fenced in */
   bool is_begun;
   int64_t count;
@@ -93,12 +98,15 @@ static enum weir_code fake_fence(struct wr_kafka_producer *producer, uint32_t ti
   bool failed = fails(cluster);
   WR_ASSERT(of(producer)->epoch == 0);
   if (failed && cluster->fault != NO_ANSWER) return fail(cluster, error);
-  if (cluster->has_late) {
+  bool is_older = of(producer)->is_older;
+  if (is_older ? cluster->denies_older : cluster->denies_exact)
+    return WR_FAIL(error, WEIR_DENIED, "no right to the id");
+  if (cluster->has_late && cluster->late_is_older == is_older) {
     append(cluster->log, cluster->late);
-    cluster->marker = cluster->late_marker;
+    *(is_older ? &cluster->older_marker : &cluster->marker) = cluster->late_marker;
     cluster->has_late = false;
   }
-  of(producer)->epoch = ++cluster->epoch;
+  of(producer)->epoch = is_older ? ++cluster->older_epoch : ++cluster->epoch;
   return failed ? fail(cluster, error) : WEIR_OK;
 }
 
@@ -108,7 +116,7 @@ static enum weir_code fake_read(struct wr_kafka_producer *producer, uint32_t tim
   (void)timeout_ms;
   WR_ASSERT(of(producer)->epoch != 0);
   FAIL_IF(cluster, error);
-  *out_marker = cluster->marker;
+  *out_marker = of(producer)->is_older ? cluster->older_marker : cluster->marker;
   return WEIR_OK;
 }
 
@@ -149,18 +157,19 @@ static enum weir_code fake_commit(struct wr_kafka_producer *producer, const stru
   WR_ASSERT(self->is_begun);
   self->is_begun = false;
   *out_outcome = !failed ? WR_KAFKA_DONE : cluster->fault == REFUSED ? WR_KAFKA_ABORTED : WR_KAFKA_OPEN;
-  if (self->epoch != cluster->epoch) {
+  if (self->epoch != (self->is_older ? cluster->older_epoch : cluster->epoch)) {
     *out_outcome = WR_KAFKA_OPEN;
     return WR_FAIL(error, WEIR_FENCED, "there is a newer producer");
   }
   if (happens) {
     append(cluster->log, self->open);
-    cluster->marker = *marker;
+    *(self->is_older ? &cluster->older_marker : &cluster->marker) = *marker;
   }
   if (failed && cluster->fault == LATE) {
     memcpy(cluster->late, self->open, sizeof cluster->late);
     cluster->late_marker = *marker;
     cluster->has_late = true;
+    cluster->late_is_older = self->is_older;
   }
   return failed ? fail(cluster, error) : WEIR_OK;
 }
@@ -199,13 +208,16 @@ static enum weir_code fake_open(const struct wr_kafka_producer_driver *driver,
                                 struct weir_error *error) {
   struct cluster *cluster = ((const struct fake_driver *)driver)->cluster;
   (void)seams;
-  WR_ASSERT(strcmp(options->transactional_id, "weir-job-sink") == 0);
-  WR_ASSERT(strcmp(options->marker_group, "weir-job-sink") == 0 && options->transaction_timeout_ms == 60000);
+  const char *id = options->transactional_id;
+  bool is_older = strcmp(id, "weir-a-b-c") == 0;
+  WR_ASSERT(is_older || strcmp(id, "weir-job-sink") == 0 || strcmp(id, "weir:a-b:c") == 0);
+  WR_ASSERT(strcmp(options->marker_group, id) == 0 && options->transaction_timeout_ms == 60000);
   cluster->opens++;
   if (fails(cluster)) return WR_FAIL(error, WEIR_IO, "made to fail");
   struct fake_producer *producer = wr_alloc_zeroed(memory, 1, sizeof *producer, WR_MEMORY_SINK);
   if (producer == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "no memory for a producer");
-  *producer = (struct fake_producer){.producer = {&fake_vtable}, .cluster = cluster, .memory = memory};
+  *producer =
+      (struct fake_producer){.producer = {&fake_vtable}, .cluster = cluster, .memory = memory, .is_older = is_older};
   *out_producer = &producer->producer;
   cluster->living++;
   return WEIR_OK;
@@ -538,10 +550,82 @@ TEST(rows_as_messages) {
   fixture_deinit(&f);
 }
 
+static void fixture_with_dashes(struct fixture *f) {
+  fixture_init(f);
+  f->context.job_name = "a-b";
+  f->context.uid = "c";
+}
+
+/* The id of names with a '-': exact for a new job; what an earlier version has begun goes on as it was, and is shut out
+ * when its old process comes back; a right to one of the two is enough. */
+TEST(names_with_dashes) {
+  static struct fixture f;
+  bool already = false;
+  for (int kind = 0; kind < 5; kind++) {
+    bool has_older = kind >= 2;
+    fixture_with_dashes(&f);
+    if (has_older) {
+      f.cluster.older_marker = (struct wr_kafka_group_marker){.present = true, .offset = 4};
+      snprintf(f.cluster.older_marker.metadata, sizeof f.cluster.older_marker.metadata,
+               "weir 1 7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a 2");
+    }
+    f.cluster.denies_older = kind == 1;
+    f.cluster.denies_exact = kind == 3;
+    if (kind == 4) { /* another job of an earlier version: the exact one's marker counts */
+      f.cluster.marker = f.cluster.older_marker;
+      f.cluster.older_marker.metadata[7] = '0';
+      has_older = false;
+    }
+    CHECK_INT(fixture_start(&f), WEIR_OK);
+    CHECK_INT(commit_epoch(&f, 5, &already), WEIR_OK);
+    CHECK_INT(f.cluster.marker.offset, has_older ? 0 : 5);
+    CHECK_INT(f.cluster.older_marker.offset, kind < 2 ? 0 : has_older ? 5 : 4);
+    f.cluster.older_epoch++; /* somebody else fences the older id */
+    enum weir_code code = commit_epoch(&f, 6, &already);
+    CHECK_INT(code, has_older ? WEIR_IO : WEIR_OK);
+    if (has_older) CHECK_INT(commit_until_done(&f, 6), WEIR_OK);
+    CHECK_INT((has_older ? f.cluster.older_marker : f.cluster.marker).offset, 6);
+    CHECK_INT(fixture_start(&f), WEIR_OK); /* and the next start finds the same */
+    CHECK_INT((has_older ? f.cluster.older_marker : f.cluster.marker).offset, 6);
+    fixture_deinit(&f);
+  }
+  fixture_with_dashes(&f);
+  f.cluster.denies_exact = f.cluster.denies_older = true;
+  CHECK_INT(fixture_start(&f), WEIR_DENIED);
+  fixture_deinit(&f);
+}
+
+/* Each call fails once on the way to the id: it is come to all the same, and nothing is written by the other. */
+TEST(an_id_is_settled_though_calls_fail) {
+  for (int has_older = 0; has_older < 2; has_older++)
+    for (int fault = 0; fault < SHUT_OUT; fault++)
+      for (uint32_t at = 1, failed = 1; failed; at++) {
+        static struct fixture f;
+        fixture_with_dashes(&f);
+        if (has_older) {
+          f.cluster.older_marker = (struct wr_kafka_group_marker){.present = true, .offset = 4};
+          snprintf(f.cluster.older_marker.metadata, sizeof f.cluster.older_marker.metadata,
+                   "weir 1 7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a 2");
+        }
+        f.cluster.fail_at = at;
+        f.cluster.fail_count = 1;
+        f.cluster.fault = (enum fault)fault;
+        enum weir_code code = fixture_start(&f);
+        failed = f.cluster.calls >= at;
+        for (int again = 0; code != WEIR_OK && again < 3; again++) {
+          CHECK(weir_code_is_transient(code));
+          code = fixture_start(&f);
+        }
+        CHECK_INT(code, WEIR_OK);
+        CHECK_INT(f.cluster.marker.present, !has_older);
+        CHECK_INT(f.cluster.older_marker.present, has_older);
+        fixture_deinit(&f);
+      }
+}
+
 TEST(mistakes) {
   static struct fixture f;
   static const uint32_t no_field[] = {2};
-  const char *key_fields = NULL;
   fixture_init(&f);
   CHECK_INT(wr_kafka_sink_check(&f.config, &schema, &f.error), WEIR_OK);
   f.config.key_fields = no_field;
@@ -553,11 +637,6 @@ TEST(mistakes) {
   CHECK_INT(wr_kafka_sink_check(&f.config, &schema, &f.error), WEIR_INVALID);
   f.config.topic = "";
   CHECK_INT(wr_kafka_sink_check(&f.config, &schema, &f.error), WEIR_INVALID);
-  const struct wr_connector_setting settings[] = {{"key.fields", "k;v"}, {"properties.transaction.timeout.ms", "5000"}};
-  CHECK_INT(wr_kafka_sink_config_read("out", settings, 2, &f.config, &key_fields, &f.error), WEIR_OK);
-  CHECK_STRING(key_fields, "k;v");
-  CHECK_INT(f.config.transaction_timeout_ms, 5000);
-  CHECK_STRING(f.config.transactional_id_prefix, "weir");
   fixture_deinit(&f);
 }
 
@@ -590,4 +669,5 @@ TEST(no_memory) {
 
 TEST_MAIN(TEST_CASE(every_call_fails), TEST_CASE(markers), TEST_CASE(others_take_the_id), TEST_CASE(a_claim_compares),
           TEST_CASE(a_refused_message), TEST_CASE(a_topic_that_is_not_there), TEST_CASE(rows_as_messages),
-          TEST_CASE(mistakes), TEST_CASE(no_memory))
+          TEST_CASE(names_with_dashes), TEST_CASE(an_id_is_settled_though_calls_fail), TEST_CASE(mistakes),
+          TEST_CASE(no_memory))

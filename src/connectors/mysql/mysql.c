@@ -16,6 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { COLUMN_BYTES = 64 * 4 + 1 }; /* of a name of 64 characters */
+
 struct mysql {
   struct wr_sql_driver driver;
   const struct wr_sql_config *config;
@@ -25,6 +27,7 @@ struct mysql {
   uint32_t *columns; /* by field: its number in `table` */
   struct wr_mysql_rows rows;
   struct wr_bytes sql; /* of the statement that runs */
+  struct wr_sql_nulls nulls;
 };
 
 static struct mysql *mysql_of(struct wr_sql_driver *driver) {
@@ -42,6 +45,7 @@ static enum wr_sql_outcome connect_driver(struct wr_sql_driver *driver, struct w
   if (outcome == WR_SQL_DONE) outcome = wr_mysql_look_for_markers(&mysql->session, &has_markers, error);
   if (outcome != WR_SQL_DONE) return outcome;
   enum weir_code code = wr_sql_table_check(&mysql->table, mysql->config, mysql->context->schema, mysql->columns, error);
+  if (code == WEIR_OK) wr_sql_nulls_note(&mysql->nulls, &mysql->table, mysql->context->schema, mysql->columns);
   return code == WEIR_OK ? WR_SQL_DONE : WR_SQL_FAILED;
 }
 
@@ -207,9 +211,25 @@ static enum wr_sql_outcome begin(struct wr_sql_driver *driver, struct weir_error
   return run(driver, "START TRANSACTION", "begin a transaction", error);
 }
 
+/* The name in "Column 'x' cannot be null", where that was the last failure. False: it was not. */
+static bool read_null_column(const struct wr_mysql_session *session, char *out, size_t size) {
+  if (session->last_error != WR_MYSQL_NULL) return false;
+  const char *said = session->my.mysql_error(session->connection);
+  const char *first = strchr(said, '\''), *last = strrchr(said, '\'');
+  if (first == NULL || first == last) return false;
+  snprintf(out, size, "%.*s", (int)(last - first - 1), first + 1);
+  return true;
+}
+
 static enum wr_sql_outcome write(struct wr_sql_driver *driver, enum wr_sql_change change, const struct wr_sql_row *rows,
                                  uint32_t count, struct weir_error *error) {
-  return wr_mysql_rows_write(&mysql_of(driver)->rows, &mysql_of(driver)->session, change, rows, count, error);
+  struct mysql *mysql = mysql_of(driver);
+  char column[COLUMN_BYTES];
+  mysql->session.last_error = 0;
+  enum wr_sql_outcome outcome = wr_mysql_rows_write(&mysql->rows, &mysql->session, change, rows, count, error);
+  if (outcome == WR_SQL_FAILED && read_null_column(&mysql->session, column, sizeof column))
+    wr_sql_nulls_blames_table(&mysql->nulls, mysql->config, mysql->context->schema, column, error);
+  return outcome;
 }
 
 static enum wr_sql_outcome set_savepoint(struct wr_sql_driver *driver, struct weir_error *error) {

@@ -1,6 +1,7 @@
 /* connectors/mysql/mysql_session.c: see mysql_session.h. Every error's sentence ends with "(error 1062)". */
 #include "connectors/mysql/mysql_session.h"
 
+#include "connectors/secret.h"
 #include "os/library.h"
 
 #include <stdio.h>
@@ -134,14 +135,14 @@ static enum wr_sql_outcome set_up(struct wr_mysql_session *session, struct weir_
 
 enum wr_sql_outcome wr_mysql_open(struct wr_mysql_session *session, struct weir_error *error) {
   WR_ASSERT(session->connection == NULL);
-  char password[WR_SQL_PASSWORD_BYTES_MAX];
+  char password[WR_SECRET_BYTES_MAX];
   bool has = false;
   if (load(session, error) != WEIR_OK) return WR_SQL_GONE;
   enum weir_code code =
       wr_sql_server_password(session->server, session->seams, session->memory, "MYSQL_PWD", password, &has, error);
   if (code != WEIR_OK) return WR_SQL_GONE;
   enum wr_sql_outcome outcome = start(session, has ? password : NULL, error);
-  memset(password, 0, sizeof password);
+  wr_secret_forget(password);
   return outcome == WR_SQL_DONE ? set_up(session, error) : outcome;
 }
 

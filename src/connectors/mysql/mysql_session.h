@@ -35,7 +35,13 @@ struct wr_libmariadb {
 };
 
 /* Errors of the server that the driver itself looks at. */
-enum { WR_MYSQL_DUPLICATE = 1062, WR_MYSQL_NO_RIGHT = 1142, WR_MYSQL_NO_TABLE = 1146, WR_MYSQL_NO_TLS = 2026 };
+enum {
+  WR_MYSQL_NULL = 1048,
+  WR_MYSQL_DUPLICATE = 1062,
+  WR_MYSQL_NO_RIGHT = 1142,
+  WR_MYSQL_NO_TABLE = 1146,
+  WR_MYSQL_NO_TLS = 2026
+};
 
 struct wr_mysql_session {
   const struct wr_sql_server *server;

@@ -118,7 +118,8 @@ static enum wr_sql_outcome missing(struct wr_mysql_session *session, const struc
 static const char columns_sql[] =
     "SELECT column_name, column_type, data_type, datetime_precision, is_nullable = 'NO' AND column_default IS NULL AND "
     "extra NOT LIKE '%auto_increment%' AND extra NOT LIKE '%GENERATED%', extra LIKE '%VIRTUAL%' OR extra LIKE "
-    "'%STORED%' OR extra LIKE '%PERSISTENT%', extra LIKE '%auto_increment%', collation_name "
+    "'%STORED%' OR extra LIKE '%PERSISTENT%', extra LIKE '%auto_increment%', collation_name, "
+    "is_nullable = 'NO' "
     "FROM information_schema.columns";
 
 static bool ends_with(const char *text, const char *end) {
@@ -127,7 +128,8 @@ static bool ends_with(const char *text, const char *end) {
 }
 
 static struct wr_sql_column column_of(MYSQL_ROW row) {
-  struct wr_sql_column column = {.wants_value = strcmp(row[4], "1") == 0,
+  struct wr_sql_column column = {.refuses_null = strcmp(row[8], "1") == 0,
+                                 .wants_value = strcmp(row[4], "1") == 0,
                                  .is_generated = strcmp(row[5], "1") == 0,
                                  .counts_up = strcmp(row[6], "1") == 0};
   for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)

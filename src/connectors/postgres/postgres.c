@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { MARKER_TEXTS = 3, NUMBER_BYTES = 24, INCARNATION_TEXT_BYTES = 2 + 2 * WR_INCARNATION_BYTES + 1 };
 
@@ -23,6 +24,7 @@ struct postgres {
   struct wr_postgres_rows rows;
   struct wr_bytes sql; /* of the statement that runs */
   bool has_savepoint;  /* in the transaction */
+  struct wr_sql_nulls nulls;
 };
 
 static struct postgres *postgres_of(struct wr_sql_driver *driver) {
@@ -43,6 +45,8 @@ static enum wr_sql_outcome connect_driver(struct wr_sql_driver *driver, struct w
   enum weir_code code =
       wr_sql_table_check(&postgres->table, postgres->config, postgres->context->schema, postgres->rows.columns, error);
   if (code == WEIR_OK) code = wr_postgres_rows_prepare(&postgres->rows, error);
+  if (code == WEIR_OK)
+    wr_sql_nulls_note(&postgres->nulls, &postgres->table, postgres->context->schema, postgres->rows.columns);
   return code == WEIR_OK ? WR_SQL_DONE : WR_SQL_FAILED;
 }
 
@@ -217,9 +221,22 @@ static enum wr_sql_outcome begin(struct wr_sql_driver *driver, struct weir_error
   return run(driver, "BEGIN; SET CONSTRAINTS ALL IMMEDIATE", "begin a transaction", error);
 }
 
+/* Is the column that took no NULL one of the sink's table, or of a partition of it? Triggers write to other tables. */
+static bool is_of_table(const struct postgres *postgres) {
+  const char *table = postgres->session.server->table, *dot = strchr(table, '.');
+  return postgres->table.has_partitions || strcmp(postgres->session.null_table, dot == NULL ? table : dot + 1) == 0;
+}
+
 static enum wr_sql_outcome write(struct wr_sql_driver *driver, enum wr_sql_change change, const struct wr_sql_row *rows,
                                  uint32_t count, struct weir_error *error) {
-  return wr_postgres_rows_write(&postgres_of(driver)->rows, &postgres_of(driver)->session, change, rows, count, error);
+  struct postgres *postgres = postgres_of(driver);
+  struct wr_postgres_session *session = &postgres->session;
+  session->null_column[0] = 0;
+  enum wr_sql_outcome outcome = wr_postgres_rows_write(&postgres->rows, session, change, rows, count, error);
+  if (outcome == WR_SQL_FAILED && session->null_column[0] != 0 && is_of_table(postgres))
+    wr_sql_nulls_blames_table(&postgres->nulls, postgres->config, postgres->context->schema, session->null_column,
+                              error);
+  return outcome;
 }
 
 /* Only the last one is ever gone back to; older ones of the same name would pile up on the server. */

@@ -3,6 +3,7 @@
  * Every error's sentence ends with "(SQLSTATE 23505)" where the server gave one. */
 #include "connectors/postgres/postgres_session.h"
 
+#include "connectors/secret.h"
 #include "os/library.h"
 
 #include <errno.h>
@@ -67,6 +68,14 @@ static enum wr_sql_outcome silent(const struct wr_postgres_session *session, con
   return WR_SQL_GONE;
 }
 
+static void note_null(struct wr_postgres_session *session, const PGresult *result, const char *state) {
+  const char *column = session->pq.PQresultErrorField(result, PG_DIAG_COLUMN_NAME);
+  const char *table = session->pq.PQresultErrorField(result, PG_DIAG_TABLE_NAME);
+  bool is_null = strcmp(state, "23502") == 0 && column != NULL && table != NULL;
+  snprintf(session->null_column, sizeof session->null_column, "%s", is_null ? column : "");
+  snprintf(session->null_table, sizeof session->null_table, "%s", is_null ? table : "");
+}
+
 static enum wr_sql_outcome failed(struct wr_postgres_session *session, const PGresult *result, const char *doing,
                                   struct weir_error *error) {
   const struct wr_libpq *pq = &session->pq;
@@ -74,6 +83,7 @@ static enum wr_sql_outcome failed(struct wr_postgres_session *session, const PGr
   const char *primary = pq->PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
   const char *detail = pq->PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
   if (state == NULL || primary == NULL) return gone(session, doing, error);
+  note_null(session, result, state);
   WR_FAIL(error, wr_postgres_code(state), "%s: cannot %s: %s%s%s (SQLSTATE %s)", session->server->where, doing, primary,
           detail == NULL ? "" : ": ", detail == NULL ? "" : detail, state);
   return pq->PQstatus(session->connection) == CONNECTION_OK ? WR_SQL_FAILED : WR_SQL_GONE;
@@ -198,13 +208,13 @@ static enum weir_code start(struct wr_postgres_session *session, const char *pas
 
 enum wr_sql_outcome wr_postgres_open(struct wr_postgres_session *session, struct weir_error *error) {
   WR_ASSERT(session->connection == NULL);
-  char password[WR_SQL_PASSWORD_BYTES_MAX];
+  char password[WR_SECRET_BYTES_MAX];
   bool has = false;
   if (load(session, error) != WEIR_OK) return WR_SQL_GONE;
   enum weir_code code =
       wr_sql_server_password(session->server, session->seams, session->memory, "PGPASSWORD", password, &has, error);
   if (code == WEIR_OK) code = start(session, has ? password : NULL, error);
-  memset(password, 0, sizeof password);
+  wr_secret_forget(password);
   if (code != WEIR_OK) return WR_SQL_GONE;
   enum wr_sql_outcome outcome = finish_opening(session, error);
   if (outcome != WR_SQL_DONE) return outcome;

@@ -48,6 +48,8 @@ struct wr_libpq {
 #undef WR_LIBPQ_POINTER
 };
 
+enum { WR_POSTGRES_NAME_BYTES = 64 }; /* of an identifier, at the most */
+
 struct wr_postgres_session {
   const struct wr_sql_server *server;
   const char *job_name; /* what the server shows of the session */
@@ -56,6 +58,9 @@ struct wr_postgres_session {
   struct wr_libpq pq;
   bool is_loaded;
   PGconn *connection; /* NULL: closed */
+  /* Where the last failure was a NULL in a column that takes none (SQLSTATE 23502): that column, and its table; else
+   * "". */
+  char null_column[WR_POSTGRES_NAME_BYTES], null_table[WR_POSTGRES_NAME_BYTES];
 };
 
 /* Values of $1, $2, ...; texts, or binary where `lengths` is given. */

@@ -99,7 +99,7 @@ static enum wr_sql_outcome missing(struct wr_postgres_session *session, const st
 
 /* COPY knows no rules, and refuses where the rows that this user may write are limited. */
 static enum wr_sql_outcome check_table(struct wr_postgres_session *session, const struct wr_sql_config *config,
-                                       const struct weir_schema *schema, bool *out_takes_copy,
+                                       const struct weir_schema *schema, struct wr_sql_table *table,
                                        struct weir_error *error) {
   const struct wr_libpq *pq = &session->pq;
   PGresult *result = NULL;
@@ -110,7 +110,8 @@ static enum wr_sql_outcome check_table(struct wr_postgres_session *session, cons
   } else {
     outcome = check_kind(session, session->server->table, pq->PQgetvalue(result, 0, 0), pq->PQgetvalue(result, 0, 1),
                          pq->PQgetvalue(result, 0, 2), error);
-    *out_takes_copy = pq->PQgetvalue(result, 0, 5)[0] == 't';
+    table->has_partitions = pq->PQgetvalue(result, 0, 0)[0] == 'p';
+    table->takes_copy = pq->PQgetvalue(result, 0, 5)[0] == 't';
     bool may_insert = pq->PQgetvalue(result, 0, 3)[0] == 't', may_change = pq->PQgetvalue(result, 0, 4)[0] == 't';
     bool changes = config->mode == WR_SQL_UPSERT;
     if (outcome == WR_SQL_DONE && (!may_insert || (changes && !may_change))) {
@@ -142,7 +143,8 @@ enum wr_sql_outcome wr_postgres_look_for_markers(struct wr_postgres_session *ses
 static const char columns_sql[] =
     "SELECT a.attname, format_type(a.atttypid, a.atttypmod), t.typname, a.atttypmod, "
     "a.attnotnull AND NOT a.atthasdef AND a.attidentity = '', a.attgenerated <> '' OR a.attidentity = 'a', "
-    "a.attidentity <> '', coalesce(NOT co.collisdeterministic, false) "
+    "a.attidentity <> '', coalesce(NOT co.collisdeterministic, false), "
+    "a.attnotnull "
     "FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_collation co ON co.oid = a.attcollation "
     "WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
 
@@ -150,6 +152,7 @@ static struct wr_sql_column column_of(const struct wr_libpq *pq, const PGresult 
   const char *name = pq->PQgetvalue(result, row, 2);
   long modifier = strtol(pq->PQgetvalue(result, row, 3), NULL, 10);
   struct wr_sql_column column = {.wants_value = pq->PQgetvalue(result, row, 4)[0] == 't',
+                                 .refuses_null = pq->PQgetvalue(result, row, 8)[0] == 't',
                                  .is_generated = pq->PQgetvalue(result, row, 5)[0] == 't',
                                  .counts_up = pq->PQgetvalue(result, row, 6)[0] == 't'};
   for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
@@ -203,7 +206,7 @@ enum wr_sql_outcome wr_postgres_read_table(struct wr_postgres_session *session, 
                                            const struct weir_schema *schema, struct wr_sql_table *table,
                                            struct weir_error *error) {
   wr_sql_table_deinit(table);
-  enum wr_sql_outcome outcome = check_table(session, config, schema, &table->takes_copy, error);
+  enum wr_sql_outcome outcome = check_table(session, config, schema, table, error);
   if (outcome == WR_SQL_DONE) outcome = read_columns(session, table, error);
   return outcome == WR_SQL_DONE ? read_indexes(session, table, error) : outcome;
 }

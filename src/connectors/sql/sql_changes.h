@@ -1,7 +1,9 @@
 /* connectors/sql/sql_changes.h: rows that are gathered until there are enough for a few large statements. One thread.
  *
- * UPSERT: folded to the last change per key (upsert_fold); deletions are written first, so that a value that must be
- * unique can move from one key to another. INSERT: all rows, in order. Holds references to the batches until cleared.
+ * UPSERT: folded to the last change per key (upsert_fold), and put in the order of the key's first field, which is that
+ * of the server's index, so that a page of it is touched once; deletions are written first, so that a value that must
+ * be unique can move from one key to another. INSERT: all rows, in order. Holds references to the batches until
+ * cleared.
  */
 #ifndef WR_CONNECTORS_SQL_SQL_CHANGES_H
 #define WR_CONNECTORS_SQL_SQL_CHANGES_H
@@ -18,6 +20,8 @@ struct wr_sql_changes {
   size_t batch_bytes;
   struct wr_sql_row *rows; /* INSERT: all; UPSERT: of the change that was asked for last */
   uint32_t row_count, row_capacity;
+  struct wr_sql_place *places; /* UPSERT: of each row, while they are put in order */
+  uint32_t place_capacity;
 };
 
 void wr_sql_changes_init(struct wr_sql_changes *changes, const struct wr_sql_config *config, struct wr_memory *memory);

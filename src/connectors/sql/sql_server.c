@@ -2,6 +2,7 @@
 #include "connectors/sql/sql_server.h"
 
 #include "base/option_values.h"
+#include "connectors/secret.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -212,35 +213,14 @@ enum weir_code wr_sql_server_init(struct wr_sql_server *server, struct wr_memory
 
 /* ---- the password ---- */
 
-static enum weir_code password_of_file(const char *path, struct wr_seams *seams, struct wr_memory *memory,
-                                       char *out_password, struct weir_error *error) {
-  uint8_t *data = NULL;
-  size_t length = 0;
-  enum weir_code code =
-      wr_file_load(seams->files, path, WR_SQL_PASSWORD_BYTES_MAX - 1, memory, WR_MEMORY_SINK, &data, &length, error);
-  if (code != WEIR_OK) return wr_error_prefix(error, "the sink's password-file");
-  length = strcspn((const char *)data, "\r\n");
-  memcpy(out_password, data, length);
-  out_password[length] = 0;
-  memset(data, 0, length);
-  wr_free(memory, data);
-  return WEIR_OK;
-}
-
 enum weir_code wr_sql_server_password(const struct wr_sql_server *server, struct wr_seams *seams,
                                       struct wr_memory *memory, const char *fallback_env, char *out_password,
                                       bool *out_has, struct weir_error *error) {
   *out_has = true;
-  if (server->password_file != NULL) return password_of_file(server->password_file, seams, memory, out_password, error);
-  const char *name = server->password_env != NULL ? server->password_env : fallback_env;
-  const char *text = getenv(name);
-  if (text == NULL && server->password_env != NULL)
-    return WR_FAIL(error, WEIR_NOT_FOUND, "the environment has no variable %s, the sink's password-env", name);
-  *out_has = text != NULL;
-  if (text == NULL) return WEIR_OK;
-  if (strlen(text) >= WR_SQL_PASSWORD_BYTES_MAX)
-    return WR_FAIL(error, WEIR_INVALID, "the password in the environment variable %s is longer than %d bytes", name,
-                   WR_SQL_PASSWORD_BYTES_MAX - 1);
-  memcpy(out_password, text, strlen(text) + 1);
-  return WEIR_OK;
+  if (server->password_file != NULL)
+    return wr_secret_of_file(server->password_file, "the sink's password-file", seams, memory, out_password, error);
+  *out_has = server->password_env != NULL || getenv(fallback_env) != NULL;
+  if (!*out_has) return WEIR_OK;
+  return wr_secret_of_environment(server->password_env != NULL ? server->password_env : fallback_env,
+                                  "the sink's password-env", out_password, error);
 }

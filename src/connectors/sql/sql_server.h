@@ -42,8 +42,6 @@ struct wr_sql_server {
   char *where;                               /* "table pv in postgresql://app@db:5432/out" */
 };
 
-enum { WR_SQL_PASSWORD_BYTES_MAX = 4096 };
-
 /* From the values of wr_sql_options, whose texts are borrowed. `schemes` are the words that a URL may begin with:
  * "postgresql|postgres". The three texts that are made are blocks of `memory`; on an error none is left. INVALID. */
 enum weir_code wr_sql_server_init(struct wr_sql_server *server, struct wr_memory *memory,

@@ -155,6 +155,35 @@ enum weir_code wr_sql_table_check(const struct wr_sql_table *table, const struct
   return config->mode == WR_SQL_UPSERT ? check_key(table, config, schema, out_columns, error) : WEIR_OK;
 }
 
+/* ---- NULL ---- */
+
+void wr_sql_nulls_note(struct wr_sql_nulls *nulls, const struct wr_sql_table *table, const struct weir_schema *schema,
+                       const uint32_t *columns) {
+  for (uint32_t i = 0; !nulls->is_known && i < schema->field_count; i++)
+    nulls->taken[i] = !table->columns[columns[i]].refuses_null;
+  nulls->is_known = true;
+}
+
+bool wr_sql_nulls_blames_table(const struct wr_sql_nulls *nulls, const struct wr_sql_config *config,
+                               const struct weir_schema *schema, const char *column, struct weir_error *error) {
+  uint32_t field = 0;
+  while (field < schema->field_count && strcmp(schema->fields[field].name, column) != 0)
+    field++;
+  if (field < schema->field_count && !nulls->taken[field]) return false;
+  if (field < schema->field_count)
+    WR_FAIL(error, WEIR_NOT_FOUND,
+            "column \"%s\" of %s takes no NULL any more, and a row has NULL there: the table was changed while the job "
+            "runs; let the column take NULL again, or start the job again, for which such a row is then a bad one",
+            column, config->where);
+  else
+    WR_FAIL(
+        error, WEIR_NOT_FOUND,
+        "column \"%s\" of %s must be given a value now, and the sink has no such field: the table was changed while "
+        "the job runs; give the column a default",
+        column, config->where);
+  return true;
+}
+
 bool wr_sql_time_fits(const struct wr_sql_column *column, struct weir_timestamp time) {
   int64_t unit = 1;
   for (uint32_t digits = column->time_digits; digits < 9; digits++)

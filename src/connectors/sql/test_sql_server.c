@@ -1,6 +1,7 @@
 /* connectors/sql/test_sql_server.c: URLs, passwords, SQL texts, and whether rows fit a table. */
 #include "base/test.h"
 #include "connectors/sql/sql_row_text.h"
+#include "connectors/secret.h"
 #include "connectors/sql/sql_server.h"
 #include "connectors/sql/sql_table.h"
 #include "connectors/sql/sql_text.h"
@@ -61,7 +62,7 @@ TEST(urls) {
 TEST(passwords) {
   struct test_files files;
   struct weir_error error;
-  char password[WR_SQL_PASSWORD_BYTES_MAX], path[128];
+  char password[WR_SECRET_BYTES_MAX], path[128];
   bool has = false;
   test_files_init(&files);
   snprintf(path, sizeof path, "%s/pw", files.folder);
@@ -170,6 +171,30 @@ TEST(tables) {
   CHECK_INT(memory.living_count, 0);
 }
 
+/* Whose fault is a NULL that a column does not take? It goes by what the column took when it was first seen. */
+TEST(a_null_that_is_not_taken) {
+  struct test_memory memory;
+  struct wr_sql_table table;
+  struct wr_sql_nulls nulls = {.is_known = false};
+  struct weir_error error = {.code = WEIR_OK};
+  const uint32_t columns[2] = {1, 0};
+  test_memory_init(&memory);
+  wr_sql_table_init(&table, &memory.memory);
+  add(&table, "v", WEIR_TYPE_BIGINT, (struct wr_sql_column){.refuses_null = false});
+  add(&table, "k\"1", WEIR_TYPE_STRING, (struct wr_sql_column){.refuses_null = true});
+  wr_sql_nulls_note(&nulls, &table, &schema, columns);
+  table.columns[0].refuses_null = true; /* as it is seen by a later connection */
+  wr_sql_nulls_note(&nulls, &table, &schema, columns);
+  CHECK(!wr_sql_nulls_blames_table(&nulls, &config, &schema, "k\"1", &error));
+  CHECK_INT(error.code, WEIR_OK);
+  CHECK(wr_sql_nulls_blames_table(&nulls, &config, &schema, "v", &error));
+  CHECK_INT(error.code, WEIR_NOT_FOUND);
+  CHECK(strstr(error.message, "column \"v\" of") != NULL && strstr(error.message, "takes no NULL any more") != NULL);
+  CHECK(wr_sql_nulls_blames_table(&nulls, &config, &schema, "other", &error));
+  CHECK(strstr(error.message, "must be given a value now, and the sink has no such field") != NULL);
+  wr_sql_table_deinit(&table);
+}
+
 TEST(digits_of_a_second) {
   const struct wr_sql_column micro = {.time_digits = 6}, second = {.time_digits = 0}, all = {.time_digits = 9};
   CHECK(wr_sql_time_fits(&micro, (struct weir_timestamp){-1, 999000, 0}));
@@ -179,4 +204,5 @@ TEST(digits_of_a_second) {
   CHECK(!wr_sql_time_fits(&second, (struct weir_timestamp){-1, 0, 0}));
 }
 
-TEST_MAIN(TEST_CASE(urls), TEST_CASE(passwords), TEST_CASE(texts), TEST_CASE(tables), TEST_CASE(digits_of_a_second))
+TEST_MAIN(TEST_CASE(urls), TEST_CASE(passwords), TEST_CASE(texts), TEST_CASE(tables),
+          TEST_CASE(a_null_that_is_not_taken), TEST_CASE(digits_of_a_second))

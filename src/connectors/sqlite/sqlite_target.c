@@ -21,6 +21,13 @@
 
 #include <inttypes.h>
 
+const struct wr_connector_option wr_sqlite_options[WR_SQLITE_OPTION_COUNT] = {
+    [WR_SQLITE_PATH] = {.key = "path",
+                        .type = WR_CONNECTOR_TEXT,
+                        .help = "the file of the database; made where it is missing, its folder must be there"},
+    [WR_SQLITE_TABLE] = {.key = "table-name", .type = WR_CONNECTOR_TEXT, .help = "the table; made where it is missing"},
+};
+
 struct sqlite_target {
   struct wr_target target;
   struct wr_target_context context;

@@ -14,7 +14,11 @@
 #ifndef WR_CONNECTORS_SQLITE_SQLITE_TARGET_H
 #define WR_CONNECTORS_SQLITE_SQLITE_TARGET_H
 
+#include "connectors/connector_options.h"
 #include "operators/sink_nodes.h"
+
+enum wr_sqlite_option { WR_SQLITE_PATH, WR_SQLITE_TABLE, WR_SQLITE_OPTION_COUNT };
+extern const struct wr_connector_option wr_sqlite_options[WR_SQLITE_OPTION_COUNT];
 
 enum wr_sqlite_mode { WR_SQLITE_UPSERT, WR_SQLITE_INSERT };
 
