@@ -2,8 +2,8 @@
  *
  * Each loop connects, writes all rows and returns when they are durable as its target understands that: a producer that
  * is idempotent and waits for all replicas, one COPY, one transaction of many INSERTs of many rows, one transaction of
- * single rows by a prepared statement, one file of the same bytes. What is not weir's to choose is what the library
- * does by itself.
+ * single rows by a prepared statement, one file of lines that are made as they are written. What is not weir's to
+ * choose is what the library does by itself.
  */
 #ifndef BENCH_SINK_CLIENTS_H
 #define BENCH_SINK_CLIENTS_H
@@ -226,16 +226,42 @@ static inline void sink_sqlite(const char *path, const struct sink_rows *rows) {
 
 /* ---- a file ---- */
 
-/* The text is made before it is measured. */
-static inline void sink_file(const char *path, const char *text, size_t length) {
+static inline int sink_file_open(const char *path) {
   int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (file < 0) bench_fail("the file cannot be written");
+  return file;
+}
+static inline void sink_file_write(int file, const char *text, size_t length) {
   for (size_t at = 0; at < length;) {
-    ssize_t done = write(file, text + at, length - at < SINK_CHUNK_BYTES ? length - at : SINK_CHUNK_BYTES);
+    ssize_t done = write(file, text + at, length - at);
     if (done <= 0) bench_fail("the file cannot be written");
     at += (size_t)done;
   }
+}
+static inline void sink_file_close(int file) {
   if (fsync(file) != 0 || close(file) != 0) bench_fail("the file cannot be synced");
+}
+
+static inline void sink_file(const char *path, const struct sink_rows *rows) {
+  static char buffer[SINK_CHUNK_BYTES];
+  char *at = buffer;
+  int file = sink_file_open(path);
+  for (uint32_t i = 0; i < rows->count; i++) {
+    at = sink_put(sink_put_json(at, &rows->rows[i]), "\n");
+    if (buffer + sizeof buffer - at >= SINK_ROW_BYTES_MAX) continue;
+    sink_file_write(file, buffer, (size_t)(at - buffer));
+    at = buffer;
+  }
+  sink_file_write(file, buffer, (size_t)(at - buffer));
+  sink_file_close(file);
+}
+
+/* A text that is ready: what the disk takes. */
+static inline void sink_file_of_text(const char *path, const char *text, size_t length) {
+  int file = sink_file_open(path);
+  for (size_t at = 0; at < length; at += SINK_CHUNK_BYTES)
+    sink_file_write(file, text + at, length - at < SINK_CHUNK_BYTES ? length - at : SINK_CHUNK_BYTES);
+  sink_file_close(file);
 }
 
 #endif

@@ -13,6 +13,7 @@
  *   sink_<target>         rows per second of time
  *   sink_<target>_cpu     rows per CPU second of all threads of this process
  *   sink_<target>_plain, sink_<target>_plain_cpu   the same of the plain client
+ *   sink_folder_write, sink_folder_write_cpu       the same of writing the lines when all of them are there already
  */
 #include "bench/engine.h"
 #include "bench/sink_clients.h"
@@ -174,7 +175,12 @@ static void prepare_folder(const struct run *run) {
 static void plain_folder(const struct run *run) {
   char path[300];
   snprintf(path, sizeof path, "%s/plain.ndjson", run->folder);
-  sink_file(path, run->text, run->text_bytes);
+  sink_file(path, &run->rows);
+}
+static void write_folder(const struct run *run) {
+  char path[300];
+  snprintf(path, sizeof path, "%s/write.ndjson", run->folder);
+  sink_file_of_text(path, run->text, run->text_bytes);
 }
 static void weir_into_folder(const struct run *run) {
   char sink[300];
@@ -205,16 +211,17 @@ struct sink {
   void (*plain)(const struct run *run);
   void (*weir)(const struct run *run);
   void (*check)(const struct run *run);
+  void (*write)(const struct run *run); /* the bytes alone; may be NULL */
 };
 
-static const struct sink kafka_sink = {"kafka", 4000000, NULL, plain_kafka, weir_into_kafka, check_kafka};
-static const struct sink postgres_sink = {"postgres",         4000000,       prepare_postgres, plain_postgres,
-                                          weir_into_postgres, check_postgres};
-static const struct sink mariadb_sink = {"mariadb",     1500000,           prepare_mariadb,
-                                         plain_mariadb, weir_into_mariadb, check_mariadb};
-static const struct sink sqlite_sink = {"sqlite", 6000000, NULL, plain_sqlite, weir_into_sqlite, check_sqlite};
-static const struct sink folder_sink = {"folder",     8000000,          prepare_folder,
-                                        plain_folder, weir_into_folder, check_folder};
+static const struct sink kafka_sink = {"kafka", 4000000, NULL, plain_kafka, weir_into_kafka, check_kafka, NULL};
+static const struct sink postgres_sink = {"postgres",     4000000, prepare_postgres, plain_postgres, weir_into_postgres,
+                                          check_postgres, NULL};
+static const struct sink mariadb_sink = {"mariadb",     1500000, prepare_mariadb, plain_mariadb, weir_into_mariadb,
+                                         check_mariadb, NULL};
+static const struct sink sqlite_sink = {"sqlite", 6000000, NULL, plain_sqlite, weir_into_sqlite, check_sqlite, NULL};
+static const struct sink folder_sink = {"folder",         8000000,      prepare_folder, plain_folder,
+                                        weir_into_folder, check_folder, write_folder};
 
 static void make_text(struct run *run) {
   run->text = malloc((size_t)run->rows.count * SINK_ROW_BYTES_MAX);
@@ -250,6 +257,7 @@ static void measure(const struct run *given, const struct sink *sink) {
   if (sink->prepare != NULL) sink->prepare(&run);
   time_one(&run, sink->weir, sink->name, "");
   time_one(&run, sink->plain, sink->name, "_plain");
+  if (sink->write != NULL) time_one(&run, sink->write, sink->name, "_write");
   sink->check(&run);
   free(run.rows.rows);
   free(run.text);

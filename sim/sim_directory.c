@@ -1,6 +1,8 @@
 /* sim/sim_directory.c: see sim_directory.h. */
 #include "sim/sim_directory.h"
 
+#include "connectors/directory/directory_part.h"
+#include "connectors/file_marker.h"
 #include "sim/sim_run_int.h"
 
 #include <inttypes.h>
@@ -46,7 +48,95 @@ void sim_directory_seen(struct sim_run *run, const struct sim_disk_event *event)
   run->power_goes = true;
 }
 
+void sim_directory_new_life(struct sim_run *run, bool may_harm) {
+  if (!run->directory) return;
+  run->graph.zombie_commits = may_harm && one_in(run, 3);
+  run->graph.zombie_is_early = one_in(run, 2);
+  for (uint32_t i = 0; i < run->graph.sink_count; i++)
+    run->graph.sinks[i].has_lacked = false;
+}
+
+bool sim_directory_has_lacked(const struct sim_run *run) {
+  bool has_lacked = false;
+  for (uint32_t i = 0; i < run->graph.sink_count; i++)
+    has_lacked = has_lacked || run->graph.sinks[i].has_lacked;
+  return has_lacked;
+}
+
+void sim_directory_after_life(struct sim_run *run) {
+  if (!run->directory) return;
+  run->report->events[SIM_EVENT_ZOMBIE_FIRST] += run->graph.zombie_commit_count;
+  run->graph.zombie_commit_count = 0;
+}
+
+/* What the marker says is committed; UINT64_MAX: there is none. */
+static uint64_t marked(struct sim_run *run) {
+  struct wr_name_list names = sim_disk_list(run->world, "/out/.weir");
+  uint64_t id = UINT64_MAX;
+  for (size_t i = 0; i < names.count; i++) {
+    char path[NAME_BYTES + 16];
+    size_t length = 0, end = strlen(names.names[i]);
+    if (end < 7 || strcmp(names.names[i] + end - 7, ".marker") != 0) continue;
+    snprintf(path, sizeof path, "/out/.weir/%s", names.names[i]);
+    uint8_t *bytes = sim_disk_read(run->world, path, &length);
+    struct wr_reader reader = wr_reader_of(bytes, length);
+    wr_read(&reader, WR_FILE_MARKER_MAGIC_BYTES + sizeof(uint32_t));
+    wr_read_block(&reader, &length);
+    wr_read_block(&reader, &length);
+    wr_read(&reader, WR_INCARNATION_BYTES + sizeof(uint64_t));
+    id = wr_read_u64(&reader);
+    WR_ASSERT(!reader.failed);
+    free(bytes);
+  }
+  sim_disk_list_free(&names);
+  return id;
+}
+
+static void choose_of_part(struct sim_run *run, const struct wr_part *from, uint64_t *seen, char *out_path,
+                           size_t size) {
+  const char *uid = sim_job_name(run->kind);
+  const struct wr_directory_place place = {
+      .path = "/out", .folder = "/out/.weir", .uid = uid, .hash = wr_directory_hash(uid, uid)};
+  struct wr_directory_part part;
+  char path[WR_PATH_BYTES_MAX];
+  if (wr_directory_part_of(from, &part, NULL) != WEIR_OK) return;
+  for (uint32_t i = 0; i < part.file_count; i++) {
+    if (wr_directory_staged_path(&place, &part, i, path, NULL) != WEIR_OK || below(run, ++*seen) != 0) continue;
+    int length = snprintf(out_path, size, "%s", path);
+    WR_ASSERT(length > 0 && (size_t)length < size);
+  }
+}
+
+bool sim_directory_choose_staged(struct sim_run *run, char *out_path, size_t size) {
+  struct wr_heap_memory heap;
+  struct wr_metadata metadata;
+  char path[300];
+  uint64_t seen = 0, committed = marked(run);
+  wr_heap_memory_init(&heap, 0);
+  if (!sim_checkpoint_load(run, UINT64_MAX, &heap.memory, &metadata, path)) return false;
+  const struct wr_operator_state *state = wr_metadata_find(&metadata, sim_job_name(run->kind));
+  for (uint32_t e = 0; state != NULL && state->subtask_count > 0 && e < state->subtasks[0].commit.epoch_count; e++) {
+    const struct wr_epoch *epoch = &state->subtasks[0].commit.epochs[e];
+    for (uint32_t p = 0; epoch->checkpoint_id > committed && p < epoch->part_count; p++)
+      choose_of_part(run, &epoch->parts[p], &seen, out_path, size);
+  }
+  wr_metadata_deinit(&heap.memory, &metadata);
+  return seen != 0;
+}
+
 /* ---- the oracle ---- */
+
+void sim_directory_check_left(struct sim_run *run) {
+  bool is_settled = false;
+  for (uint32_t i = 0; i < run->graph.sink_count; i++)
+    if (strcmp(run->graph.sinks[i].uid, sim_job_name(run->kind)) == 0) is_settled = run->graph.sinks[i].is_settled;
+  if (!run->directory || !is_settled) return;
+  struct wr_name_list names = sim_disk_list(run->world, "/out/.weir");
+  for (size_t i = 0; i < names.count; i++)
+    if (strncmp(names.names[i], "part-", 5) == 0)
+      sim_violation(run, "%s is left staged, although the job has ended well", names.names[i]);
+  sim_disk_list_free(&names);
+}
 
 /* The text of a member's value in a line, without its quotes; the names of the log need no escapes. */
 static bool find_member(const char *line, const char *name, char *out, size_t size) {

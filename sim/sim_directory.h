@@ -3,7 +3,8 @@
  *
  * The files lie in /out, those that were taken in /out/taken, which goes where /out goes when the target is tampered
  * with. Only a file that no power cut can take back is taken, as by somebody who syncs the folder first. A file that
- * comes again, or is not whole, is a violation. Host memory. One thread.
+ * comes again, or is not whole, is a violation, and so is a staged file that is left when a job has ended well. Host
+ * memory. One thread.
  */
 #ifndef WR_SIM_DIRECTORY_H
 #define WR_SIM_DIRECTORY_H
@@ -19,6 +20,17 @@ void sim_directory_step(struct sim_run *run);
 /* An operation of the engine was done: now and then the power goes between a marker's rename and the sync of its
  * folder, where what was renamed and made before it may be kept or lost one by one. */
 void sim_directory_seen(struct sim_run *run, const struct sim_disk_event *event);
+/* An older run may be only slow, and commit what it was about to, while a later one starts. */
+void sim_directory_new_life(struct sim_run *run, bool may_harm);
+void sim_directory_after_life(struct sim_run *run);
+/* In this life a start has found that the newest checkpoint lacks what it had staged, and may have taken an older one.
+ */
+bool sim_directory_has_lacked(const struct sim_run *run);
+/* Between two lives: the path of a staged file that the newest checkpoint carries and the marker says is not committed,
+ * any of them; false: there is none. */
+bool sim_directory_choose_staged(struct sim_run *run, char *out_path, size_t size);
+/* After a life that ended well: nothing that was staged is left. */
+void sim_directory_check_left(struct sim_run *run);
 /* After the last life: the files against the log, as the table would be. */
 void sim_directory_judge_pv(struct sim_run *run);
 void sim_directory_judge_seen(struct sim_run *run);

@@ -214,6 +214,7 @@ static void end_life(struct history *h, enum weir_code code, bool already_finish
     sim_violation(&h->run, "stage %d ended with an error that the fault does not excuse: %s: %s (%s:%d)", h->stage,
                   weir_code_text(code), error->message, error->file, error->line);
   check_nothing_left(h);
+  if (code == WEIR_OK) sim_directory_check_left(&h->run);
   if (code != WEIR_OK && (error->message[0] == 0 || error->code != code))
     sim_violation(&h->run, "stage %d ended with %s and no sentence", h->stage, weir_code_text(code));
   if (code != WEIR_OK) {

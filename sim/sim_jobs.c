@@ -12,6 +12,7 @@
 
 struct watched_target {
   struct wr_target base;
+  struct wr_target_vtable vtable; /* without what the inner one does not have */
   struct wr_target *inner;
   struct wr_memory *memory;
   struct sim_wrapped_sink *sink;
@@ -44,11 +45,22 @@ static void let_zombie_commit(struct watched_target *self) {
   sim_world_direct(world, false);
 }
 
+static enum weir_code watched_check_carried(struct wr_target *target, const struct wr_marker *seen,
+                                            const uint8_t *incarnation, const struct wr_epoch *epochs,
+                                            uint32_t epoch_count, struct weir_error *error) {
+  struct watched_target *self = watched(target);
+  if (self->sink->owner->zombie_is_early) let_zombie_commit(self);
+  enum weir_code code = self->inner->vtable->check_carried(self->inner, seen, incarnation, epochs, epoch_count, error);
+  self->sink->has_lacked = self->sink->has_lacked || code == WEIR_REFUSED;
+  return code;
+}
+
 static enum weir_code watched_claim(struct wr_target *target, const struct wr_marker *seen, uint64_t checkpoint,
                                     struct weir_error *error) {
   struct watched_target *self = watched(target);
   let_zombie_commit(self);
   enum weir_code code = self->inner->vtable->claim(self->inner, seen, checkpoint, error);
+  self->sink->is_settled = false;
   if (code == WEIR_OK) self->sink->out_id = checkpoint;
   return code;
 }
@@ -69,6 +81,12 @@ static enum weir_code watched_refresh(struct wr_target *target, struct weir_erro
   return watched(target)->inner->vtable->refresh(watched(target)->inner, error);
 }
 
+static enum weir_code watched_settled(struct wr_target *target, struct weir_error *error) {
+  WR_TRY(watched(target)->inner->vtable->settled(watched(target)->inner, error));
+  watched(target)->sink->is_settled = true;
+  return WEIR_OK;
+}
+
 static void watched_close(struct wr_target *target) {
   watched(target)->inner->vtable->close(watched(target)->inner);
 }
@@ -81,24 +99,19 @@ static void watched_free(struct wr_target *target) {
 
 static const struct wr_target_vtable watched_vtable = {.connect = watched_connect,
                                                        .read_marker = watched_read_marker,
+                                                       .check_carried = watched_check_carried,
                                                        .claim = watched_claim,
+                                                       .refresh = watched_refresh,
+                                                       .settled = watched_settled,
                                                        .commit = watched_commit,
                                                        .close = watched_close,
                                                        .free = watched_free};
-static const struct wr_target_vtable forgetful_vtable = {.connect = watched_connect,
-                                                         .read_marker = watched_read_marker,
-                                                         .claim = watched_claim,
-                                                         .refresh = watched_refresh,
-                                                         .commit = watched_commit,
-                                                         .close = watched_close,
-                                                         .free = watched_free};
 
 static enum weir_code new_watched_target(void *config, const struct wr_target_context *context,
                                          struct wr_target **out_target, struct weir_error *error) {
   struct sim_wrapped_sink *sink = config;
   struct watched_target *self = wr_alloc_zeroed(context->memory, 1, sizeof *self, WR_MEMORY_SINK);
   if (self == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for a target");
-  self->base.vtable = &watched_vtable;
   self->memory = context->memory;
   self->sink = sink;
   self->context = *context;
@@ -107,7 +120,11 @@ static enum weir_code new_watched_target(void *config, const struct wr_target_co
     wr_free(context->memory, self);
     return code;
   }
-  if (self->inner->vtable->refresh != NULL) self->base.vtable = &forgetful_vtable;
+  self->vtable = watched_vtable;
+  if (self->inner->vtable->check_carried == NULL) self->vtable.check_carried = NULL;
+  if (self->inner->vtable->refresh == NULL) self->vtable.refresh = NULL;
+  if (self->inner->vtable->settled == NULL) self->vtable.settled = NULL;
+  self->base.vtable = &self->vtable;
   *out_target = &self->base;
   return WEIR_OK;
 }

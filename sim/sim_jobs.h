@@ -43,6 +43,8 @@ struct sim_wrapped_sink {
                                struct weir_error *error);
   const char *uid;
   uint64_t out_id; /* of the last epoch that is out, as the attempt that claimed the target last knows */
+  bool has_lacked; /* in this life: what the newest checkpoint had staged beside the target was gone */
+  bool is_settled; /* that attempt has told the target that what R carried is committed */
 };
 
 struct sim_job_graph {
@@ -55,6 +57,7 @@ struct sim_job_graph {
   uint32_t sink_count;
   struct sim_zombie zombie; /* of the last commit that was begun */
   bool zombie_commits;      /* it makes that commit, late, when a later start is about to claim the target */
+  bool zombie_is_early;     /* or, of a target beside which parts are staged, to look whether they are there */
   uint64_t zombie_commit_count;
   struct wr_kafka_sink_config kafka_sink;
   struct wr_sql_config sql_sink;

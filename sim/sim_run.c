@@ -199,6 +199,7 @@ static bool start_life(struct sim_run *run, enum life_end end) {
   }
   bool may_harm = !run->last_life && run->lives != 0 && !run->job_options.fresh && run->tamper.kind == SIM_TAMPER_NONE;
   if (run->kafka != NULL) sim_run_kafka_new_life(run, may_harm);
+  sim_directory_new_life(run, may_harm);
   sim_sink_topic_new_life(run);
   sim_sink_sql_new_life(run);
   sim_left_out_new_life(run);
@@ -232,6 +233,7 @@ static void count_life(struct sim_run *run) {
 static void after_life(struct sim_run *run, enum wr_job_phase phase) {
   sim_tamper_after(run, phase);
   if (run->kafka != NULL) sim_run_kafka_after_life(run);
+  sim_directory_after_life(run);
   sim_sink_topic_after_life(run);
   sim_sink_sql_after_life(run);
   sim_left_out_after_life(run);
@@ -296,6 +298,7 @@ static void end_life(struct sim_run *run, bool stopped) {
   if (code != WEIR_OK && !excused)
     sim_violation(run, "the job ended with an error that nobody caused: %s (%s:%d)", error.message, error.file,
                   error.line);
+  if (code == WEIR_OK) sim_directory_check_left(run);
   uint64_t living = sim_world_memory(run->world)->blocks;
   if (living != 0) {
     sim_memory_report(sim_world_memory(run->world), stderr);

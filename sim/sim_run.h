@@ -54,6 +54,7 @@
   X(STATE_WAIT, "run in which state answers WAIT")                                                                     \
   X(TAMPER_CHECKPOINT, "newest checkpoint damaged or away")                                                            \
   X(TAMPER_TARGET, "target emptied or as it was before")                                                               \
+  X(TAMPER_STAGED, "staged file cut short or away")                                                                    \
   X(TAMPER_LOG, "log file replaced, cut, renamed or away")                                                             \
   X(REFUSED, "start refused because of that")                                                                          \
   X(HISTORY_FIRST, "checkpoint mended after the job had gone on")                                                      \

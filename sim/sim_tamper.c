@@ -107,6 +107,20 @@ static bool tamper_with_target(struct sim_run *run, enum sim_tamper_kind kind) {
   return true;
 }
 
+/* One of the files that the newest checkpoint carries, and that have not got their names. */
+static bool tamper_with_staged(struct sim_run *run) {
+  struct sim_tamper *tamper = &run->tamper;
+  if (run->topic.retention) return false; /* as above */
+  if (!sim_directory_choose_staged(run, tamper->path, sizeof tamper->path)) return false;
+  save(run, tamper->path);
+  if (tamper->saved == NULL || tamper->saved_length == 0) return false;
+  if (below(run, 2) == 0)
+    sim_disk_remove(run->world, tamper->path);
+  else
+    sim_disk_cut(run->world, tamper->path, below(run, tamper->saved_length));
+  return true;
+}
+
 /* Another file of the same length, of records that could be counted. */
 static void replace_log(struct sim_run *run, const char *path, size_t length) {
   static const char line[] = "{\"app_id\":\"other\"}\n";
@@ -220,17 +234,20 @@ void sim_tamper_before(struct sim_run *run) {
     if (run->kafka != NULL && kind >= SIM_TAMPER_LOG_COPIED) /* that log lies in no file */
       kind = below(run, 3) == 0 ? SIM_TAMPER_TARGET_EMPTY : SIM_TAMPER_TARGET_OLDER;
     if (is_tried) kind = SIM_TAMPER_CHECKPOINT_GONE;
+    if (run->directory && below(run, 2) == 0) kind = SIM_TAMPER_STAGED;
     save_identity(run);
     bool done = kind == SIM_TAMPER_DATA_FILE ? tamper_with_data_file(run)
+                : kind == SIM_TAMPER_STAGED  ? tamper_with_staged(run)
                 : is_checkpoint_kind(kind)   ? tamper_with_checkpoint(run, kind)
                 : is_target_kind(kind)       ? tamper_with_target(run, kind)
                                              : tamper_with_log(run, kind);
     if (done && run->options->verbose) fprintf(stderr, "  tampered: kind %d, %s\n", kind, tamper->path);
     if (!done) return;
     tamper->kind = kind;
-    run->report->events[is_checkpoint_kind(kind) ? SIM_EVENT_TAMPER_CHECKPOINT
-                        : is_target_kind(kind)   ? SIM_EVENT_TAMPER_TARGET
-                                                 : SIM_EVENT_TAMPER_LOG]++;
+    run->report->events[is_checkpoint_kind(kind)    ? SIM_EVENT_TAMPER_CHECKPOINT
+                        : is_target_kind(kind)      ? SIM_EVENT_TAMPER_TARGET
+                        : kind == SIM_TAMPER_STAGED ? SIM_EVENT_TAMPER_STAGED
+                                                    : SIM_EVENT_TAMPER_LOG]++;
   } else if (below(run, KEEP_ONE_IN) == 0 || (run->sink_topic.kafka != NULL && !tamper->has_older)) {
     sim_disk_remove(run->world, "/keep/older");
     tamper->has_older = sim_disk_copy(run->world, "/out", "/keep/older");
@@ -244,7 +261,7 @@ bool sim_tamper_excuses(struct sim_run *run, enum weir_code code) {
   bool excused = false;
   if (is_checkpoint_kind(kind) || sim_histories_live(run))
     excused = code == WEIR_REFUSED || code == WEIR_CORRUPT;
-  else if (is_target_kind(kind))
+  else if (is_target_kind(kind) || kind == SIM_TAMPER_STAGED)
     excused = code == WEIR_REFUSED;
   else if (kind > SIM_TAMPER_LOG_COPIED)
     excused = code == WEIR_GONE;
@@ -277,6 +294,13 @@ static void put_back_target(struct sim_run *run, bool untouched) {
   sim_sink_sql_put_back(run);
 }
 
+static void put_back_staged(struct sim_run *run, bool untouched) {
+  const struct sim_tamper *tamper = &run->tamper;
+  if (!untouched) memset(&run->stops, 0, sizeof run->stops); /* as above */
+  if (!untouched) return;                                    /* the job has made those rows again */
+  sim_disk_replace(run->world, tamper->path, tamper->saved, tamper->saved_length);
+}
+
 static void put_back_log(struct sim_run *run, enum wr_job_phase phase) {
   struct sim_tamper *tamper = &run->tamper;
   if (tamper->kind == SIM_TAMPER_LOG_COPIED) return;
@@ -297,14 +321,15 @@ void sim_tamper_after(struct sim_run *run, enum wr_job_phase phase) {
   bool untouched = tamper->refused || nobody_has_begun(run);
   /* Whoever goes on from an older checkpoint, or with an older target, has seen to it that no older run lives: until
    * the claim that one could still commit what is passed over now, and every later start would refuse, rightly. */
-  if (!untouched && (is_checkpoint_kind(tamper->kind) || is_target_kind(tamper->kind)))
-    sim_zombie_deinit(&run->graph.zombie);
+  if (!untouched && tamper->kind < SIM_TAMPER_LOG_COPIED) sim_zombie_deinit(&run->graph.zombie);
   if (is_checkpoint_kind(tamper->kind))
     put_back_checkpoint(run, untouched);
   else if (sim_histories_live(run))
     sim_histories_after(run, untouched);
   else if (is_target_kind(tamper->kind))
     put_back_target(run, untouched);
+  else if (tamper->kind == SIM_TAMPER_STAGED)
+    put_back_staged(run, untouched);
   else
     put_back_log(run, phase);
   tamper->kind = SIM_TAMPER_NONE;

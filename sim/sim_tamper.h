@@ -3,6 +3,7 @@
  *   the newest checkpoint damaged in one bit, cut short, or away     an older one is restored, or the start is refused
  *   the same with a data file that it names                          the same
  *   the target's folder as it was some lives ago, or emptied         the start goes on, or is refused
+ *   a staged file that it carries cut short, or away                 an older one is restored, or the start is refused
  *   a partition file replaced by a copy of itself                    the job goes on
  *   a partition file replaced by another, cut, renamed, or away      the job ends with GONE before it has read on
  *
@@ -30,6 +31,7 @@ enum sim_tamper_kind {
   SIM_TAMPER_SECOND_HISTORY,
   SIM_TAMPER_TARGET_OLDER,
   SIM_TAMPER_TARGET_EMPTY,
+  SIM_TAMPER_STAGED,
   SIM_TAMPER_LOG_COPIED,
   SIM_TAMPER_LOG_REPLACED,
   SIM_TAMPER_LOG_SHRUNK,

@@ -51,6 +51,7 @@ bool sim_zombie_commit(struct sim_zombie *zombie, uint64_t ahead) {
   if (zombie->new_target(zombie->target_config, &zombie->context, &target, NULL) != WEIR_OK) return false;
   enum weir_code code = target->vtable->connect(target, &error);
   if (code == WEIR_OK) code = target->vtable->commit(target, &epoch, &already, &error);
+  if (ahead > 0 && target->vtable->settled != NULL) (void)target->vtable->settled(target, &error);
   target->vtable->close(target);
   target->vtable->free(target);
   return code == WEIR_OK && !already;

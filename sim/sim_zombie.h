@@ -31,7 +31,8 @@ struct sim_zombie {
 /* An attempt is about to commit this. */
 void sim_zombie_note(struct sim_zombie *zombie, struct wr_memory *memory, sim_new_target *new_target, void *config,
                      const struct wr_target_context *context, const struct wr_epoch *epoch);
-/* Commits an epoch that is `ahead` above the last one it knew. True: it was let through. */
+/* Commits an epoch that is `ahead` above the last one it knew. True: it was let through. One that is ahead has settled,
+ * and says so to its target. */
 bool sim_zombie_commit(struct sim_zombie *zombie, uint64_t ahead);
 void sim_zombie_deinit(struct sim_zombie *zombie);
 

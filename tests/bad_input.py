@@ -11,6 +11,7 @@ import argparse
 import collections
 import contextlib
 import ctypes
+import fcntl
 import io
 import json
 import os
@@ -1098,9 +1099,9 @@ def a_folder_of_files_on_a_full_disk(box):
     try:
         box.append(lines(3000))
         process = box.start(command=to_files(box))
-        box.wait_for_words(process, "No space left")
+        box.wait_for_words(process, r"is full; the sink takes no more rows until there is room")
         subprocess.run(["mount", "-o", "remount,size=64m", box.path("out")], check=True)
-        box.wait_for_words(process, "is committed, after")
+        box.wait_for_words(process, "the disk has room again; the sink goes on")
         box.stop(process)
         box.expect(to_files(box, "--bounded"), 0, "", "the disk has room again")
         exact_files(box, "the disk has room again")
@@ -1166,6 +1167,58 @@ def a_folder_of_files_replaced_while_the_job_runs(box):
     exact_files(box, "put back")
 
 
+def killed_while_epochs_wait(box):
+    """A job that could not commit for a while: its folder's staged files that the newest checkpoint carries."""
+    os.mkdir(box.path("out"))
+    box.append(lines(100))
+    process = box.start(command=to_files(box))
+    box.wait_for(lambda: len(blackbox.read_files([box.path("out")])) == 100, "the files")
+    hidden = box.path("out", ".weir")
+    with open(os.path.join(hidden, next(name for name in os.listdir(hidden) if name.endswith(".lock"))), "rb") as lock:
+        box.wait_for(lambda: is_locked(lock), "the lock")
+        for count in (1, 2, 3):
+            box.append(lines(100, 100 * count))
+            box.wait_for(lambda: len(blackbox.staged_files(box.path("out"))) >= count, "staged files")
+            newest = blackbox.checkpoints(box.state)[-1]
+            box.wait_for(lambda: blackbox.checkpoints(box.state)[-1] > newest + 1, "more checkpoints")
+        box.kill(process)
+    return blackbox.staged_files(box.path("out"))
+
+
+def is_locked(file):
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@case
+def a_staged_file_that_was_removed(box):
+    """Its rows are committed nowhere: nothing goes on before somebody has decided."""
+    for option in (None, "--accept-duplicates", "--accept-loss"):
+        each = Box(box.name, option or "put back")
+        each.checks = box.checks
+        staged = killed_while_epochs_wait(each)
+        gone = each.path("out", ".weir", staged[0])
+        rows = len(open(gone, encoding="utf-8").readlines())
+        waiting = 300 if option == "--accept-loss" else rows
+        os.rename(gone, each.path("gone"))
+        each.expect(to_files(each, "--bounded"), 3, r"part-seen-\S* is gone, and the rows of checkpoint \d+ in it were not "
+                    r"committed yet; put it back, or go on without it with --accept-duplicates.*--accept-loss", "removed")
+        each.check(blackbox.staged_files(each.path("out")) == staged[1:], "a refusal changed what is staged")
+        if option is None:
+            os.rename(each.path("gone"), gone)
+            each.expect(to_files(each, "--bounded"), 0, "", "put back")
+            exact_files(each, "put back")
+        else:
+            each.expect(to_files(each, "--bounded", option), 0, "what is gone is left out" if waiting == rows else "", option)
+            places = blackbox.read_seen([each.path("out")])
+            each.check(len(places) == len(set(places)) == 400 - waiting, f"{option}: {len(places)} rows, not {400 - waiting}")
+        each.check(not blackbox.staged_files(each.path("out")), "something is staged in the end")
+        each.close(False)
+
+
 @case
 def finished_files_taken_away(box):
     """Anybody may take finished files away, also all of them, also while the job is down."""
@@ -1176,9 +1229,11 @@ def finished_files_taken_away(box):
         folders = [box.path("out"), box.path("taken")]
         box.wait_for(lambda: len(blackbox.read_files(folders)) == 200 * (start + 1), "the files")
         (box.kill if start != 1 else box.stop)(process)
+        box.check(start != 1 or not blackbox.staged_files(box.path("out")), "a clean stop left something staged")
         box.check(not blackbox.take_files(*folders), "a file came again")
     box.expect(to_files(box, "--bounded"), 0, "", "the end")
     exact_files(box, "taken away")
+    box.check(not blackbox.staged_files(box.path("out")), "a finished job left something staged")
     found = blackbox.fingerprint(box.path("out"))
     box.expect(to_files(box, "--bounded"), 0, "came to its end", "a finished job")
     box.check(found == blackbox.fingerprint(box.path("out")), "a finished job changed the folder")

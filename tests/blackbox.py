@@ -166,6 +166,12 @@ def take_files(folder, taken):
     return None
 
 
+def staged_files(folder):
+    """What a folder sink has staged and not renamed."""
+    hidden = os.path.join(folder, ".weir")
+    return sorted(name for name in os.listdir(hidden) if name.startswith("part-")) if os.path.isdir(hidden) else []
+
+
 def read_files(folders):
     """The rows of all finished files in these folders, in the order in which they were committed."""
     paths = {}

@@ -323,6 +323,8 @@ class History:
             wrong = blackbox.compare_dead_letters(self.letters, bad)
         if not wrong and self.to_files:
             wrong = blackbox.find_large_file(self.target, self.file_bytes)
+        if not wrong and self.to_files and blackbox.staged_files(self.out):
+            wrong = f"finished, and staged is still {blackbox.staged_files(self.out)[0]}"
         return not wrong or self.fail(wrong)
 
     def run_again(self):

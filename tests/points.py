@@ -43,6 +43,7 @@ READERS_HELD_SECONDS_MAX = 10  # docs/guarantees.md
 # What a kill at a point leaves of the epoch that is being committed. PART: of a folder's files some have their names.
 OUT, IN, ANY, PART = "nothing of it", "all of it", "either", "a part of it"
 
+STAGING = {"dir": ["stage-begun", "staged"]}  # a writer's own work before that
 BEFORE_COMMIT = ["before-prepare", "prepared", "before-durable", "renamed", "durable", "notify"]
 SQL_COMMIT = {"entered": OUT, "begun": OUT, "marker": OUT, "half": OUT, "rows": OUT, "asked": OUT, "sent": ANY,
               "answered": IN, "returned": IN}
@@ -51,8 +52,7 @@ COMMIT = {
     "sqlite": {"entered": OUT, "begun": OUT, "marker": OUT, "half": OUT, "rows": OUT, "asked": OUT, "writing": ANY,
                "written": IN, "synced": IN, "answered": IN, "returned": IN},
     # From the rename of the manifest on the epoch is decided, and its files get their names in the next claim at last.
-    "dir": {"entered": OUT, "begun": OUT, "half": OUT, "rows": OUT, "asked": OUT, "sent": OUT, "answered": OUT,
-            "shown-one": PART, "shown": IN, "returned": IN},
+    "dir": {"entered": OUT, "asked": OUT, "sent": OUT, "answered": OUT, "shown-one": PART, "shown": IN, "returned": IN},
 }
 SQL_CLAIM = ["entered", "begun", "marker", "asked", "sent", "answered", "returned"]
 CLAIM = {"kafka": SQL_CLAIM, "postgres": SQL_CLAIM, "mariadb": SQL_CLAIM,
@@ -363,7 +363,8 @@ class Chain:
     def kill_everywhere(self):
         """Each point of a run, and of a recovery behind one that leaves an epoch waiting."""
         commit = {f"commit-{point}": left for point, left in COMMIT[self.kind].items()}
-        run = [point for point in BEFORE_COMMIT + list(commit) if self.chosen(f"run:{point}")]
+        before = STAGING.get(self.kind, []) + BEFORE_COMMIT
+        run = [point for point in before + list(commit) if self.chosen(f"run:{point}")]
         recovery = [f"claim-{point}" for point in CLAIM[self.kind]] + list(commit) + ["sources"]
         recovery = [point for point in recovery if self.chosen(f"recovery:{point}")]
         if self.kind == "kafka" and not self.everything and self.only is None:  # a start takes two seconds
@@ -374,7 +375,7 @@ class Chain:
         is_twice = False
         while run or recovery:
             point = run.pop() if run else self.rng.choice(waits)
-            if not self.kill_at("run", point, self.rng.choice([1, 2, 3] if point in BEFORE_COMMIT else [1, 2])):
+            if not self.kill_at("run", point, self.rng.choice([1, 2, 3] if point in before else [1, 2])):
                 return
             is_twice = is_twice != (point in waits)
             for _ in range(1 + is_twice):  # in the recovery, and in the recovery of that

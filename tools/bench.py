@@ -98,6 +98,7 @@ LINES = {
 for target in ("folder", "sqlite", "kafka", "postgres", "mariadb"):
     LINES[f"sink_{target}"] = Line(ceiling=f"sink_{target}_plain", share=0.7)
     LINES[f"sink_{target}_cpu"] = Line(ceiling=f"sink_{target}_plain_cpu")
+LINES["sink_folder_plain"] = Line(ceiling="sink_folder_write")
 for kind in ("bigint_1k", "bigint_100k", "bigint_10m", "string_1k", "string_100k", "string_10m"):
     for subtasks in ("p1", "p2"):
         LINES[f"count_{kind}_{subtasks}"] = Line(ceiling=f"bare_{kind}")

@@ -7,6 +7,7 @@
 #define WR_API_API_INT_H
 
 #include "base/memory.h"
+#include "operators/stage.h"
 #include "runtime/job.h"
 #include "runtime/sink.h"
 #include "weir/weir.h"
@@ -102,9 +103,9 @@ struct weir_stream *wr_kafka_source_with(struct weir_job_builder *builder, const
 /* ---- sinks ---- */
 
 struct wr_two_phase_description {
-  int64_t roll_interval_ms; /* 0: none; see wr_sink_writer_new */
-  void *config;             /* outlives the jobs */
+  void *config; /* of both; outlives the jobs */
   wr_new_target *new_target;
+  wr_new_stage *new_stage; /* NULL: the common one */
 };
 /* The nodes of a two-phase sink, and the stream led to them. */
 void wr_two_phase_sink(struct weir_stream *stream, const char *uid, const struct wr_two_phase_description *sink);

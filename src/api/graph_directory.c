@@ -12,11 +12,13 @@ static struct wr_directory_config *make_config(struct weir_stream *stream, const
   }
   struct wr_settings settings;
   if (!wr_settings_init(&settings, builder, uid, options->settings, options->setting_count, 0)) return NULL;
-  const char *path = wr_builder_copy(builder, options->path);
+  const char *path = wr_builder_copy(builder, options->path),
+             *own_uid = wr_builder_copy(builder, uid == NULL ? "" : uid);
   struct wr_directory_config *config = wr_builder_alloc(builder, sizeof *config);
-  if (path == NULL || config == NULL) return NULL;
+  if (path == NULL || own_uid == NULL || config == NULL) return NULL;
   struct weir_error error;
-  if (wr_directory_config_read(path, uid, stream->schema, settings.items, settings.count, config, &error) != WEIR_OK) {
+  if (wr_directory_config_read(path, own_uid, stream->schema, settings.items, settings.count, config, &error) !=
+      WEIR_OK) {
     wr_builder_fail(builder, &error);
     return NULL;
   }
@@ -37,9 +39,9 @@ void weir_directory_sink(struct weir_stream *stream, const char *uid, const stru
                                                  .new_target = wr_directory_plain_new});
   else
     wr_two_phase_sink(stream, uid,
-                      &(struct wr_two_phase_description){.roll_interval_ms = config->rollover_ms,
-                                                         .config = config,
-                                                         .new_target = wr_directory_target_new});
+                      &(struct wr_two_phase_description){.config = config,
+                                                         .new_target = wr_directory_target_new,
+                                                         .new_stage = wr_directory_stage_new});
 }
 
 void wr_directory_sink_of_options(struct weir_stream *stream, const char *uid, const char *path,

@@ -17,7 +17,8 @@ void wr_two_phase_sink(struct weir_stream *stream, const char *uid, const struct
   if (config == NULL) return;
   const struct wr_sink_description description = {.uid = uid,
                                                   .schema = stream->schema,
-                                                  .roll_interval_ns = (uint64_t)sink->roll_interval_ms * 1000 * 1000,
+                                                  .new_stage = sink->new_stage,
+                                                  .stage_config = sink->config,
                                                   .config = config,
                                                   .target_config = sink->config,
                                                   .new_target = sink->new_target};

@@ -79,7 +79,7 @@ struct wr_commit;
 
 struct wr_commit_limits {
   uint32_t epochs_max; /* rule 2: epochs in completed checkpoints, not yet acknowledged; default 8 */
-  uint64_t bytes_max;  /* default 256 MiB */
+  uint64_t bytes_max;  /* of what their handles name in the job's folder; default 256 MiB */
 };
 
 /* Restored from R (`snapshot` NULL: begins empty; its epochs are moved out of it): all restored epochs are committable;

@@ -16,7 +16,7 @@
 
 #include <string.h>
 
-enum { VERSION = 1, MARKER_BYTES_MAX = 4096 };
+enum { VERSION = 1, MARKER_BYTES_MAX = 16 * 1024 * 1024 };
 
 static void encode(const struct wr_file_marker_kind *kind, const struct wr_target_context *context,
                    const struct wr_marker *marker, struct wr_bytes *out) {

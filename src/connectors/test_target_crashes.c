@@ -1,11 +1,14 @@
 /* connectors/test_target_crashes.c: the targets on the simulated disk: a crash at every file operation, SQLite's own
  * too, of the process or of the power, before or after the operation; the next start claims and commits what is
- * pending; in the end every epoch is there exactly once. The same with every operation failing once. */
+ * pending; in the end every epoch is there exactly once. The same with every operation failing once. Of the folder sink
+ * the staging is a part of the history: an epoch that was staged whole is carried to the next start, any other is
+ * staged anew, and in the end nothing staged is left. */
 #include "base/test.h"
 #include "base/test_memory.h"
 #include "connectors/bad_records.h"
 #include "connectors/deadletter/deadletter.h"
-#include "connectors/directory/directory.h"
+#include "connectors/directory/directory_part.h"
+#include "connectors/directory/test_staged.h"
 #include "connectors/sqlite/sqlite_target.h"
 #include "operators/test_parts.h"
 #include "sim/sim_disk.h"
@@ -26,7 +29,10 @@ static const struct wr_sqlite_config sqlite_configs[] = {
 static const struct wr_dead_letter_config dead_letter_config = {.path = "/out/dead.ndjson"};
 /* A file a row. */
 static const struct wr_directory_config directory_config = {
-    .path = "/out", .file_bytes = 1, .csv = {.field_delimiter = ',', .quote_character = '"', .null_literal = ""}};
+    .path = "/out",
+    .uid = "sink",
+    .file_bytes = 1,
+    .csv = {.field_delimiter = ',', .quote_character = '"', .null_literal = ""}};
 
 static const struct weir_schema *schema_of(enum kind kind) {
   return kind == KIND_DEAD_LETTER ? &wr_dead_letter_schema : &pv_schema;
@@ -38,6 +44,8 @@ struct history {
   struct sim_world *world;
   struct test_memory memory; /* of the epochs */
   struct wr_epoch epochs[EPOCHS];
+  bool staged[EPOCHS]; /* KIND_DIRECTORY: the checkpoint that carries it is durable */
+  struct test_stager stager;
   struct wr_store store;
   struct wr_target *target; /* of the present start; its memory is the world's */
   uint64_t acknowledged;    /* checkpoint id of the last epoch that was */
@@ -48,10 +56,10 @@ struct history {
   struct weir_error error;
 };
 
-static struct wr_batch *make_rows(struct history *history, uint64_t epoch) {
+static struct wr_batch *make_rows(struct history *history, struct wr_memory *memory, uint64_t epoch) {
   struct wr_batch_builder builder;
   char text[64];
-  wr_batch_builder_init(&builder, &history->memory.memory, schema_of(history->kind), false);
+  wr_batch_builder_init(&builder, memory, schema_of(history->kind), false);
   for (uint64_t i = 0; i < ROWS; i++) {
     WR_ASSERT(wr_batch_builder_begin(&builder, NULL) == WEIR_OK);
     int length =
@@ -84,11 +92,11 @@ static void history_init(struct history *history, enum kind kind, uint64_t seed)
   sim_disk_make_folders(history->world, "/out");
   test_memory_init(&history->memory);
   for (uint64_t e = 0; e < EPOCHS; e++) {
-    struct wr_batch *batch = make_rows(history, e);
+    struct wr_batch *batch = make_rows(history, &history->memory.memory, e);
     history->epochs[e] = test_epoch_of(&history->memory.memory, (e + 1) * 2, batch);
     wr_batch_unref(batch);
   }
-  history->store = (struct wr_store){.seams = sim_world_seams(history->world), .folder = "/job"};
+  history->store = (struct wr_store){.seams = sim_world_seams(history->world), .folder = "/job", .job_name = "job"};
   memset(history->store.incarnation, 5, sizeof history->store.incarnation);
 }
 
@@ -141,6 +149,15 @@ static bool compare(struct history *history, const struct wr_marker *marker) {
   return false;
 }
 
+static enum weir_code check_carried(struct history *history, const struct wr_marker *seen) {
+  const struct wr_target_vtable *vtable = history->target->vtable;
+  for (unsigned e = 0; vtable->check_carried != NULL && e < EPOCHS; e++)
+    if (history->staged[e] && history->epochs[e].checkpoint_id > seen->checkpoint_id)
+      WR_TRY(vtable->check_carried(history->target, seen, history->store.incarnation, &history->epochs[e], 1,
+                                   &history->error));
+  return WEIR_OK;
+}
+
 static bool settle(struct history *history, uint64_t *out_committed) {
   const struct wr_target_vtable *vtable = history->target->vtable;
   struct wr_marker seen;
@@ -148,6 +165,7 @@ static bool settle(struct history *history, uint64_t *out_committed) {
     enum weir_code code = vtable->connect(history->target, &history->error);
     if (code == WEIR_OK) code = vtable->read_marker(history->target, &seen, &history->error);
     if (code == WEIR_OK && tries == 0 && !compare(history, &seen)) return false;
+    if (code == WEIR_OK) code = check_carried(history, &seen);
     if (code == WEIR_OK) code = vtable->claim(history->target, &seen, seen.checkpoint_id, &history->error);
     if (code == WEIR_OK) break;
     if (!may_try_again(history, code, &tries)) return false;
@@ -167,23 +185,71 @@ static bool commit_one(struct history *history, const struct wr_epoch *epoch) {
   }
 }
 
+/* The rows of an epoch become a part, unless they are one, and the checkpoint that carries it is made. A stage that
+ * failed is followed by another of the same start. */
+static bool stage_one(struct history *history, unsigned e) {
+  struct wr_part *part = &history->epochs[e].parts[0], staged;
+  struct wr_memory *memory = sim_world_seams(history->world)->memory;
+  if (history->kind != KIND_DIRECTORY || history->staged[e]) return true;
+  for (int tries = 0;;) {
+    struct wr_batch *batch = make_rows(history, memory, e);
+    enum weir_code code =
+        test_stage_part(&history->stager, history->epochs[e].checkpoint_id, batch, &staged, &history->error);
+    wr_batch_unref(batch);
+    if (code == WEIR_OK && sim_world_crashed(history->world)) {
+      wr_part_deinit(memory, &staged);
+      return false;
+    }
+    if (code == WEIR_OK) break;
+    if (!may_try_again(history, code, &tries)) return false;
+  }
+  wr_part_deinit(&history->memory.memory, part);
+  *part = staged;
+  WR_ASSERT(wr_handle_copy(&history->memory.memory, &staged.handle, &part->handle, NULL) == WEIR_OK);
+  wr_part_deinit(memory, &staged);
+  return history->staged[e] = true;
+}
+
+/* All that was carried is committed. */
+static bool tell_settled(struct history *history) {
+  const struct wr_target_vtable *vtable = history->target->vtable;
+  for (int tries = 0; vtable->settled != NULL;) {
+    enum weir_code code = vtable->settled(history->target, &history->error);
+    if (code == WEIR_OK) break;
+    if (!may_try_again(history, code, &tries)) return false;
+  }
+  return true;
+}
+
+static void commit_all(struct history *history, unsigned first) {
+  bool is_told = false;
+  for (unsigned e = first; e < EPOCHS; e++) {
+    if (!is_told && !history->staged[e]) {
+      if (!tell_settled(history)) return;
+      is_told = true;
+    }
+    /* The one after it is staged before it is committed. */
+    if (!stage_one(history, e) || (e + 1 < EPOCHS && !stage_one(history, e + 1))) return;
+    if (!commit_one(history, &history->epochs[e])) return;
+    if (history->epochs[e].checkpoint_id > history->acknowledged)
+      history->acknowledged = history->epochs[e].checkpoint_id;
+  }
+  history->done = is_told || tell_settled(history);
+}
+
 /* One start of the job, on a coroutine. */
 static void run_start(void *context) {
   struct history *history = context;
   uint64_t committed = 0;
+  test_stager_init(&history->stager, &directory_config, &history->store, sim_world_seams(history->world)->memory,
+                   &pv_schema, 0);
   if (new_target(history) != WEIR_OK) return;
   if (settle(history, &committed)) {
     unsigned e = 0;
     while (e < EPOCHS && history->epochs[e].checkpoint_id <= committed)
       e++;
     /* The last one once more: it must not be written twice. */
-    if (e > 0) e--;
-    while (e < EPOCHS && commit_one(history, &history->epochs[e])) {
-      if (history->epochs[e].checkpoint_id > history->acknowledged)
-        history->acknowledged = history->epochs[e].checkpoint_id;
-      e++;
-    }
-    history->done = e == EPOCHS;
+    commit_all(history, e > 0 ? e - 1 : 0);
   }
   history->target->vtable->free(history->target);
   history->target = NULL;
@@ -286,9 +352,21 @@ static uint64_t undisturbed(enum kind kind, char **out_dump) {
   return operations;
 }
 
+/* What starts before the last one have staged and nobody renamed. */
+static unsigned count_left_over(struct history *history) {
+  const struct wr_directory_place place = {.uid = "sink", .hash = wr_directory_hash("job", "sink")};
+  struct wr_name_list names = sim_disk_list(history->world, "/out/.weir");
+  unsigned count = 0;
+  for (size_t i = 0; i < names.count; i++)
+    count += wr_directory_is_left_over(&place, history->store.incarnation, history->store.start_number, names.names[i]);
+  sim_disk_list_free(&names);
+  return count;
+}
+
 static void check_history(struct history *history, const char *expected, const char *what, uint64_t n) {
   char *found = history->done && !history->is_wrong ? dump(history) : NULL;
   bool right = found != NULL && strcmp(found, expected) == 0;
+  if (right && history->kind == KIND_DIRECTORY) CHECK_INT(count_left_over(history), 0);
   if (!right)
     fprintf(stderr, "target %d, %s at operation %d: %s; start %d; expected\n%s\nfound\n%s\n", (int)history->kind, what,
             (int)n, history->done ? "done" : history->error.message, (int)history->store.start_number, expected,

@@ -14,6 +14,16 @@ TEST(bigints) {
     snprintf(expected, sizeof expected, "%" PRId64, values[i]);
     CHECK_STRING(text, expected);
   }
+  for (int64_t power = 1, last = 0; last != power;) {
+    for (int64_t value = power - 1; value <= power; value++) {
+      char text[WR_BIGINT_TEXT_MAX + 1], expected[32];
+      text[wr_text_of_bigint(value, text)] = 0;
+      snprintf(expected, sizeof expected, "%" PRId64, value);
+      CHECK_STRING(text, expected);
+    }
+    last = power;
+    if (power <= INT64_MAX / 10) power *= 10;
+  }
 }
 
 TEST(doubles) {

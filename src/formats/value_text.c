@@ -7,22 +7,26 @@
 #include <math.h>
 #include <string.h>
 
+static const char two_digits[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
+                                 "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
+                                 "8081828384858687888990919293949596979899";
+
 /* Writes `count` digits of `value`, with zeros in front. */
 static char *put_digits(char *out, uint64_t value, unsigned count) {
-  for (unsigned i = count; i > 0; i--) {
-    out[i - 1] = (char)('0' + value % 10);
-    value /= 10;
+  unsigned i = count;
+  for (; i >= 2; i -= 2) {
+    memcpy(out + i - 2, &two_digits[2 * (value % 100)], 2);
+    value /= 100;
   }
+  if (i == 1) out[0] = (char)('0' + value % 10);
   return out + count;
 }
 
 static unsigned digit_count(uint64_t value) {
   unsigned count = 1;
-  while (value >= 10) {
-    value /= 10;
-    count++;
-  }
-  return count;
+  for (; value >= 10000; value /= 10000)
+    count += 4;
+  return count + (value >= 10) + (value >= 100) + (value >= 1000);
 }
 
 size_t wr_text_of_bigint(int64_t value, char out[WR_BIGINT_TEXT_MAX]) {

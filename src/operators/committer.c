@@ -14,14 +14,18 @@ static const uint64_t DELAY_FIRST_NS = 100ull * 1000 * 1000, DELAY_MAX_NS = 10ul
 static const uint64_t REFRESH_NS = 24ull * 60 * 60 * 1000 * 1000 * 1000;
 enum { LOG_EVERY = 10 }; /* failures in a row between two log lines */
 
+enum errand { ERRAND_NONE, ERRAND_REFRESH, ERRAND_SETTLED };
+
 struct committer {
   struct wr_operator op;
   struct wr_commit_limits limits;
   struct wr_commit *commit; /* from restored() on */
   struct wr_call call;
   const struct wr_epoch *epoch; /* being committed; NULL: none */
-  bool is_refreshing;           /* the call writes the marker anew; never while an epoch is being committed */
+  enum errand errand;           /* what else the call is on; never while an epoch is being committed */
   uint64_t refresh_at_ns;       /* of a target that forgets; 0: not set yet */
+  bool has_settled;             /* the target was told that what R carried is committed, if it wants to know */
+  uint64_t settle_at_ns;        /* the next time to tell it */
   bool reconnect;               /* the call first opens a new connection */
   bool already;                 /* the call's answer */
   enum weir_code code;          /* the call's answer */
@@ -100,9 +104,16 @@ static void run_commit(struct wr_call *call) {
     committer->reconnect = committer->code != WEIR_OK;
   }
   if (committer->code != WEIR_OK) return;
-  committer->code = committer->is_refreshing
-                        ? target->vtable->refresh(target, &committer->call_error)
-                        : target->vtable->commit(target, committer->epoch, &committer->already, &committer->call_error);
+  switch (committer->errand) {
+  case ERRAND_REFRESH:
+    committer->code = target->vtable->refresh(target, &committer->call_error);
+    break;
+  case ERRAND_SETTLED:
+    committer->code = target->vtable->settled(target, &committer->call_error);
+    break;
+  case ERRAND_NONE:
+    committer->code = target->vtable->commit(target, committer->epoch, &committer->already, &committer->call_error);
+  }
 }
 
 static void begin_next(struct committer *committer) {
@@ -156,46 +167,71 @@ static enum wr_result settle(struct committer *committer) {
   return result;
 }
 
-/* ---- the marker of a target that forgets ---- */
+/* ---- errands: what a target wants besides commits ---- */
 
-/* What the refresh answered. That it failed matters only when it keeps failing for longer than the target remembers, so
- * a transient failure is tried again an hour later, over a new connection. */
-static enum wr_result settle_refresh(struct committer *committer) {
+static enum wr_result errand_failed(struct committer *committer, const char *what) {
   struct wr_operator_context *context = committer->op.context;
-  committer->is_refreshing = false;
-  committer->refresh_at_ns = context->now_ns + (committer->code == WEIR_OK ? REFRESH_NS : REFRESH_NS / 24);
-  if (committer->code == WEIR_OK) return WR_RESULT_OK;
   committer->reconnect = true;
   if (weir_code_is_transient(committer->code)) {
-    wr_log_write(context->seams->log, WR_LOG_WARN, "sink %s: its marker could not be written anew: %s", context->uid,
+    wr_log_write(context->seams->log, WR_LOG_WARN, "sink %s: %s: %s", context->uid, what,
                  committer->call_error.message);
     return WR_RESULT_OK;
   }
   context->error = committer->call_error;
-  wr_error_prefix(&context->error, "sink %s: its marker cannot be written anew", context->uid);
+  wr_error_prefix(&context->error, "sink %s: %s", context->uid, what);
   return WR_RESULT_ERROR;
 }
 
-/* Begins one when it is time; sees to being woken for it. */
+/* What the errand's call answered. That one failed matters only when it keeps failing for long, so a transient failure
+ * is tried again a while later, over a new connection. */
+static enum wr_result settle_errand(struct committer *committer) {
+  const uint64_t now_ns = committer->op.context->now_ns;
+  const enum errand errand = committer->errand;
+  const bool is_done = committer->code == WEIR_OK;
+  committer->errand = ERRAND_NONE;
+  if (errand == ERRAND_SETTLED) {
+    committer->has_settled = is_done;
+    committer->settle_at_ns = now_ns + DELAY_MAX_NS;
+    return is_done ? WR_RESULT_OK : errand_failed(committer, "what earlier starts have staged cannot be removed");
+  }
+  committer->refresh_at_ns = now_ns + (is_done ? REFRESH_NS : REFRESH_NS / 24);
+  return is_done ? WR_RESULT_OK : errand_failed(committer, "its marker cannot be written anew");
+}
+
+static bool begin_errand(struct committer *committer, enum errand errand) {
+  committer->errand = errand;
+  wr_call_submit(committer->op.context->seams->calls, &committer->call);
+  return true;
+}
+
+/* Is it time? Sees to being woken for it. */
+static bool is_due(const struct committer *committer, uint64_t at_ns, uint64_t *wake_at_ns) {
+  if (committer->op.context->now_ns >= at_ns) return true;
+  if (*wake_at_ns > at_ns) *wake_at_ns = at_ns;
+  return false;
+}
+
+/* The marker of a target that forgets. */
 static bool begin_refresh(struct committer *committer, uint64_t *wake_at_ns) {
   const struct wr_operator_context *context = committer->op.context;
   if (context->target->vtable->refresh == NULL) return false;
   if (committer->refresh_at_ns == 0) committer->refresh_at_ns = context->now_ns + REFRESH_NS; /* it was just claimed */
-  if (context->now_ns < committer->refresh_at_ns) {
-    if (*wake_at_ns > committer->refresh_at_ns) *wake_at_ns = committer->refresh_at_ns;
-    return false;
-  }
-  committer->is_refreshing = true;
-  wr_call_submit(context->seams->calls, &committer->call);
-  return true;
+  return is_due(committer, committer->refresh_at_ns, wake_at_ns) && begin_errand(committer, ERRAND_REFRESH);
+}
+
+/* When all that was restored is committed; before anything else can be. */
+static bool begin_settled(struct committer *committer, uint64_t *wake_at_ns) {
+  if (committer->has_settled || committer->op.context->target->vtable->settled == NULL) return false;
+  if (!wr_commit_is_settled(committer->commit)) return false;
+  return is_due(committer, committer->settle_at_ns, wake_at_ns) && begin_errand(committer, ERRAND_SETTLED);
 }
 
 static enum wr_result poll(struct wr_operator *op, uint64_t *wake_at_ns) {
   struct committer *committer = committer_of(op);
   enum wr_result result = WR_RESULT_WAIT;
-  if (committer->is_refreshing) {
+  if (committer->errand != ERRAND_NONE) {
     if (!wr_call_take_done(&committer->call)) return WR_RESULT_WAIT;
-    result = settle_refresh(committer);
+    result = settle_errand(committer);
     if (result == WR_RESULT_ERROR) return result;
   }
   if (committer->epoch != NULL) {
@@ -207,6 +243,7 @@ static enum wr_result poll(struct wr_operator *op, uint64_t *wake_at_ns) {
     if (*wake_at_ns > committer->retry_at_ns) *wake_at_ns = committer->retry_at_ns;
     return result;
   }
+  if (begin_settled(committer, wake_at_ns)) return WR_RESULT_OK;
   begin_next(committer);
   if (committer->epoch != NULL || begin_refresh(committer, wake_at_ns)) return WR_RESULT_OK;
   return result;

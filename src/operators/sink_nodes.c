@@ -9,7 +9,7 @@
 static enum weir_code new_writer(void *config, struct wr_operator_context *context, struct wr_operator **out_operator,
                                  struct weir_error *error) {
   const struct wr_sink_config *sink = config;
-  return wr_sink_writer_new(context, sink->roll_interval_ns, out_operator, error);
+  return wr_sink_writer_new(context, sink->new_stage, sink->stage_config, out_operator, error);
 }
 
 static enum weir_code new_committer(void *config, struct wr_operator_context *context,
@@ -35,7 +35,8 @@ enum weir_code wr_sink_nodes(const struct wr_sink_description *sink, struct wr_n
                              struct wr_node *out_committer, struct weir_error *error) {
   struct wr_sink_config *config = sink->config;
   *config = (struct wr_sink_config){.limits = sink->limits,
-                                    .roll_interval_ns = sink->roll_interval_ns,
+                                    .new_stage = sink->new_stage == NULL ? wr_rows_stage_new : sink->new_stage,
+                                    .stage_config = sink->stage_config,
                                     .target_config = sink->target_config,
                                     .new_target = sink->new_target};
   if (config->limits.epochs_max == 0) config->limits.epochs_max = WR_EPOCHS_WAITING_MAX;

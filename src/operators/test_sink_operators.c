@@ -44,13 +44,13 @@ struct target {
   struct wr_target base;
   struct wr_store *store;
   struct wr_memory *memory;
-  char committed[1024];     /* "id:rows;", with "|" where an empty batch was between them */
+  char committed[1024];     /* "id:rows;" */
   uint64_t checkpoint_id;   /* of the marker */
   enum weir_code fail_code; /* the next commits */
   unsigned fail_count;
   unsigned connects;
-  unsigned refreshes;
-  enum weir_code refresh_code; /* the next refreshes */
+  unsigned errands;
+  enum weir_code errand_code; /* the next of them */
 };
 static enum weir_code target_connect(struct wr_target *base, struct weir_error *error) {
   (void)error;
@@ -72,35 +72,31 @@ static enum weir_code target_commit(struct wr_target *base, const struct wr_epoc
   struct wr_epoch_rows rows;
   struct wr_batch *batch = NULL;
   int64_t count = 0;
-  char borders[64] = "";
-  size_t length = 0;
   wr_epoch_rows_init(&rows, target->store, target->memory, &schema, epoch);
   enum weir_code code;
   while ((code = wr_epoch_rows_next(&rows, &batch, error)) == WEIR_OK && batch != NULL) {
-    if (batch->row_count == 0) {
-      length += (size_t)snprintf(borders + length, sizeof borders - length, "%d|", (int)count);
-      count = 0;
-    }
     count += batch->row_count;
     wr_batch_unref(batch);
   }
   wr_epoch_rows_deinit(&rows);
   if (code != WEIR_OK) return code;
-  length = strlen(target->committed);
-  snprintf(target->committed + length, sizeof target->committed - length, "%d:%s%d;", (int)epoch->checkpoint_id,
-           borders, (int)count);
+  size_t length = strlen(target->committed);
+  snprintf(target->committed + length, sizeof target->committed - length, "%d:%d;", (int)epoch->checkpoint_id,
+           (int)count);
   target->checkpoint_id = epoch->checkpoint_id;
   return WEIR_OK;
 }
-static enum weir_code target_refresh(struct wr_target *base, struct weir_error *error) {
+static enum weir_code target_errand(struct wr_target *base, struct weir_error *error) {
   struct target *target = (struct target *)base;
-  target->refreshes++;
-  return target->refresh_code == WEIR_OK ? WEIR_OK : WR_FAIL(error, target->refresh_code, "made to fail");
+  target->errands++;
+  return target->errand_code == WEIR_OK ? WEIR_OK : WR_FAIL(error, target->errand_code, "made to fail");
 }
 static const struct wr_target_vtable target_vtable = {
     .connect = target_connect, .commit = target_commit, .close = target_close};
 static const struct wr_target_vtable forgetful_vtable = {
-    .connect = target_connect, .refresh = target_refresh, .commit = target_commit, .close = target_close};
+    .connect = target_connect, .refresh = target_errand, .commit = target_commit, .close = target_close};
+static const struct wr_target_vtable staging_vtable = {
+    .connect = target_connect, .settled = target_errand, .commit = target_commit, .close = target_close};
 
 /* ---- both operators ---- */
 
@@ -117,7 +113,7 @@ struct fixture {
   struct wr_operator_context writer_context, committer_context;
   struct wr_operator *writer, *committer;
   struct wr_commit_limits limits;
-  uint64_t roll_interval_ns;
+  wr_new_stage *new_stage;
   struct weir_error error;
   uint64_t wake_ns;
 };
@@ -135,6 +131,7 @@ static void fixture_init(struct fixture *f) {
   f->log = (struct wr_log){.line = log_line, .level = WR_LOG_DEBUG};
   f->files.seams.log = &f->log;
   f->store = (struct wr_store){.seams = &f->files.seams, .folder = f->files.folder, .start_number = 1};
+  f->new_stage = wr_rows_stage_new;
   f->limits = (struct wr_commit_limits){.epochs_max = 2, .bytes_max = 1ull << 40};
   f->target.base.vtable = &target_vtable;
   f->target.store = &f->store;
@@ -155,7 +152,7 @@ static void fixture_init(struct fixture *f) {
 }
 
 static enum weir_code fixture_start(struct fixture *f, struct wr_subtask_state *state) {
-  WR_TRY(wr_sink_writer_new(&f->writer_context, f->roll_interval_ns, &f->writer, &f->error));
+  WR_TRY(wr_sink_writer_new(&f->writer_context, f->new_stage, f, &f->writer, &f->error));
   WR_TRY(wr_committer_new(&f->committer_context, &f->limits, &f->committer, &f->error));
   return f->committer->vtable->restored(f->committer, state, &f->error);
 }
@@ -285,33 +282,48 @@ TEST(epochs_in_order) {
   fixture_deinit(&f);
 }
 
-/* Intervals count from the beginning of each epoch, and a border is where one of them has ended. */
-TEST(intervals) {
+/* A stage of the test's own around the common one: it is made with the first rows of an epoch, each with a new ordinal;
+ * what it says of a row comes out. */
+static enum weir_code refuse_append(struct wr_stage *stage, const struct wr_batch *batch, uint64_t now_ns,
+                                    struct weir_error *error) {
+  (void)stage;
+  (void)batch;
+  return WR_FAIL(error, WEIR_CONSTRAINT, "no row at %d", (int)now_ns);
+}
+
+static enum weir_code new_own_stage(void *config, const struct wr_operator_context *context, uint64_t ordinal,
+                                    struct wr_stage **out_stage, struct weir_error *error) {
+  static struct wr_stage_vtable refusing;
+  struct fixture *f = config;
+  WR_TRY(wr_rows_stage_new(NULL, context, ordinal, out_stage, error));
+  size_t length = strlen(f->last_line);
+  snprintf(f->last_line + length, sizeof f->last_line - length, "%d;", (int)ordinal);
+  refusing = *(*out_stage)->vtable;
+  refusing.append = refuse_append;
+  if (ordinal == 2) (*out_stage)->vtable = &refusing;
+  return WEIR_OK;
+}
+
+TEST(own_stages) {
   struct fixture f;
   fixture_init(&f);
-  f.roll_interval_ns = 100;
+  f.new_stage = new_own_stage;
   CHECK_INT(fixture_start(&f, NULL), WEIR_OK);
-  f.files.now_ns = 1050;
   CHECK_INT(write_rows(&f, 1, 5), WR_RESULT_OK);
-  f.files.now_ns = 1149;
-  CHECK_INT(write_rows(&f, 2, 5), WR_RESULT_OK);
-  f.files.now_ns = 1150;
-  CHECK_INT(write_rows(&f, 3, 5), WR_RESULT_OK);
-  f.files.now_ns = 1777;
-  CHECK_INT(write_rows(&f, 4, 5), WR_RESULT_OK);
   CHECK_INT(write_rows(&f, 1, 5), WR_RESULT_OK);
-  f.writer_context.now_ns = 2000;
   CHECK_INT(barrier(&f, 1), WEIR_OK);
-  f.files.now_ns = 2099;
-  CHECK_INT(write_rows(&f, 6, 5), WR_RESULT_OK);
-  CHECK_INT(barrier(&f, 2), WEIR_OK);
-  f.files.now_ns = 5000; /* the first rows of an epoch that come late are not of its first interval */
-  CHECK_INT(write_rows(&f, 7, 5), WR_RESULT_OK);
+  CHECK_INT(barrier(&f, 2), WEIR_OK); /* without rows: no stage */
+  CHECK_INT(write_rows(&f, 4, 5), WR_RESULT_OK);
   CHECK_INT(barrier(&f, 3), WEIR_OK);
   CHECK_INT(work(&f, NULL), WEIR_OK);
   complete(&f, 3);
   CHECK_INT(work(&f, NULL), WEIR_OK);
-  CHECK_STRING(f.target.committed, "1:3|3|5;2:6;3:0|7;");
+  CHECK_STRING(f.target.committed, "1:2;3:4;");
+  f.files.now_ns = 7;
+  CHECK_INT(write_rows(&f, 1, 5), WR_RESULT_ERROR);
+  CHECK_INT(f.writer_context.error.code, WEIR_CONSTRAINT);
+  CHECK_STRING(f.writer_context.error.message, "sink sink.writer, subtask 0: no row at 7");
+  CHECK_STRING(f.last_line, "0;1;2;");
   fixture_deinit(&f);
 }
 
@@ -432,12 +444,12 @@ TEST(refreshes) {
   CHECK_INT(f.wake_ns, f.files.now_ns + 24 * HOUR_NS);
   f.files.now_ns = f.wake_ns - 1;
   CHECK_INT(work(&f, NULL), WEIR_OK);
-  CHECK_INT(f.target.refreshes, 0);
+  CHECK_INT(f.target.errands, 0);
   f.files.now_ns++;
-  f.target.refresh_code = WEIR_TIMEOUT;
+  f.target.errand_code = WEIR_TIMEOUT;
   CHECK_INT(work(&f, NULL), WEIR_OK);
-  CHECK(f.target.refreshes == 1 && f.target.connects == 0 && f.log_lines == 1);
-  CHECK(strstr(f.last_line, "sink sink: its marker could not be written anew: made to fail") != NULL);
+  CHECK(f.target.errands == 1 && f.target.connects == 0 && f.log_lines == 1);
+  CHECK(strstr(f.last_line, "sink sink: its marker cannot be written anew: made to fail") != NULL);
   CHECK_INT(write_rows(&f, 10, 5), WR_RESULT_OK);
   CHECK_INT(barrier(&f, 1), WEIR_OK);
   CHECK_INT(work(&f, NULL), WEIR_OK);
@@ -447,13 +459,60 @@ TEST(refreshes) {
   CHECK_INT(f.target.connects, 1);
   CHECK_INT(f.wake_ns, f.files.now_ns + HOUR_NS);
   f.files.now_ns = f.wake_ns;
-  f.target.refresh_code = WEIR_OK;
+  f.target.errand_code = WEIR_OK;
   CHECK_INT(work(&f, NULL), WEIR_OK);
-  CHECK(f.target.refreshes == 2 && f.target.connects == 1);
+  CHECK(f.target.errands == 2 && f.target.connects == 1);
   f.files.now_ns += 24 * HOUR_NS;
-  f.target.refresh_code = WEIR_FENCED;
+  f.target.errand_code = WEIR_FENCED;
   CHECK_INT(work(&f, NULL), WEIR_FENCED);
   CHECK_STRING(f.committer_context.error.message, "sink sink: its marker cannot be written anew: made to fail");
+  fixture_deinit(&f);
+}
+
+/* A target beside which parts are staged hears once that what was restored is committed: before any other commit, again
+ * while it cannot listen, and it holds up no commit by that. */
+TEST(settles_the_target) {
+  struct fixture f;
+  struct wr_commit_snapshot snapshot = {0};
+  fixture_init(&f);
+  f.target.base.vtable = &staging_vtable;
+  CHECK_INT(fixture_start(&f, NULL), WEIR_OK);
+  CHECK_INT(work(&f, NULL), WEIR_OK);
+  CHECK_INT(f.target.errands, 1);
+  CHECK_INT(write_rows(&f, 10, 5), WR_RESULT_OK);
+  CHECK_INT(barrier(&f, 1), WEIR_OK);
+  CHECK_INT(work(&f, &snapshot), WEIR_OK);
+  CHECK_INT(f.target.errands, 1);
+  fixture_stop(&f);
+  struct wr_subtask_state state = {.has_commit = true, .commit = snapshot};
+  CHECK_INT(fixture_start(&f, &state), WEIR_OK);
+  f.target.fail_code = WEIR_BUSY;
+  f.target.fail_count = 1;
+  CHECK_INT(work(&f, NULL), WEIR_OK);
+  CHECK_INT(f.target.errands, 1); /* not before it is committed */
+  f.files.now_ns = f.wake_ns;
+  f.target.errand_code = WEIR_BUSY;
+  CHECK_INT(work(&f, NULL), WEIR_OK);
+  CHECK_STRING(f.target.committed, "1:10;");
+  CHECK_INT(f.target.errands, 2);
+  CHECK(strstr(f.last_line, "sink sink: what earlier starts have staged cannot be removed: made to fail") != NULL);
+  CHECK_INT(write_rows(&f, 4, 5), WR_RESULT_OK);
+  CHECK_INT(barrier(&f, 2), WEIR_OK);
+  CHECK_INT(work(&f, NULL), WEIR_OK);
+  complete(&f, 2);
+  CHECK_INT(work(&f, NULL), WEIR_OK);
+  CHECK_STRING(f.target.committed, "1:10;2:4;");
+  CHECK_INT(f.target.errands, 2);
+  f.files.now_ns = f.wake_ns;
+  f.target.errand_code = WEIR_OK;
+  CHECK_INT(work(&f, NULL), WEIR_OK);
+  CHECK_INT(work(&f, NULL), WEIR_OK);
+  CHECK_INT(f.target.errands, 3);
+  fixture_stop(&f);
+  f.target.errand_code = WEIR_FENCED;
+  CHECK_INT(fixture_start(&f, NULL), WEIR_OK);
+  CHECK_INT(work(&f, NULL), WEIR_FENCED);
+  wr_commit_snapshot_deinit(&f.files.memory.memory, &state.commit);
   fixture_deinit(&f);
 }
 
@@ -581,6 +640,6 @@ TEST(nodes) {
   CHECK_INT(memory.living_count, 0);
 }
 
-TEST_MAIN(TEST_CASE(epochs_in_order), TEST_CASE(intervals), TEST_CASE(an_aborted_checkpoint_loses_nothing),
+TEST_MAIN(TEST_CASE(epochs_in_order), TEST_CASE(own_stages), TEST_CASE(an_aborted_checkpoint_loses_nothing),
           TEST_CASE(restores_and_settles), TEST_CASE(retries), TEST_CASE(permanent_errors), TEST_CASE(refreshes),
-          TEST_CASE(limits), TEST_CASE(disks), TEST_CASE(no_memory), TEST_CASE(nodes))
+          TEST_CASE(settles_the_target), TEST_CASE(limits), TEST_CASE(disks), TEST_CASE(no_memory), TEST_CASE(nodes))

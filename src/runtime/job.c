@@ -181,6 +181,7 @@ static enum weir_code step_open(struct wr_job *job, uint64_t now_ns) {
   }
   if (!call_step(job, run_compare, &code)) return code;
   job->open_stage = WR_OPEN_FIND;
+  if (job->recovery.goes_back) return step_open(job, now_ns);
   wr_job_enter(job, WR_JOB_CLAIM);
   return WEIR_OK;
 }
@@ -459,7 +460,7 @@ enum weir_code wr_job_new(const struct wr_graph *graph, const struct wr_job_opti
   job->steppable = (struct wr_steppable){.step = job_step, .name = "master"};
   job->delay_ms = options->restart_delay_initial_ms;
   atomic_flag_clear(&job->status_lock);
-  job->store = (struct wr_store){.seams = seams, .folder = options->folder};
+  job->store = (struct wr_store){.seams = seams, .folder = options->folder, .job_name = options->name};
   job->recovery = (struct wr_recovery){.seams = seams,
                                        .rejected_rows = &job->rejected_rows,
                                        .store = &job->store,

@@ -101,6 +101,14 @@ static enum weir_code list_files(struct wr_recovery *recovery, struct weir_error
   return WEIR_OK;
 }
 
+/* The newest checkpoint lacks what it has staged, and no older one can be gone on from. */
+static enum weir_code refuse_lack(struct wr_recovery *recovery, struct weir_error *error) {
+  return WR_FAIL(error, WEIR_REFUSED,
+                 "the target of sink '%s' was replaced or has lost data: %s; put it back, or go on without it with "
+                 "--accept-duplicates (commit what is there) or --accept-loss (leave out all that waits)",
+                 recovery->lacking_uid, recovery->lack.message);
+}
+
 static enum weir_code find_restored(struct wr_recovery *recovery, struct weir_error *error) {
   if (!recovery->has_identity || begins_anew(recovery)) return WEIR_OK;
   struct weir_error damage = {.code = WEIR_OK};
@@ -112,6 +120,7 @@ static enum weir_code find_restored(struct wr_recovery *recovery, struct weir_er
   recovery->damaged_count += damaged_count;
   if (recovery->has_restored) return list_files(recovery, error);
   if (recovery->damaged_count == 0) return WEIR_OK;
+  if (recovery->lack.code != WEIR_OK) return refuse_lack(recovery, error);
   return WR_FAIL(error, WEIR_CORRUPT,
                  "no checkpoint in %s can be read (%s); `weir check` shows the damage; --fresh begins anew",
                  recovery->folder_path, recovery->damage.message);
@@ -145,7 +154,7 @@ static enum weir_code check_restored(struct wr_recovery *recovery, struct weir_e
   if (!recovery->has_restored) return WEIR_OK;
   if (recovery->damaged_count != 0)
     wr_log_write(recovery->seams->log, WR_LOG_WARN,
-                 "%u checkpoint(s) newer than %" PRIu64 " cannot be read and are passed over: %s",
+                 "%u checkpoint(s) newer than %" PRIu64 " cannot be restored and are passed over: %s",
                  recovery->damaged_count, recovery->restored.checkpoint_id, recovery->damage.message);
   if (recovery->restored.checkpoint_id >= recovery->identity.checkpoint_id_limit)
     return WR_FAIL(error, WEIR_CORRUPT,
@@ -209,6 +218,47 @@ static void judge_forgotten(struct wr_recovery *recovery, struct wr_recovery_sin
                "sink '%s': its target has forgotten the job's marker; the job was stopped when all up to checkpoint "
                "%" PRIu64 " was committed, and goes on from there",
                uid, sink->marker_checkpoint_id);
+}
+
+static bool accepts(const struct wr_recovery *recovery) {
+  return recovery->accept_duplicates || recovery->accept_loss;
+}
+
+/* The marker fits R, and not all is there that R has staged: an older checkpoint makes those rows again, if there is
+ * one and nobody has asked to go on as it is. */
+static enum weir_code go_back(struct wr_recovery *recovery, struct weir_error *error) {
+  struct wr_metadata older;
+  struct weir_error damage;
+  uint32_t damaged_count = 0;
+  if (accepts(recovery)) return WEIR_OK;
+  WR_TRY(wr_folder_load_newest(recovery->folder, recovery->restored.checkpoint_id, &older, &recovery->goes_back,
+                               &damaged_count, &damage, error));
+  if (recovery->goes_back) wr_metadata_deinit(recovery->seams->memory, &older);
+  return WEIR_OK;
+}
+
+/* The marker fits R: is what R carries above it, and has staged beside the target, still there? */
+static enum weir_code check_carried(struct wr_recovery *recovery, struct wr_recovery_sink *sink,
+                                    struct weir_error *error) {
+  const char *uid = recovery->graph->nodes[sink->node].uid;
+  const struct wr_commit_snapshot *stored = stored_commit(recovery, uid);
+  if (sink->verdict != WR_COMPARE_OK || sink->target->vtable->check_carried == NULL || stored == NULL) return WEIR_OK;
+  uint32_t first = 0;
+  while (first < stored->epoch_count && stored->epochs[first].checkpoint_id <= sink->marker_checkpoint_id)
+    first++;
+  struct weir_error lack;
+  enum weir_code code = sink->target->vtable->check_carried(sink->target, &sink->seen, recovery->identity.incarnation,
+                                                            stored->epochs + first, stored->epoch_count - first, &lack);
+  if (code == WEIR_REFUSED) {
+    sink->verdict = WR_COMPARE_LOST;
+    if (recovery->lack.code == WEIR_OK) {
+      recovery->lack = lack;
+      recovery->lacking_uid = uid;
+    }
+    return go_back(recovery, error);
+  }
+  if (code != WEIR_OK && error != NULL) *error = lack;
+  return code;
 }
 
 static enum weir_code refuse(struct wr_recovery *recovery, const struct wr_recovery_sink *sink,
@@ -301,9 +351,11 @@ static enum weir_code ask_target(struct wr_recovery *recovery, struct wr_recover
   sink->verdict = compare(recovery, sink);
   sink->marker_checkpoint_id = sink->seen.present && !recovery->fresh ? sink->seen.checkpoint_id : 0;
   judge_forgotten(recovery, sink);
-  if (sink->verdict == WR_COMPARE_OK) return WEIR_OK;
-  bool accepted = (recovery->accept_duplicates || recovery->accept_loss) && sink->verdict != WR_COMPARE_FENCED;
-  if (!accepted) return refuse(recovery, sink, error);
+  WR_TRY(check_carried(recovery, sink, error));
+  if (sink->verdict == WR_COMPARE_OK || recovery->goes_back) return WEIR_OK;
+  bool is_fenced = sink->verdict == WR_COMPARE_FENCED;
+  if (recovery->lack.code != WEIR_OK && !accepts(recovery) && !is_fenced) return refuse_lack(recovery, error);
+  if (!accepts(recovery) || is_fenced) return refuse(recovery, sink, error);
   /* A target that is ahead of R has all that R carries: only what comes after R is in doubt, and is read again. */
   bool has_all = recovery->accept_loss || sink->verdict == WR_COMPARE_NEWER_OUTPUT;
   sink->marker_checkpoint_id = has_all && recovery->has_restored ? recovery->restored.checkpoint_id : 0;
@@ -320,7 +372,7 @@ static enum weir_code ask_targets(struct wr_recovery *recovery, struct weir_erro
   if (count == 0) return WEIR_OK;
   recovery->sinks = wr_alloc_zeroed(recovery->seams->memory, count, sizeof *recovery->sinks, WR_MEMORY_SINK);
   if (recovery->sinks == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for %u sinks", count);
-  for (uint32_t n = 0; n < recovery->graph->node_count; n++) {
+  for (uint32_t n = 0; n < recovery->graph->node_count && !recovery->goes_back; n++) {
     if (recovery->graph->nodes[n].new_target == NULL) continue;
     struct wr_recovery_sink *sink = &recovery->sinks[recovery->sink_count++];
     sink->node = n;
@@ -335,9 +387,30 @@ enum weir_code wr_recovery_open(struct wr_recovery *recovery, struct weir_error 
   return find_restored(recovery, error);
 }
 
+/* What was found about R and the targets that it was compared with. */
+static void forget_compared(struct wr_recovery *recovery) {
+  struct wr_memory *memory = recovery->seams->memory;
+  for (uint32_t i = 0; i < recovery->sink_count; i++) {
+    if (recovery->sinks[i].target == NULL) continue;
+    recovery->sinks[i].target->vtable->close(recovery->sinks[i].target);
+    recovery->sinks[i].target->vtable->free(recovery->sinks[i].target);
+  }
+  wr_free(memory, recovery->sinks);
+  recovery->sinks = NULL;
+  recovery->sink_count = 0;
+  wr_free(memory, recovery->retained);
+  recovery->retained = NULL;
+  recovery->retained_count = 0;
+}
+
 enum weir_code wr_recovery_compare(struct wr_recovery *recovery, struct weir_error *error) {
+  recovery->goes_back = false;
   WR_TRY(check_restored(recovery, error));
-  return ask_targets(recovery, error);
+  WR_TRY(ask_targets(recovery, error));
+  if (!recovery->goes_back) return WEIR_OK;
+  forget_compared(recovery);
+  wr_recovery_pass_over(recovery, &recovery->lack);
+  return WEIR_OK;
 }
 
 /* ---- claim ---- */
@@ -459,21 +532,12 @@ enum weir_code wr_recovery_claim(struct wr_recovery *recovery, struct weir_error
 }
 
 void wr_recovery_reset(struct wr_recovery *recovery) {
-  struct wr_memory *memory = recovery->seams->memory;
-  for (uint32_t i = 0; i < recovery->sink_count; i++) {
-    if (recovery->sinks[i].target == NULL) continue;
-    recovery->sinks[i].target->vtable->close(recovery->sinks[i].target);
-    recovery->sinks[i].target->vtable->free(recovery->sinks[i].target);
-  }
-  wr_free(memory, recovery->sinks);
-  recovery->sinks = NULL;
-  recovery->sink_count = 0;
+  forget_compared(recovery);
   forget_restored(recovery);
   recovery->damaged_count = 0;
   recovery->passed_over_id = 0;
-  wr_free(memory, recovery->retained);
-  recovery->retained = NULL;
-  recovery->retained_count = 0;
+  recovery->lack.code = WEIR_OK;
+  recovery->goes_back = false;
 }
 
 void wr_recovery_deinit(struct wr_recovery *recovery) {

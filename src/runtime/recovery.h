@@ -4,7 +4,8 @@
  * verify()   reads every data file that R names, byte by byte. Several calls may run it at once: they share the files.
  *            Where one finds damage, pass_over() gives R up, and open() looks for an older one.
  * compare()  looks at R's options and uids, connects to every target, reads its marker and compares. Up to here nothing
- *            is changed that outlives it: a refusal leaves folder and targets as they were.
+ *            is changed that outlives it: a refusal leaves folder and targets as they were. Where R carries what is
+ *            not staged beside its target any more, it is given up like one that is damaged, if there is an older one.
  * claim()    publishes the identity with the next start number and a reserved block of checkpoint ids (and, where one
  *            begins, the new incarnation), publishes R again so that it is durable beyond doubt, cleans up, and claims
  *            every target. From here on an older start can neither commit nor publish. In the folder's identity nothing
@@ -53,6 +54,9 @@ struct wr_recovery {
   uint32_t damaged_count;   /* newer checkpoints that cannot be read */
   struct weir_error damage; /* of the newest of them */
   uint64_t passed_over_id;  /* checkpoints from it on are not looked at again; 0: all are */
+  struct weir_error lack;   /* the newest one's marker fits, and what it has staged beside a target is gone; OK: none */
+  const char *lacking_uid;  /* that sink */
+  bool goes_back;           /* compare() has passed R over because of that: open() looks for an older one */
   struct wr_handle *files;  /* what R names, for verify(); views */
   uint32_t file_count;
   _Atomic uint32_t next_file; /* that no call has taken yet */

@@ -1,11 +1,12 @@
 /* runtime/sink.h: a two-phase sink as its connector sees it: a *target* that can be asked, claimed and committed to.
  *
- * The runtime's own operators do the rest for every such sink: the sink writer (operators/sink_writer) puts rows of the
- * open epoch into an epoch's file, prepares it at the barrier and sends the part to the one committer
- * (operators/committer), which commits epochs in ascending order after their checkpoint completed.
+ * The runtime's own operators do the rest for every such sink: the sink writer (operators/sink_writer) stages rows of
+ * the open epoch, prepares it at the barrier and sends the part to the one committer (operators/committer), which
+ * commits epochs in ascending order after their checkpoint completed.
  *
  * All functions of a target block and run inside a call, never two at once for one target. They are called in this
- * order: connect, read_marker (compare: nothing may be changed yet), claim, then commit any number of times, close.
+ * order: connect, read_marker, check_carried (compare: nothing may be changed yet), claim, then commit any number of
+ * times, with settled once in between, close.
  *
  * Errors by class: transient (connection, busy, IO) are tried again with growing delay; CONSTRAINT, DENIED, NOT_FOUND
  * and the like are permanent and end the job; FENCED: a higher start number holds the marker.
@@ -31,6 +32,11 @@ struct wr_target_vtable {
    * another could see, except making an empty database file. Called again after a transient failure. */
   enum weir_code (*connect)(struct wr_target *target, struct weir_error *error);
   enum weir_code (*read_marker)(struct wr_target *target, struct wr_marker *out_marker, struct weir_error *error);
+  /* Only a target beside which parts are staged (operators/stage.h) has it. `seen` is what read_marker gave, and fits
+   * the checkpoint, which carries these epochs above it: can they be committed? REFUSED: not all that `incarnation` has
+   * staged is there any more; BUSY: the marker has moved since. Changes nothing. */
+  enum weir_code (*check_carried)(struct wr_target *target, const struct wr_marker *seen, const uint8_t *incarnation,
+                                  const struct wr_epoch *epochs, uint32_t epoch_count, struct weir_error *error);
   /* Makes tables where missing, then sets the marker to {store->incarnation, store->start_number, checkpoint}, in a
    * transaction of its own, by comparing with `seen` (what read_marker gave; not present: INSERT). `checkpoint` is
    * seen's where the incarnation stays, else 0. FENCED when the row is not as seen or holds a higher start number. */
@@ -41,6 +47,9 @@ struct wr_target_vtable {
    */
   enum weir_code (*commit)(struct wr_target *target, const struct wr_epoch *epoch, bool *out_already,
                            struct weir_error *error);
+  /* Only such a target has it: all epochs that this start was given by its checkpoint are committed. What earlier
+   * starts have staged is in nobody's handle any more. Called again after a transient failure. */
+  enum weir_code (*settled)(struct wr_target *target, struct weir_error *error);
   /* Only a target that may forget its marker by itself after a while (a group's offsets expire) has it: writes the
    * marker anew, as it is. Called once a day while the job runs. For such a target a missing marker is no refusal where
    * the folder records that nothing is in doubt. */

@@ -23,7 +23,8 @@ struct small_job {
   bool forgets;            /* the target may forget its marker by itself */
   struct wr_marker marker; /* the target */
   uint64_t rows, commits;
-  struct small_fault connect, claim, commit;
+  struct small_fault connect, claim, commit, carried;
+  uint32_t carried_epochs;      /* that the target was asked for at the last start */
   struct wr_heap_memory memory; /* of the graph */
   struct wr_graph graph;
   struct wr_sink_config sink;
@@ -55,6 +56,16 @@ static enum weir_code small_read_marker(struct wr_target *target, struct wr_mark
   *out = ((struct small_target *)target)->small->marker;
   return WEIR_OK;
 }
+static enum weir_code small_check_carried(struct wr_target *target, const struct wr_marker *seen,
+                                          const uint8_t *incarnation, const struct wr_epoch *epochs,
+                                          uint32_t epoch_count, struct weir_error *error) {
+  struct small_job *small = ((struct small_target *)target)->small;
+  (void)incarnation;
+  for (uint32_t i = 0; i < epoch_count; i++)
+    WR_ASSERT(epochs[i].checkpoint_id > seen->checkpoint_id);
+  small->carried_epochs = epoch_count;
+  return small_fails(&small->carried, error);
+}
 static enum weir_code small_claim(struct wr_target *target, const struct wr_marker *seen, uint64_t checkpoint,
                                   struct weir_error *error) {
   struct small_target *self = (struct small_target *)target;
@@ -85,6 +96,7 @@ static void small_free(struct wr_target *target) {
 }
 static const struct wr_target_vtable small_target_vtable = {.connect = small_connect,
                                                             .read_marker = small_read_marker,
+                                                            .check_carried = small_check_carried,
                                                             .claim = small_claim,
                                                             .commit = small_commit,
                                                             .close = small_close,

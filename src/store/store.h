@@ -21,7 +21,8 @@ enum { WR_FILE_NAME_BYTES = 48, WR_INCARNATION_BYTES = 16 };
 /* One job folder in use by one start of the job. Lives as long as the job's runtime. */
 struct wr_store {
   struct wr_seams *seams;
-  const char *folder; /* path of the job's folder */
+  const char *folder;   /* path of the job's folder */
+  const char *job_name; /* at the incarnation's birth */
   uint8_t incarnation[WR_INCARNATION_BYTES];
   uint64_t start_number;             /* also the attempt: grows at every start and every restart within the process */
   _Atomic uint64_t next_file_serial; /* of this start number; set back to 0 when start_number grows */

@@ -3,18 +3,25 @@
  * A file appears under its name when it is whole and durable, and is never touched again: anybody may take it away at
  * any time. Names are never used twice, by any run of any job, and sort in the order of the commits:
  *
- *   part-<uid>-<16 hex digits of the incarnation>-<checkpoint id, 10 digits>-<number, 4 digits>.ndjson (or .csv)
+ *   part-<uid>-<16 hex digits of the incarnation>-<checkpoint id, 10 digits>-<subtask, 4 digits>-<number, 4 digits>
+ *                                                                                             .ndjson (or .csv)
+ *
+ * with the incarnation that has staged the file, and the checkpoint whose barrier has ended it.
  *
  * Where several jobs write into one folder, their sinks never meet. What is being made lies in PATH/.weir/, with a
- * marker for each sink; nobody else may touch that folder.
+ * marker for each sink; nobody else may touch that folder. Each subtask writes its own files there, with the final
+ * bytes, while rows come (directory_stage.c); a commit only renames them (directory_target.c).
  *
  * Rows: +I and +U are written as the row's new value, -U is passed over, -D is an error that names the row: a file that
  * may be gone cannot take a row back. So a changelog that only adds and updates can be written; the newest line of a
  * key holds.
  *
  * A file is ended by every checkpoint; by a row with which it would get larger than sink.rolling-policy.file-size; and
- * by time: a checkpoint's time is divided into intervals of sink.rolling-policy.rollover-interval, and a file has rows
- * of one of them. However it was ended, it is seen when its checkpoint is committed.
+ * by the first row that comes sink.rolling-policy.rollover-interval or more after the file's first one. However it was
+ * ended, it is seen when its checkpoint is committed.
+ *
+ * The limit of bytes that may wait for their commit (checkpoint/commit.h) counts what lies in the job's folder, and so
+ * not these files; the limit of epochs holds.
  *
  * The plain sink (operators/plain_sink.h) writes what it has at each tick, under final names from the first byte:
  *
@@ -38,9 +45,10 @@ enum wr_directory_format { WR_DIRECTORY_JSON, WR_DIRECTORY_CSV };
 /* Borrowed by the job, with all it points to. */
 struct wr_directory_config {
   const char *path;
+  const char *uid; /* of the sink */
   enum wr_directory_format format;
   uint64_t file_bytes; /* a file that would get larger is ended before */
-  int64_t rollover_ms; /* rows of two such intervals of an epoch are never in one file */
+  int64_t rollover_ms; /* a row that comes so long after a file's first is not put into it; 0: any is */
   struct wr_json_encoder_options json;
   struct wr_csv_encoder_options csv;
   bool csv_header;           /* each file begins with the names of the columns */
@@ -58,6 +66,7 @@ enum weir_code wr_directory_config_read(const char *path, const char *uid, const
 
 /* By a struct wr_directory_config. */
 wr_new_target wr_directory_target_new;
+wr_new_stage wr_directory_stage_new;
 wr_new_plain_target wr_directory_plain_new;
 
 #endif

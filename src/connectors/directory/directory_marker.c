@@ -1,31 +1,44 @@
 /* connectors/directory/directory_marker.c: see directory_marker.h. What it adds to connectors/file_marker.c:
  *
- *   u8       1: a manifest follows, whose files may not all have their final names; 0: none does
- *   u32      (manifest) number of files
- *   u64      (manifest) start number that wrote them
- *   block    (manifest) beginning of their names, up to the '-' before the number
- *   block    (manifest) end of their names, from the '.' on
+ *   u8       2: a manifest follows, whose files may not all have their final names; 0: none does
+ *   block    (manifest) its parts, byte by byte as in directory_part.c
  */
 #include "connectors/directory/directory_marker.h"
 
+#include "connectors/directory/directory_part.h"
+
+enum { NO_MANIFEST = 0, MANIFEST = 2 };
+
+void wr_directory_marker_init(struct wr_directory_marker *marker, struct wr_memory *memory) {
+  *marker = (struct wr_directory_marker){.is_pending = false};
+  wr_bytes_init(&marker->manifest, memory, WR_MEMORY_SINK);
+}
+
+void wr_directory_marker_deinit(struct wr_directory_marker *marker) {
+  wr_bytes_deinit(&marker->manifest);
+}
+
 static void put(struct wr_bytes *out, const struct wr_marker *marker) {
   const struct wr_directory_marker *self = (const struct wr_directory_marker *)marker;
-  wr_bytes_put_u8(out, self->is_pending);
-  if (!self->is_pending) return;
-  wr_bytes_put_u32(out, self->manifest.part_count);
-  wr_bytes_put_u64(out, self->manifest.staged_by);
-  wr_bytes_put_string(out, self->manifest.base);
-  wr_bytes_put_string(out, self->manifest.suffix);
+  wr_bytes_put_u8(out, self->is_pending ? MANIFEST : NO_MANIFEST);
+  if (self->is_pending) wr_bytes_put_block(out, self->manifest.data, self->manifest.length);
 }
 
 static void read(struct wr_reader *reader, struct wr_marker *marker) {
   struct wr_directory_marker *self = (struct wr_directory_marker *)marker;
-  self->is_pending = wr_read_u8(reader) != 0;
+  uint8_t kind = wr_read_u8(reader);
+  self->is_pending = kind == MANIFEST;
+  if (kind != NO_MANIFEST && kind != MANIFEST) reader->failed = true;
   if (!self->is_pending) return;
-  self->manifest.part_count = wr_read_u32(reader);
-  self->manifest.staged_by = wr_read_u64(reader);
-  wr_file_marker_read_text(reader, self->manifest.base, sizeof self->manifest.base);
-  wr_file_marker_read_text(reader, self->manifest.suffix, sizeof self->manifest.suffix);
+  size_t length = 0;
+  const uint8_t *bytes = wr_read_block(reader, &length);
+  if (bytes == NULL) return;
+  struct wr_reader parts = wr_reader_of(bytes, length);
+  struct wr_directory_part part;
+  while (parts.position < parts.length && !parts.failed)
+    wr_directory_part_read(&parts, &part);
+  reader->failed = reader->failed || parts.failed;
+  wr_bytes_put(&self->manifest, bytes, length);
 }
 
 const struct wr_file_marker_kind wr_directory_marker_kind = {.magic = "weirfold",

@@ -4,24 +4,15 @@
 
 #include "connectors/file_marker.h"
 
-enum { WR_DIRECTORY_BASE_BYTES = 208, WR_DIRECTORY_SUFFIX_BYTES = 16 };
-
-/* The files of an epoch: from 0 to part_count - 1, PATH/<base>-<number><suffix> in the end, and until it is renamed
- * PATH/.weir/<base>-<number><suffix>.<staged_by>. */
-struct wr_directory_manifest {
-  uint32_t part_count;
-  uint64_t staged_by; /* start number that wrote them; 0: they have their final names at once */
-  char base[WR_DIRECTORY_BASE_BYTES];
-  char suffix[WR_DIRECTORY_SUFFIX_BYTES];
-};
-
 struct wr_directory_marker {
   struct wr_marker marker;
-  bool is_pending; /* the epoch is committed, but not all files of its manifest may have their final names */
-  struct wr_directory_manifest manifest;
+  bool is_pending;          /* the epoch is committed, but not all files of its manifest may have their final names */
+  struct wr_bytes manifest; /* its parts, in their order (wr_directory_part_put) */
 };
+void wr_directory_marker_init(struct wr_directory_marker *marker, struct wr_memory *memory);
+void wr_directory_marker_deinit(struct wr_directory_marker *marker);
 
-/* Of struct wr_directory_marker. */
+/* Of struct wr_directory_marker. Without memory for the manifest, that has failed. */
 extern const struct wr_file_marker_kind wr_directory_marker_kind;
 
 #endif

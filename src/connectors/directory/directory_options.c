@@ -85,7 +85,7 @@ enum weir_code wr_directory_config_read(const char *path, const char *uid, const
   struct wr_connector_value values[OPTION_COUNT];
   char what[WR_UID_BYTES_MAX + 32];
   snprintf(what, sizeof what, "the folder sink \"%s\"", uid);
-  *out_config = (struct wr_directory_config){.path = path};
+  *out_config = (struct wr_directory_config){.path = path, .uid = uid};
   WR_TRY(wr_connector_options_read(wr_directory_options, OPTION_COUNT, settings, setting_count, what, values, error));
   enum weir_code code = read_values(values, schema, out_config, error);
   return code == WEIR_OK ? code : wr_error_prefix(error, "%s", what);

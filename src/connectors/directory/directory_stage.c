@@ -1,235 +1,210 @@
-/* connectors/directory/directory_stage.c: see directory_stage.h. A file is begun by the first row that goes into it. */
-#include "connectors/directory/directory_stage.h"
+/* connectors/directory/directory_stage.c: the folder sink's stage (operators/stage.h): an epoch's rows of one subtask
+ * become lines in the task, and files in PATH/.weir in calls, one at a time.
+ *
+ *   the task:  append -> lines -> (step: enough of them, no call runs) -> writing -> the call
+ *   the call:  opens, writes, syncs and closes files; at the end syncs PATH/.weir
+ *
+ * No two stages ever write a file of one name: names hold incarnation, start number, subtask and ordinal. So what a
+ * stage that was given up, or of a run that was taken over, still writes is in nobody's way.
+ *
+ * A full disk is waited for where nothing is lost by it: creating a file and writing to it are tried again, from where
+ * they stood. A sync or close that failed fails the stage. What it has staged then, and what is not taken, is swept by
+ * a later start (directory_target.c).
+ *
+ * Between submit and done `output`, `writing` and what is below "the call's" belong to the call's thread, all else to
+ * the task's.
+ */
+#include "connectors/directory/directory_files.h"
+#include "connectors/directory/directory_part.h"
 
-#include "operators/epoch_rows.h"
-
-#include <inttypes.h>
 #include <stdio.h>
 
-enum { CHUNK_BYTES = 256 * 1024 };
+enum { CHUNK_BYTES = 512 * 1024 }; /* are written at once; FULL is said when so many wait */
+static const uint64_t space_retry_ns = 100 * 1000000ull;
 
-/* ---- names ---- */
+struct directory_stage {
+  struct wr_stage stage;
+  struct wr_call call;
+  struct wr_memory *memory;
+  struct wr_calls *calls;
 
-static enum weir_code check_length(int length, const char *folder, struct weir_error *error) {
-  if (length >= 0 && length < WR_PATH_BYTES_MAX) return WEIR_OK;
-  return WR_FAIL(error, WEIR_LIMIT, "the path of a file in %s is longer than %d bytes", folder, WR_PATH_BYTES_MAX - 1);
-}
+  /* the task's */
+  enum wr_upload_state state;
+  bool finishing;
+  struct wr_directory_lines lines;
+  struct wr_directory_part part;
+  uint64_t retry_at_ns;    /* NO_SPACE: when to try again */
+  struct wr_handle handle; /* DONE: owned until taken */
 
-enum weir_code wr_directory_staged_path(const struct wr_directory_manifest *manifest, const char *folder,
-                                        uint32_t number, char *out_path, struct weir_error *error) {
-  return check_length(snprintf(out_path, WR_PATH_BYTES_MAX, "%s/%s-%04" PRIu32 "%s.%" PRIu64, folder, manifest->base,
-                               number, manifest->suffix, manifest->staged_by),
-                      folder, error);
-}
-
-enum weir_code wr_directory_final_path(const struct wr_directory_manifest *manifest, const char *path, uint32_t number,
-                                       char *out_path, struct weir_error *error) {
-  return check_length(
-      snprintf(out_path, WR_PATH_BYTES_MAX, "%s/%s-%04" PRIu32 "%s", path, manifest->base, number, manifest->suffix),
-      path, error);
-}
-
-void wr_directory_prefix(const char *uid, const uint8_t *incarnation, char out[WR_DIRECTORY_PREFIX_BYTES]) {
-  enum { SHOWN_BYTES = 8 };
-  int length = snprintf(out, WR_DIRECTORY_PREFIX_BYTES, "part-%s-", uid);
-  WR_ASSERT(length > 0 && length + 2 * SHOWN_BYTES < WR_DIRECTORY_PREFIX_BYTES);
-  for (int i = 0; i < SHOWN_BYTES; i++)
-    snprintf(out + length + 2 * i, 3, "%02x", incarnation[i]);
-}
-
-enum weir_code wr_directory_check_path(const struct wr_target_context *context, const char *path,
-                                       struct wr_file_info *out_info, struct weir_error *error) {
-  struct wr_files *files = context->seams->files;
-  enum weir_code code = files->stat(files, path, out_info, error);
-  if (code == WEIR_NOT_FOUND)
-    return WR_FAIL(error, WEIR_NOT_FOUND, "cannot write to the folder %s: it is not there; make it: mkdir -p '%s'",
-                   path, path);
-  if (code == WEIR_OK && !out_info->folder)
-    return WR_FAIL(error, WEIR_NOT_FOUND, "cannot write files into %s: it is not a folder; give another path", path);
-  return code;
-}
-
-const char *wr_directory_suffix(const struct wr_directory_config *config) {
-  return config->format == WR_DIRECTORY_CSV ? ".csv" : ".ndjson";
-}
-
-/* ---- life ---- */
-
-enum weir_code wr_directory_stage_init(struct wr_directory_stage *stage, const struct wr_directory_config *config,
-                                       const struct wr_target_context *context, const char *folder,
-                                       struct weir_error *error) {
-  *stage = (struct wr_directory_stage){.config = config, .context = context, .folder = folder};
-  wr_bytes_init(&stage->lines, context->memory, WR_MEMORY_SINK);
-  wr_bytes_init(&stage->row, context->memory, WR_MEMORY_SINK);
-  WR_TRY(wr_csv_encoder_init(&stage->csv, context->schema, &config->csv, error));
-  return wr_json_encoder_new(context->memory, context->schema, &config->json, &stage->json, error);
-}
-
-void wr_directory_stage_deinit(struct wr_directory_stage *stage) {
-  WR_ASSERT(stage->file == NULL);
-  wr_bytes_deinit(&stage->lines);
-  wr_bytes_deinit(&stage->row);
-  wr_json_encoder_free(stage->json);
-}
-
-/* ---- files ---- */
-
-static enum weir_code begin_file(struct wr_directory_stage *stage, const struct wr_directory_manifest *manifest,
-                                 struct weir_error *error) {
-  struct wr_files *files = stage->context->seams->files;
-  char path[WR_PATH_BYTES_MAX];
-  if (manifest->staged_by != 0)
-    WR_TRY(wr_directory_staged_path(manifest, stage->folder, manifest->part_count, path, error));
-  else
-    WR_TRY(wr_directory_final_path(manifest, stage->folder, manifest->part_count, path, error));
-  stage->written_bytes = 0;
-  wr_bytes_clear(&stage->lines);
-  enum weir_code code = files->open(files, path, WR_FILE_CREATE_OUT, &stage->file, error);
-  if (code == WEIR_IN_USE) {
-    WR_TRY(files->remove(files, path, error));
-    code = files->open(files, path, WR_FILE_CREATE_OUT, &stage->file, error);
-  }
-  if (code != WEIR_OK) {
-    stage->file = NULL;
-    return code;
-  }
-  return stage->config->format == WR_DIRECTORY_CSV && stage->config->csv_header
-             ? wr_csv_encode_header(&stage->csv, &stage->lines, error)
-             : WEIR_OK;
-}
-
-static enum weir_code write_lines(struct wr_directory_stage *stage, struct weir_error *error) {
-  WR_TRY(wr_bytes_check(&stage->lines, error));
-  WR_TRY(wr_file_write_all(stage->context->seams->files, stage->file, stage->written_bytes, stage->lines.data,
-                           stage->lines.length, NULL, error));
-  stage->written_bytes += stage->lines.length;
-  wr_bytes_clear(&stage->lines);
-  return WEIR_OK;
-}
-
-/* Closes the open file; with `code` OK it is first written to its end and synced, and then counted. */
-static enum weir_code end_file(struct wr_directory_stage *stage, struct wr_directory_manifest *manifest,
-                               enum weir_code code, struct weir_error *error) {
-  struct wr_files *files = stage->context->seams->files;
-  if (stage->file == NULL) return code;
-  if (code == WEIR_OK) code = write_lines(stage, error);
-  if (code == WEIR_OK) code = files->sync(files, stage->file, error);
-  enum weir_code close_code = files->close(files, stage->file, code == WEIR_OK ? error : NULL);
-  stage->file = NULL;
-  if (code == WEIR_OK) code = close_code;
-  if (code == WEIR_OK) manifest->part_count++;
-  return code;
-}
-
-/* ---- rows ---- */
-
-static enum weir_code fail_delete(struct wr_directory_stage *stage, const struct wr_batch *batch, uint32_t row,
-                                  struct weir_error *error) {
-  enum { SHOWN_BYTES_MAX = 256 };
-  wr_json_encode_row(stage->json, batch, row, &stage->row);
-  size_t length = stage->row.length < SHOWN_BYTES_MAX ? stage->row.length : SHOWN_BYTES_MAX;
-  return WR_FAIL(error, WEIR_CONSTRAINT,
-                 "a row was deleted, and files in a folder cannot take a row back; lead a changelog with deletes to a "
-                 "table (the row: %.*s)",
-                 (int)length, (const char *)stage->row.data);
-}
-
-static enum weir_code encode(struct wr_directory_stage *stage, const struct wr_batch *batch, uint32_t row,
-                             struct weir_error *error) {
-  if (stage->config->format == WR_DIRECTORY_CSV) {
-    WR_TRY(wr_csv_encode_row(&stage->csv, batch, row, &stage->row, error));
-  } else {
-    wr_json_encode_row(stage->json, batch, row, &stage->row);
-    wr_bytes_put_u8(&stage->row, '\n');
-  }
-  return wr_bytes_check(&stage->row, error);
-}
-
-static enum weir_code put_row(struct wr_directory_stage *stage, const struct wr_batch *batch, uint32_t row,
-                              struct wr_directory_manifest *manifest, struct weir_error *error) {
-  enum weir_row_kind kind = wr_batch_row_kind(batch, row);
-  wr_bytes_clear(&stage->row);
-  if (kind == WEIR_UPDATE_BEFORE) return WEIR_OK;
-  if (kind == WEIR_DELETE) return fail_delete(stage, batch, row, error);
-  WR_TRY(encode(stage, batch, row, error));
-  if (stage->written_bytes + stage->lines.length + stage->row.length > stage->config->file_bytes)
-    WR_TRY(end_file(stage, manifest, WEIR_OK, error));
-  if (stage->file == NULL) WR_TRY(begin_file(stage, manifest, error));
-  wr_bytes_put(&stage->lines, stage->row.data, stage->row.length);
-  if (stage->lines.length >= CHUNK_BYTES || stage->lines.failed) return write_lines(stage, error);
-  return WEIR_OK;
-}
-
-static enum weir_code put_batch(struct wr_directory_stage *stage, const struct wr_batch *batch,
-                                struct wr_directory_manifest *manifest, struct weir_error *error) {
-  for (uint32_t i = 0; i < batch->selected_count; i++)
-    WR_TRY(put_row(stage, batch, wr_batch_row(batch, i), manifest, error));
-  return WEIR_OK;
-}
-
-/* ---- epochs ---- */
-
-/* An epoch's parts, and where time divides them. Parts share a file while all their rows came in the first interval
- * after the same barrier; what a border divided is of no interval that another part is known to share. */
-struct borders {
-  uint32_t part;    /* the present one; UINT32_MAX: none yet */
-  bool has_divided; /* the present part */
+  /* the call's */
+  struct wr_directory_text writing;
+  struct wr_directory_output output;
+  bool ends;           /* then the last file is ended too */
+  enum weir_code code; /* what the call ended with */
+  struct weir_error error;
+  char folder[WR_PATH_BYTES_MAX];
 };
 
-/* Does a batch that was just read, which may be a border, begin another file? */
-static bool divides(struct borders *borders, const struct wr_epoch_rows *rows, const struct wr_batch *batch) {
-  const struct wr_part *parts = rows->epoch->parts;
-  const uint32_t part = rows->next_part - 1, before = borders->part;
-  bool divides = batch->selected_count == 0;
-  if (part != before) {
-    divides = divides || (before != UINT32_MAX &&
-                          (borders->has_divided || parts[part].prepared_for != parts[before].prepared_for));
-    *borders = (struct borders){.part = part};
+static struct directory_stage *self_of(const struct wr_stage *stage) {
+  return (struct directory_stage *)stage;
+}
+
+/* ---- the call ---- */
+
+static void run_call(struct wr_call *call) {
+  struct directory_stage *self = (struct directory_stage *)((char *)call - offsetof(struct directory_stage, call));
+  self->code = wr_directory_output_write(&self->output, &self->writing, self->ends, &self->error);
+  if (self->code == WEIR_NOT_FOUND)
+    self->code = WR_FAIL(&self->error, WEIR_REFUSED, "%s was removed while the job runs; put it back", self->folder);
+}
+
+/* ---- the task ---- */
+
+static enum weir_code append(struct wr_stage *stage, const struct wr_batch *batch, uint64_t now_ns,
+                             struct weir_error *error) {
+  struct directory_stage *self = self_of(stage);
+  WR_ASSERT(!self->finishing && self->state == WR_UPLOAD_OPEN);
+  return wr_directory_lines_put(&self->lines, batch, now_ns, error);
+}
+
+static enum wr_upload_state fail(struct directory_stage *self) {
+  wr_directory_output_abandon(&self->output);
+  return self->state = WR_UPLOAD_FAILED;
+}
+
+/* All is durable: the record of it becomes the handle. */
+static enum wr_upload_state make_handle(struct directory_stage *self) {
+  struct wr_bytes record;
+  wr_bytes_init(&record, self->memory, WR_MEMORY_SINK);
+  self->part.file_count = self->output.file_count;
+  self->part.bytes = self->output.bytes;
+  wr_directory_record_put(&record, &self->part);
+  self->code = wr_bytes_check(&record, &self->error);
+  if (self->code == WEIR_OK)
+    self->code = wr_handle_of_bytes(self->memory, record.data, record.length, &self->handle, &self->error);
+  wr_bytes_deinit(&record);
+  return self->code == WEIR_OK ? (self->state = WR_UPLOAD_DONE) : fail(self);
+}
+
+static enum wr_upload_state call_ended(struct directory_stage *self, uint64_t now_ns) {
+  if (self->code == WEIR_NO_SPACE && self->output.may_go_on) {
+    self->retry_at_ns = now_ns + space_retry_ns;
+    return self->state = WR_UPLOAD_NO_SPACE;
   }
-  borders->has_divided = borders->has_divided || batch->selected_count == 0;
-  return divides;
+  if (self->code != WEIR_OK) return fail(self);
+  if (self->ends) return make_handle(self);
+  wr_bytes_clear(&self->writing.bytes);
+  wr_bytes_clear(&self->writing.cuts);
+  return self->state = WR_UPLOAD_OPEN;
 }
 
-static enum weir_code put_epoch(struct wr_directory_stage *stage, struct wr_epoch_rows *rows,
-                                struct wr_directory_manifest *manifest, struct weir_error *error) {
-  struct borders borders = {.part = UINT32_MAX};
-  for (;;) {
-    struct wr_batch *batch = NULL;
-    WR_TRY(wr_epoch_rows_next(rows, &batch, error));
-    if (batch == NULL) return WEIR_OK;
-    enum weir_code code = WEIR_OK;
-    if (divides(&borders, rows, batch)) code = end_file(stage, manifest, WEIR_OK, error);
-    if (code == WEIR_OK) code = put_batch(stage, batch, manifest, error);
-    wr_batch_unref(batch);
-    WR_TRY(code);
+/* No call runs: makes the next one, if one is due. */
+static enum wr_upload_state step_idle(struct directory_stage *self) {
+  if (!self->finishing && self->lines.text.bytes.length < CHUNK_BYTES) return self->state = WR_UPLOAD_OPEN;
+  struct wr_directory_text empty = self->writing;
+  self->writing = self->lines.text;
+  self->lines.text = empty;
+  self->ends = self->finishing;
+  wr_call_submit(self->calls, &self->call);
+  return self->state = self->finishing ? WR_UPLOAD_CLOSING : WR_UPLOAD_OPEN;
+}
+
+static enum wr_upload_state step(struct wr_stage *stage, uint64_t now_ns, uint64_t *wake_at_ns) {
+  struct directory_stage *self = self_of(stage);
+  if (self->state == WR_UPLOAD_DONE || self->state == WR_UPLOAD_FAILED) return self->state;
+  if (wr_call_take_done(&self->call)) {
+    enum wr_upload_state state = call_ended(self, now_ns);
+    if (state == WR_UPLOAD_DONE || state == WR_UPLOAD_FAILED) return state;
   }
+  bool running = !wr_call_is_idle(&self->call);
+  if (!running && self->state == WR_UPLOAD_NO_SPACE) {
+    if (now_ns < self->retry_at_ns) {
+      if (self->retry_at_ns < *wake_at_ns) *wake_at_ns = self->retry_at_ns;
+      return WR_UPLOAD_NO_SPACE;
+    }
+    wr_call_submit(self->calls, &self->call);
+    return WR_UPLOAD_NO_SPACE;
+  }
+  if (!running) return step_idle(self);
+  if (self->state == WR_UPLOAD_NO_SPACE) return WR_UPLOAD_NO_SPACE; /* a try that runs has not ended the shortage */
+  if (self->finishing) return self->state = WR_UPLOAD_CLOSING;
+  return self->state = self->lines.text.bytes.length >= CHUNK_BYTES ? WR_UPLOAD_FULL : WR_UPLOAD_OPEN;
 }
 
-/* Ends the last file, and makes the names durable. */
-static enum weir_code end_files(struct wr_directory_stage *stage, struct wr_directory_manifest *manifest,
-                                enum weir_code code, struct weir_error *error) {
-  struct wr_files *files = stage->context->seams->files;
-  code = end_file(stage, manifest, code, error);
-  wr_bytes_clear(&stage->lines);
-  return code == WEIR_OK ? files->sync_folder(files, stage->folder, error) : code;
+static void finish(struct wr_stage *stage) {
+  self_of(stage)->finishing = true;
 }
 
-enum weir_code wr_directory_stage_epoch(struct wr_directory_stage *stage, const struct wr_epoch *epoch,
-                                        struct wr_directory_manifest *manifest, struct weir_error *error) {
-  struct wr_epoch_rows rows;
-  manifest->part_count = 0;
-  wr_epoch_rows_init(&rows, stage->context->store, stage->context->memory, stage->context->schema, epoch);
-  enum weir_code code = put_epoch(stage, &rows, manifest, error);
-  wr_epoch_rows_deinit(&rows);
-  return end_files(stage, manifest, code, error);
+static void take_handle(struct wr_stage *stage, struct wr_handle *out_handle) {
+  struct directory_stage *self = self_of(stage);
+  WR_ASSERT(self->state == WR_UPLOAD_DONE);
+  *out_handle = self->handle;
+  self->handle = (struct wr_handle){0};
 }
 
-enum weir_code wr_directory_stage_batches(struct wr_directory_stage *stage, struct wr_batch *const *batches,
-                                          uint32_t count, struct wr_directory_manifest *manifest,
-                                          struct weir_error *error) {
-  enum weir_code code = WEIR_OK;
-  manifest->part_count = 0;
-  for (uint32_t i = 0; i < count && code == WEIR_OK; i++)
-    code = put_batch(stage, batches[i], manifest, error);
-  return end_files(stage, manifest, code, error);
+static const struct weir_error *error_of(const struct wr_stage *stage) {
+  WR_ASSERT(self_of(stage)->state == WR_UPLOAD_FAILED);
+  return &self_of(stage)->error;
+}
+
+static bool is_idle(const struct wr_stage *stage) {
+  return atomic_load_explicit(&self_of(stage)->call.state, memory_order_acquire) != WR_CALL_SUBMITTED;
+}
+
+static void free_stage(struct wr_stage *stage) {
+  struct directory_stage *self = self_of(stage);
+  WR_ASSERT(is_idle(stage));
+  wr_directory_output_abandon(&self->output);
+  wr_directory_lines_deinit(&self->lines);
+  wr_directory_text_deinit(&self->writing);
+  wr_handle_deinit(self->memory, &self->handle);
+  wr_free(self->memory, self);
+}
+
+static const struct wr_stage_vtable vtable = {.append = append,
+                                              .step = step,
+                                              .finish = finish,
+                                              .take_handle = take_handle,
+                                              .error = error_of,
+                                              .is_idle = is_idle,
+                                              .free = free_stage};
+
+static enum weir_code set_names(struct directory_stage *self, const struct wr_directory_config *config,
+                                const struct wr_store *store, struct weir_error *error) {
+  int length = snprintf(self->folder, sizeof self->folder, "%s/.weir", config->path);
+  WR_TRY(wr_directory_check_length(length, config->path, error));
+  self->stage.where = self->folder;
+  self->output.folder = self->folder;
+  self->output.suffix = wr_directory_suffix(config->format);
+  const struct wr_directory_place place = {.path = config->path,
+                                           .folder = self->folder,
+                                           .uid = config->uid,
+                                           .hash = wr_directory_hash(store->job_name, config->uid)};
+  return wr_directory_staged_base(&place, &self->part, self->output.base, error);
+}
+
+enum weir_code wr_directory_stage_new(void *stage_config, const struct wr_operator_context *context, uint64_t ordinal,
+                                      struct wr_stage **out_stage, struct weir_error *error) {
+  const struct wr_directory_config *config = stage_config;
+  const struct wr_store *store = context->store;
+  struct directory_stage *self = wr_alloc_zeroed(context->memory, 1, sizeof *self, WR_MEMORY_SINK);
+  if (self == NULL) return WR_FAIL(error, WEIR_NO_MEMORY, "out of memory for an epoch of sink %s", config->uid);
+  self->stage.vtable = &vtable;
+  self->memory = context->memory;
+  self->calls = context->seams->calls;
+  self->call.run = run_call;
+  self->call.waker = context->waker;
+  self->output.files = context->seams->files;
+  self->part = (struct wr_directory_part){
+      .subtask = context->subtask, .start_number = store->start_number, .ordinal = ordinal, .format = config->format};
+  memcpy(self->part.incarnation, store->incarnation, WR_INCARNATION_BYTES);
+  wr_directory_text_init(&self->writing, self->memory);
+  enum weir_code code = wr_directory_lines_init(&self->lines, config, context->input_schema, context->memory, error);
+  if (code == WEIR_OK) code = set_names(self, config, store, error);
+  if (code != WEIR_OK) {
+    free_stage(&self->stage);
+    return code;
+  }
+  *out_stage = &self->stage;
+  return WEIR_OK;
 }

@@ -1,7 +1,8 @@
 /* formats/json/json_encoder.c: see json_encoder.h.
  *
- * What stands before a field's value, its comma, name and colon, is made once. A row first reserves what its values of
- * fixed width can take at most, and writes them without a look at the room; only strings reserve for themselves.
+ * What stands before a field's value, its comma, name and colon, is made once. A row first reserves what all of it can
+ * take at most, and is written without a look at the room, in steps of 8 or 16 bytes that may write past their end. In
+ * a row of long strings these reserve for themselves.
  */
 #include "formats/json/json_encoder.h"
 
@@ -16,14 +17,14 @@ struct wr_json_encoder {
   struct wr_memory *memory;
   bool ignore_null_fields;
   struct wr_bytes prefixes;
-  size_t fixed_bytes; /* the most that a row takes without what is in its strings */
+  size_t fixed_bytes; /* the most that a row takes without what is in its strings, and STEP_BYTES */
   uint32_t field_count;
   struct field fields[];
 };
 
 /* ---- strings ---- */
 
-enum { HEX = 'u', CHUNK_BYTES = 1024, ESCAPE_BYTES_MAX = 6 };
+enum { HEX = 'u', CHUNK_BYTES = 1024, ESCAPE_BYTES_MAX = 6, STEP_BYTES = 16 };
 
 /* What stands behind the backslash of an escape; HEX: four digits follow; 0: the byte stands for itself. */
 static const uint8_t escapes[256] = {
@@ -81,6 +82,25 @@ static uint8_t *put_escaped(uint8_t *at, const char *text, size_t from, size_t t
   return at;
 }
 
+/* The text of a view that holds it itself; up to the view's end all of its bytes can be read. */
+static uint8_t *put_inline(uint8_t *at, const struct wr_view *view) {
+  const uint64_t blanks = 0x2020202020202020u;
+  uint64_t first, last;
+  const size_t length = (size_t)view->length;
+  memcpy(&first, view->bytes, sizeof first);
+  if (length >= sizeof first) {
+    memcpy(&last, view->bytes + length - sizeof last, sizeof last);
+    if (may_need_escape(first) || may_need_escape(last)) return put_escaped(at, view->bytes, 0, length);
+    memcpy(at, &first, sizeof first);
+    memcpy(at + length - sizeof last, &last, sizeof last);
+    return at + length;
+  }
+  uint64_t others = ~(uint64_t)0 << 8 * length; /* the bytes behind the text, which are the high ones */
+  if (may_need_escape((first & ~others) | (blanks & others))) return put_escaped(at, view->bytes, 0, length);
+  memcpy(at, &first, sizeof first);
+  return at + length;
+}
+
 void wr_json_put_string(struct wr_bytes *out, const char *text, size_t length) {
   wr_bytes_put_u8(out, '"');
   for (size_t from = 0; from < length;) {
@@ -127,7 +147,7 @@ enum weir_code wr_json_encoder_new(struct wr_memory *memory, const struct weir_s
   encoder->memory = memory;
   encoder->ignore_null_fields = options->ignore_null_fields;
   encoder->field_count = schema->field_count;
-  encoder->fixed_bytes = 2;
+  encoder->fixed_bytes = 2 + STEP_BYTES;
   wr_bytes_init(&encoder->prefixes, memory, WR_MEMORY_SINK);
   for (uint32_t i = 0; i < schema->field_count; i++) {
     struct field *field = &encoder->fields[i];
@@ -138,6 +158,8 @@ enum weir_code wr_json_encoder_new(struct wr_memory *memory, const struct weir_s
     field->prefix_length = (uint32_t)encoder->prefixes.length - field->prefix_at;
     encoder->fixed_bytes += field->prefix_length + width_max(field->type);
   }
+  if (wr_bytes_reserve(&encoder->prefixes, STEP_BYTES) != NULL) /* can be read past their end */
+    memset(encoder->prefixes.data + encoder->prefixes.length, 0, STEP_BYTES);
   enum weir_code code = wr_bytes_check(&encoder->prefixes, error);
   if (code != WEIR_OK) {
     wr_json_encoder_free(encoder);
@@ -176,11 +198,16 @@ static char *put_timestamp(char *at, struct weir_timestamp value) {
   return at;
 }
 
-/* A value that is not NULL and has room. Strings reserve anew: for themselves, and for what the row may still need. */
-static char *put_value(const struct wr_json_encoder *encoder, const struct wr_batch *batch, uint32_t field,
-                       uint32_t row, struct wr_bytes *out, char *at) {
-  const void *values = batch->columns[field].values;
-  switch (encoder->fields[field].type) {
+static char *put_prefix(const struct wr_json_encoder *encoder, const struct field *field, char *at) {
+  const uint8_t *prefix = encoder->prefixes.data + field->prefix_at;
+  for (uint32_t done = 0; done < field->prefix_length; done += STEP_BYTES)
+    memcpy(at + done, prefix + done, STEP_BYTES);
+  return at + field->prefix_length;
+}
+
+/* A value of fixed width, which is not NULL. */
+static char *put_fixed(enum weir_type type, const void *values, uint32_t row, char *at) {
+  switch (type) {
   case WEIR_TYPE_BOOLEAN:
     return put_word(at, ((const uint8_t *)values)[row] != 0 ? "true" : "false");
   case WEIR_TYPE_INT:
@@ -189,31 +216,68 @@ static char *put_value(const struct wr_json_encoder *encoder, const struct wr_ba
     return at + wr_text_of_bigint(((const int64_t *)values)[row], at);
   case WEIR_TYPE_DOUBLE:
     return put_double(at, ((const double *)values)[row]);
-  case WEIR_TYPE_TIMESTAMP:
+  default:
     return put_timestamp(at, ((const struct weir_timestamp *)values)[row]);
-  default: {
-    const struct wr_view *view = &((const struct wr_view *)values)[row];
-    out->length = (size_t)((uint8_t *)at - out->data);
-    (encoder->fields[field].type == WEIR_TYPE_STRING ? wr_json_put_string : put_base64)(out, wr_view_bytes(batch, view),
-                                                                                        (size_t)view->length);
-    return (char *)wr_bytes_reserve(out, encoder->fixed_bytes);
   }
-  }
+}
+
+/* A string or bytes in a row that has room for all of it. */
+static char *put_short(enum weir_type type, const struct wr_batch *batch, const struct wr_view *view, char *at) {
+  const size_t length = (size_t)view->length;
+  *at++ = '"';
+  if (type != WEIR_TYPE_STRING)
+    at += wr_text_of_base64(wr_view_bytes(batch, view), length, at);
+  else if (length <= WR_VIEW_INLINE_MAX)
+    at = (char *)put_inline((uint8_t *)at, view);
+  else
+    at = (char *)put_escaped((uint8_t *)at, wr_view_bytes(batch, view), 0, length);
+  *at++ = '"';
+  return at;
+}
+
+/* A long one reserves for itself, and for what the row may still need. */
+static char *put_long(const struct wr_json_encoder *encoder, enum weir_type type, const struct wr_batch *batch,
+                      const struct wr_view *view, struct wr_bytes *out, char *at) {
+  out->length = (size_t)((uint8_t *)at - out->data);
+  (type == WEIR_TYPE_STRING ? wr_json_put_string : put_base64)(out, wr_view_bytes(batch, view), (size_t)view->length);
+  return (char *)wr_bytes_reserve(out, encoder->fixed_bytes);
+}
+
+static bool is_view(enum weir_type type) {
+  return type == WEIR_TYPE_STRING || type == WEIR_TYPE_BYTES;
+}
+
+/* The bytes in all of the row's strings; at least so many. */
+static size_t view_bytes(const struct wr_json_encoder *encoder, const struct wr_batch *batch, uint32_t row) {
+  size_t bytes = 0;
+  for (uint32_t i = 0; i < encoder->field_count; i++)
+    if (is_view(encoder->fields[i].type)) bytes += (uint32_t)wr_column_views(&batch->columns[i])[row].length;
+  return bytes;
 }
 
 void wr_json_encode_row(const struct wr_json_encoder *encoder, const struct wr_batch *batch, uint32_t row,
                         struct wr_bytes *out) {
-  char *at = (char *)wr_bytes_reserve(out, encoder->fixed_bytes);
+  const size_t text_bytes = view_bytes(encoder, batch, row);
+  const bool is_short = text_bytes <= CHUNK_BYTES;
+  char *at = (char *)wr_bytes_reserve(out, encoder->fixed_bytes + (is_short ? text_bytes * ESCAPE_BYTES_MAX : 0));
   bool is_first = true;
   for (uint32_t i = 0; i < encoder->field_count && at != NULL; i++) {
     const struct field *field = &encoder->fields[i];
-    bool is_null = wr_column_is_null(&batch->columns[i], row);
+    const struct wr_column *column = &batch->columns[i];
+    bool is_null = wr_column_is_null(column, row);
     if (is_null && encoder->ignore_null_fields) continue;
-    memcpy(at, encoder->prefixes.data + field->prefix_at, field->prefix_length);
-    if (is_first) *at = '{';
+    char *begin = at;
+    at = put_prefix(encoder, field, at);
+    if (is_first) *begin = '{';
     is_first = false;
-    at += field->prefix_length;
-    at = is_null ? put_word(at, "null") : put_value(encoder, batch, i, row, out, at);
+    if (is_null)
+      at = put_word(at, "null");
+    else if (!is_view(field->type))
+      at = put_fixed(field->type, column->values, row, at);
+    else if (is_short)
+      at = put_short(field->type, batch, &wr_column_views(column)[row], at);
+    else
+      at = put_long(encoder, field->type, batch, &wr_column_views(column)[row], out, at);
   }
   if (at == NULL) return;
   if (is_first) *at++ = '{';

@@ -91,12 +91,13 @@ TEST(numbers_that_json_has_not) {
 TEST(every_byte_at_every_place) {
   struct fixture f;
   fixture_init(&f, true);
-  for (int byte = 0; byte < 0x80; byte++) {
-    for (int place = 0; place < 17; place++) {
-      char text[17], expected[64];
+  for (int n = 0; n < 0x80 * 26 * 26; n++) {
+    const int byte = n % 0x80, length = n / 0x80 % 26 + 1, place = n / 0x80 / 26;
+    if (place < length) {
+      char text[26], expected[100];
       memset(text, 'x', sizeof text);
       text[place] = (char)byte;
-      CHECK_INT(wr_batch_builder_set_bytes(&f.builder, 4, text, sizeof text, NULL), WEIR_OK);
+      CHECK_INT(wr_batch_builder_set_bytes(&f.builder, 4, text, (size_t)length, NULL), WEIR_OK);
       const char *shorts = "\bb\tt\nn\ff\rr\"\"\\\\", *found = byte == 0 ? NULL : strchr(shorts, byte);
       char escape[8];
       if (found != NULL && ((found - shorts) % 2 == 0))
@@ -105,10 +106,29 @@ TEST(every_byte_at_every_place) {
         snprintf(escape, sizeof escape, "\\%c", byte);
       else
         snprintf(escape, sizeof escape, byte < 0x20 || byte == 0x7f ? "\\u%04x" : "%c", byte);
-      snprintf(expected, sizeof expected, "{\"h\xc3\xa9\\n\":\"%.*s%s%.*s\"}", place, "xxxxxxxxxxxxxxxxx", escape,
-               16 - place, "xxxxxxxxxxxxxxxxx");
+      snprintf(expected, sizeof expected, "{\"h\xc3\xa9\\n\":\"%.*s%s%.*s\"}", place, "xxxxxxxxxxxxxxxxxxxxxxxxx",
+               escape, length - 1 - place, "xxxxxxxxxxxxxxxxxxxxxxxxx");
       CHECK_STRING(encode(&f), expected);
     }
+  }
+  fixture_deinit(&f);
+}
+
+/* What is not ASCII needs none, and rows of long strings take another way than short ones. */
+TEST(long_and_other_strings) {
+  struct fixture f;
+  char text[4000], expected[3 * sizeof text];
+  fixture_init(&f, true);
+  for (size_t length = 0; length < sizeof text; length += 1 + length / 8) {
+    size_t end = (size_t)snprintf(expected, sizeof expected, "{\"h\xc3\xa9\\n\":\"");
+    for (size_t i = 0; i < length; i++) {
+      text[i] = i % 3 == 1 ? '\xc3' : i % 3 == 2 ? '\xa9' : i % 2 == 0 ? '\n' : 'e';
+      if (text[i] == '\n') expected[end++] = '\\';
+      expected[end++] = text[i] == '\n' ? 'n' : text[i];
+    }
+    snprintf(expected + end, sizeof expected - end, "\"}");
+    CHECK_INT(wr_batch_builder_set_bytes(&f.builder, 4, text, length, NULL), WEIR_OK);
+    CHECK_STRING(encode(&f), expected);
   }
   fixture_deinit(&f);
 }
@@ -166,4 +186,5 @@ TEST(no_memory) {
 }
 
 TEST_MAIN(TEST_CASE(types), TEST_CASE(nulls), TEST_CASE(numbers_that_json_has_not),
-          TEST_CASE(every_byte_at_every_place), TEST_CASE(there_and_back), TEST_CASE(no_memory))
+          TEST_CASE(every_byte_at_every_place), TEST_CASE(long_and_other_strings), TEST_CASE(there_and_back),
+          TEST_CASE(no_memory))
