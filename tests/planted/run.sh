@@ -5,14 +5,14 @@
 #
 # Each *.patch here is one plausible mistake; its first lines say which rule it breaks. The tree is copied once into a
 # folder of its own, built there, and then for each patch: applied, built again (only what it touches), run over fresh
-# seeds until the first violation, taken back. A bug that N seeds (4,000 unless said) do not find, a patch that does not
+# seeds until the first violation, taken back. A bug that N seeds (16,000 unless said) do not find, a patch that does not
 # apply and one that does not build have failed; so has everything if the copy without a bug fails.
 # With --sample, N bugs are drawn anew at each run. WEIR_TEST_SEED=... repeats the choice and the seeds.
 # The last line is "N passed, N failed", and the exit code says the same.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 2
 here=tests/planted
-seeds=4000
+seeds=16000
 sample=0
 names=()
 while [ $# -gt 0 ]; do
