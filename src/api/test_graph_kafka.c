@@ -2,8 +2,7 @@
  * them without memory. No client is opened. */
 #include "api/api_int.h"
 
-#include "base/test.h"
-#include "base/test_memory.h"
+#include "api/test_builder.h"
 #include "connectors/kafka/kafka.h"
 #include "connectors/kafka/kafka_target.h"
 #include "connectors/kafka/test_kafka_fake.h"
@@ -147,29 +146,14 @@ TEST(a_kafka_sources_options) {
   }
 }
 
-/* Every allocation of the graph fails once: the builder says so, and nothing stays. */
+static void build_source(struct weir_job_builder *builder, const void *options) {
+  fake_init(&fake, 1);
+  weir_blackhole_sink(wr_kafka_source_with(builder, "in", options, &fake.driver), "out");
+}
+
 TEST(a_kafka_source_without_memory) {
   const struct weir_kafka_options options = kafka_options(good_settings, 2);
-  const struct wr_graph *graph = NULL;
-  bool finished = false;
-  uint64_t failures = 0;
-  while (!finished) {
-    struct test_memory memory;
-    struct weir_job_builder builder;
-    struct weir_error error = {.code = WEIR_OK};
-    test_memory_init(&memory);
-    test_memory_fail_after(&memory, failures + 1, false);
-    fake_init(&fake, 1);
-    CHECK_INT(wr_builder_init(&builder, &memory.memory, "pv", &error), WEIR_OK);
-    weir_blackhole_sink(wr_kafka_source_with(&builder, "in", &options, &fake.driver), "out");
-    enum weir_code code = wr_builder_finish(&builder, &graph, &error);
-    finished = memory.failures == 0;
-    CHECK_INT(code, finished ? WEIR_OK : WEIR_NO_MEMORY);
-    failures += memory.failures;
-    wr_builder_deinit(&builder);
-    CHECK_INT(memory.living_count, 0);
-  }
-  CHECK(failures > 15);
+  test_builder_without_memory(build_source, &options, 15);
 }
 
 /* ---- the sink ---- */
@@ -295,32 +279,17 @@ TEST(mistakes_of_a_kafka_sink) {
   }
 }
 
-/* Every allocation of the graph fails once, as for the source. */
+static void build_sink(struct weir_job_builder *builder, const void *options) {
+  make_sink(builder, options, "app");
+}
+
 TEST(a_kafka_sink_without_memory) {
   struct weir_kafka_sink_options options = sink_options();
   options.client_settings = client_settings;
   options.client_setting_count = 1;
   options.settings = sink_settings;
   options.setting_count = 2;
-  const struct wr_graph *graph = NULL;
-  bool finished = false;
-  uint64_t failures = 0;
-  while (!finished) {
-    struct test_memory memory;
-    struct weir_job_builder builder;
-    struct weir_error error = {.code = WEIR_OK};
-    test_memory_init(&memory);
-    test_memory_fail_after(&memory, failures + 1, false);
-    CHECK_INT(wr_builder_init(&builder, &memory.memory, "pv", &error), WEIR_OK);
-    make_sink(&builder, &options, "app");
-    enum weir_code code = wr_builder_finish(&builder, &graph, &error);
-    finished = memory.failures == 0;
-    CHECK_INT(code, finished ? WEIR_OK : WEIR_NO_MEMORY);
-    failures += memory.failures;
-    wr_builder_deinit(&builder);
-    CHECK_INT(memory.living_count, 0);
-  }
-  CHECK(failures > 15);
+  test_builder_without_memory(build_sink, &options, 15);
 }
 
 TEST_MAIN(TEST_CASE(a_kafka_sources_settings), TEST_CASE(mistakes_of_a_kafka_source),

@@ -2,8 +2,7 @@
  * the options of the command line; no memory. */
 #include "api/api_int.h"
 
-#include "base/test.h"
-#include "base/test_memory.h"
+#include "api/test_builder.h"
 #include "connectors/files/files.h"
 #include "connectors/generator/generator.h"
 #include "connectors/sqlite/sqlite_target.h"
@@ -186,31 +185,16 @@ TEST(the_command_line) {
   }
 }
 
-/* Every allocation fails once: the builder says so, and nothing stays. */
+static void build_files(struct weir_job_builder *builder, const void *options) {
+  const struct weir_sqlite_options table = {.size = sizeof table, .path = "f.db", .table = "t"};
+  weir_sqlite_sink(weir_files_source(builder, "in", options), "out", &table);
+}
+
 TEST(without_memory) {
   static const struct weir_setting given[] = {{"path", "/views"}, {"json.ignore-parse-errors", "true"}};
   const struct weir_files_options options = {
       .size = sizeof options, .schema = &schema, .settings = given, .setting_count = 2};
-  const struct weir_sqlite_options table = {.size = sizeof table, .path = "f.db", .table = "t"};
-  const struct wr_graph *graph = NULL;
-  bool finished = false;
-  uint64_t failures = 0;
-  while (!finished) {
-    struct test_memory memory;
-    struct weir_job_builder builder;
-    struct weir_error error = {.code = WEIR_OK};
-    test_memory_init(&memory);
-    test_memory_fail_after(&memory, failures + 1, false);
-    CHECK_INT(wr_builder_init(&builder, &memory.memory, "pv", &error), WEIR_OK);
-    weir_sqlite_sink(weir_files_source(&builder, "in", &options), "out", &table);
-    enum weir_code code = wr_builder_finish(&builder, &graph, &error);
-    finished = memory.failures == 0;
-    CHECK_INT(code, finished ? WEIR_OK : WEIR_NO_MEMORY);
-    failures += memory.failures;
-    wr_builder_deinit(&builder);
-    CHECK_INT(memory.living_count, 0);
-  }
-  CHECK(failures > 15);
+  test_builder_without_memory(build_files, &options, 15);
 }
 
 TEST_MAIN(TEST_CASE(files), TEST_CASE(mistakes_of_files), TEST_CASE(generator), TEST_CASE(sqlite_tables),
