@@ -277,13 +277,16 @@ bool sim_tamper_holds_log(const struct sim_run *run) {
   return run->tamper.kind > SIM_TAMPER_LOG_COPIED;
 }
 
+/* What was passed over comes back by sim_histories alone, which knows what the job must say then: a publish that was on
+ * its way when the life ended can make it the older of two histories at any time. */
 static void put_back_checkpoint(struct sim_run *run, bool untouched) {
   const struct sim_tamper *tamper = &run->tamper;
   if (!untouched) memset(&run->stops, 0, sizeof run->stops); /* an older checkpoint may know none */
   if (!untouched && sim_histories_keep(run, tamper->path, tamper->saved, tamper->saved_length)) return;
-  bool there = sim_disk_exists(run->world, tamper->path);
-  if (there || untouched || below(run, 2) == 0)
+  if (untouched)
     sim_disk_replace(run->world, tamper->path, tamper->saved, tamper->saved_length);
+  else if (tamper->kind != SIM_TAMPER_DATA_FILE)
+    sim_disk_remove(run->world, tamper->path);
 }
 
 static void put_back_target(struct sim_run *run, bool untouched) {
