@@ -57,11 +57,11 @@ static void find_file(void *argument, const struct wr_handle *handle) {
   if (handle->file[0] != 0 && !sim_disk_exists(search->run->world, path)) search->all_there = false;
 }
 
-/* Are the files there that it names? One that was passed over may have lost some. */
+/* Are the files there that it names, and those that it has staged? One that was passed over may have lost some. */
 static bool is_whole(struct sim_run *run, const struct wr_metadata *metadata) {
   struct file_search search = {run, true};
   wr_metadata_each_file(metadata, find_file, &search);
-  return search.all_there;
+  return search.all_there && sim_directory_has_staged(run, metadata);
 }
 
 bool sim_checkpoint_load(struct sim_run *run, uint64_t below_id, struct wr_memory *memory,

@@ -18,7 +18,8 @@ struct sim_place {
 uint64_t sim_checkpoint_of(const char *path);
 /* The highest chk-N below `below_id`; false: none. */
 bool sim_checkpoint_find(struct sim_run *run, uint64_t below_id, uint64_t *out_id, char out_path[300]);
-/* The highest below `below_id` that can be read whole and is of the job's present incarnation; false: none. */
+/* The highest below `below_id` that a start could restore: it can be read whole, what it has staged is there, and it is
+ * of the job's present incarnation; false: none. */
 bool sim_checkpoint_load(struct sim_run *run, uint64_t below_id, struct wr_memory *memory,
                          struct wr_metadata *out_metadata, char out_path[300]);
 /* Its places, by the log's partitions. */

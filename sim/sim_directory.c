@@ -52,15 +52,6 @@ void sim_directory_new_life(struct sim_run *run, bool may_harm) {
   if (!run->directory) return;
   run->graph.zombie_commits = may_harm && one_in(run, 3);
   run->graph.zombie_is_early = one_in(run, 2);
-  for (uint32_t i = 0; i < run->graph.sink_count; i++)
-    run->graph.sinks[i].has_lacked = false;
-}
-
-bool sim_directory_has_lacked(const struct sim_run *run) {
-  bool has_lacked = false;
-  for (uint32_t i = 0; i < run->graph.sink_count; i++)
-    has_lacked = has_lacked || run->graph.sinks[i].has_lacked;
-  return has_lacked;
 }
 
 void sim_directory_after_life(struct sim_run *run) {
@@ -92,36 +83,77 @@ static uint64_t marked(struct sim_run *run) {
   return id;
 }
 
-static void choose_of_part(struct sim_run *run, const struct wr_part *from, uint64_t *seen, char *out_path,
-                           size_t size) {
+/* Calls `visit` for each part that the sink of the rows has staged for a checkpoint and not committed yet. */
+static void each_waiting(struct sim_run *run, const struct wr_metadata *metadata,
+                         void (*visit)(void *argument, const struct wr_directory_part *part), void *argument) {
+  uint64_t committed = marked(run);
+  const struct wr_operator_state *state = wr_metadata_find(metadata, sim_job_name(run->kind));
+  struct wr_directory_part part;
+  for (uint32_t e = 0; state != NULL && state->subtask_count > 0 && e < state->subtasks[0].commit.epoch_count; e++) {
+    const struct wr_epoch *epoch = &state->subtasks[0].commit.epochs[e];
+    for (uint32_t p = 0; epoch->checkpoint_id > committed && p < epoch->part_count; p++)
+      if (wr_directory_part_of(&epoch->parts[p], &part, NULL) == WEIR_OK) visit(argument, &part);
+  }
+}
+
+static void staged_path(struct sim_run *run, const struct wr_directory_part *part, uint32_t number,
+                        char out[WR_PATH_BYTES_MAX]) {
   const char *uid = sim_job_name(run->kind);
   const struct wr_directory_place place = {
       .path = "/out", .folder = "/out/.weir", .uid = uid, .hash = wr_directory_hash(uid, uid)};
-  struct wr_directory_part part;
+  WR_ASSERT(wr_directory_staged_path(&place, part, number, out, NULL) == WEIR_OK);
+}
+
+struct staged_choice {
+  struct sim_run *run;
+  uint64_t seen;
   char path[WR_PATH_BYTES_MAX];
-  if (wr_directory_part_of(from, &part, NULL) != WEIR_OK) return;
-  for (uint32_t i = 0; i < part.file_count; i++) {
-    if (wr_directory_staged_path(&place, &part, i, path, NULL) != WEIR_OK || below(run, ++*seen) != 0) continue;
-    int length = snprintf(out_path, size, "%s", path);
-    WR_ASSERT(length > 0 && (size_t)length < size);
-  }
+};
+
+static void choose_of_part(void *argument, const struct wr_directory_part *part) {
+  struct staged_choice *choice = argument;
+  for (uint32_t i = 0; i < part->file_count; i++)
+    if (below(choice->run, ++choice->seen) == 0) staged_path(choice->run, part, i, choice->path);
 }
 
 bool sim_directory_choose_staged(struct sim_run *run, char *out_path, size_t size) {
   struct wr_heap_memory heap;
   struct wr_metadata metadata;
   char path[300];
-  uint64_t seen = 0, committed = marked(run);
+  struct staged_choice choice = {.run = run};
   wr_heap_memory_init(&heap, 0);
   if (!sim_checkpoint_load(run, UINT64_MAX, &heap.memory, &metadata, path)) return false;
-  const struct wr_operator_state *state = wr_metadata_find(&metadata, sim_job_name(run->kind));
-  for (uint32_t e = 0; state != NULL && state->subtask_count > 0 && e < state->subtasks[0].commit.epoch_count; e++) {
-    const struct wr_epoch *epoch = &state->subtasks[0].commit.epochs[e];
-    for (uint32_t p = 0; epoch->checkpoint_id > committed && p < epoch->part_count; p++)
-      choose_of_part(run, &epoch->parts[p], &seen, out_path, size);
-  }
+  each_waiting(run, &metadata, choose_of_part, &choice);
   wr_metadata_deinit(&heap.memory, &metadata);
-  return seen != 0;
+  int length = snprintf(out_path, size, "%s", choice.path);
+  WR_ASSERT(length >= 0 && (size_t)length < size);
+  return choice.seen != 0;
+}
+
+struct staged_look {
+  struct sim_run *run;
+  bool all_there;
+};
+
+/* As the sink looks at it: by number and length of its files. */
+static void look_at_part(void *argument, const struct wr_directory_part *part) {
+  struct staged_look *look = argument;
+  uint64_t bytes = 0;
+  for (uint32_t i = 0; i < part->file_count; i++) {
+    char path[WR_PATH_BYTES_MAX];
+    size_t length = 0;
+    staged_path(look->run, part, i, path);
+    look->all_there = look->all_there && sim_disk_exists(look->run->world, path);
+    free(sim_disk_read(look->run->world, path, &length));
+    bytes += length;
+  }
+  look->all_there = look->all_there && bytes == part->bytes;
+}
+
+bool sim_directory_has_staged(struct sim_run *run, const struct wr_metadata *metadata) {
+  struct staged_look look = {run, true};
+  if (run->directory) each_waiting(run, metadata, look_at_part, &look);
+  return look.all_there;
 }
 
 /* ---- the oracle ---- */

@@ -50,9 +50,7 @@ static enum weir_code watched_check_carried(struct wr_target *target, const stru
                                             uint32_t epoch_count, struct weir_error *error) {
   struct watched_target *self = watched(target);
   if (self->sink->owner->zombie_is_early) let_zombie_commit(self);
-  enum weir_code code = self->inner->vtable->check_carried(self->inner, seen, incarnation, epochs, epoch_count, error);
-  self->sink->has_lacked = self->sink->has_lacked || code == WEIR_REFUSED;
-  return code;
+  return self->inner->vtable->check_carried(self->inner, seen, incarnation, epochs, epoch_count, error);
 }
 
 static enum weir_code watched_claim(struct wr_target *target, const struct wr_marker *seen, uint64_t checkpoint,

@@ -43,7 +43,6 @@ struct sim_wrapped_sink {
                                struct weir_error *error);
   const char *uid;
   uint64_t out_id; /* of the last epoch that is out, as the attempt that claimed the target last knows */
-  bool has_lacked; /* in this life: what the newest checkpoint had staged beside the target was gone */
   bool is_settled; /* that attempt has told the target that what R carried is committed */
 };
 

@@ -17,7 +17,7 @@ static void watch_assigned(void *context, uint32_t p, int64_t offset, bool first
   uint64_t id = sim_checkpoint_read(run, UINT64_MAX, places);
   int64_t expected = places[p].is_known ? places[p].position : sim_kafka_low(run->kafka, p);
   run->report->events[places[p].is_known ? SIM_EVENT_BEGUN_AT_CHECKPOINT : SIM_EVENT_PARTITION_FOUND_LATER]++;
-  if (run->tamper.kind == SIM_TAMPER_DATA_FILE || sim_directory_has_lacked(run)) return; /* it may take an older one */
+  if (run->tamper.kind == SIM_TAMPER_DATA_FILE) return; /* it may take an older one */
   if (offset != expected)
     sim_violation(run, "partition %u is begun at %" PRId64 ", but %s%" PRIu64 " says %" PRId64, p, offset,
                   places[p].is_known ? "checkpoint " : "its first record is meant, and checkpoint ", id, expected);
