@@ -9,7 +9,8 @@
  *                 record of the oldest that is open, and readers of committed records come no further
  *   brokers       each partition has its leader on one of a few; a broker, or all of them, or one leader, is away for
  *                 a while; leaders move; an answer comes late or not at all; fetches bring few records; the end of a
- *                 partition is told late, or again, or not until it has moved
+ *                 partition is told late, or again, or not until it has moved; of a missing partition a consumer that
+ *                 has heard of the topic before says nothing
  *   wrong answers "no such topic", "no such partition", "out of range", "not allowed" that are not true. They never
  *                 last: once one was given to anybody, none is given 6 s after it (the source believes after 10 s),
  *                 until whoever got one has got a right one. And no wrong answer is such that nobody could tell:

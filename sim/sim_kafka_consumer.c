@@ -8,6 +8,7 @@
 #include <string.h>
 
 static const uint64_t ms_ns = 1000 * 1000;
+static const uint64_t missing_again_ns = 10ULL * 1000 * 1000 * 1000; /* between two looks for a missing partition */
 
 static struct sim_kafka_consumer *self_of(struct wr_kafka_consumer *consumer) {
   return (struct sim_kafka_consumer *)consumer;
@@ -148,6 +149,12 @@ static void fetch(struct sim_kafka_consumer *consumer, uint32_t p) {
       return;
     }
   }
+  if (answer == WR_KAFKA_NO_PARTITION && fetching->is_silent) {
+    send_fetch(consumer, p, missing_again_ns);
+    return;
+  }
+  fetching->is_silent = false; /* it is there: its going will be told */
+  consumer->has_heard = consumer->has_heard || answer == WR_KAFKA_FINE || answer == WR_KAFKA_NO_PARTITION;
   enum wr_kafka_answer wrong = answer == WR_KAFKA_FINE ? wrong_answer(kafka) : WR_KAFKA_FINE;
   if (answer != WR_KAFKA_FINE || wrong != WR_KAFKA_FINE) {
     stop_fetching(consumer, p, wrong != WR_KAFKA_FINE ? wrong : answer, wrong != WR_KAFKA_FINE);
@@ -260,6 +267,7 @@ static enum weir_code assign(struct wr_kafka_consumer *base, int32_t partition, 
   sim_world_trace(kafka->world, "kafka assign %u at %" PRId64, p, offset);
   *fetching = (struct sim_kafka_fetching){.assigned = true,
                                           .was_assigned = true,
+                                          .is_silent = consumer->has_heard,
                                           .misled = fetching->misled,
                                           .serial = ++kafka->serial,
                                           .taken = offset,

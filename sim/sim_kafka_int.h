@@ -46,6 +46,7 @@ struct sim_kafka_admin {
 /* A partition that a consumer fetches. */
 struct sim_kafka_fetching {
   bool assigned, was_assigned;
+  bool is_silent;  /* nothing is said while the partition is not there */
   uint64_t serial; /* of the assignment; what is under way for another is dropped */
   int64_t taken;   /* the records below were taken */
   int64_t come;    /* those below have come */
@@ -65,6 +66,7 @@ struct sim_kafka_consumer {
   struct wr_waker *waker;
   uint64_t serial; /* among all of the cluster's life */
   bool uncommitted;
+  bool has_heard;                                                /* of the topic and the number of its partitions */
   uint32_t room;                                                 /* records that it holds of one partition, at most */
   struct sim_kafka_fetching *fetching[SIM_KAFKA_PARTITIONS_MAX]; /* engine's memory; NULL: never assigned */
   struct wr_kafka_record *records;                               /* given out, with all bytes; host memory */

@@ -316,6 +316,29 @@ TEST(states_are_told_by_both_clients) {
   }
 }
 
+TEST(missing_partition_is_not_told_of_later) {
+  struct fixture f;
+  struct wr_kafka_fetch fetch;
+  begin(&f, 5, false);
+  append(&f, 2, 7, SIM_KAFKA_NO_TRANSACTION);
+  sim_kafka_set_state(f.kafka, SIM_KAFKA_PARTITION_GONE, 2, 0);
+  CHECK_INT(answer_at(&f, 0, 0), WR_KAFKA_FINE);
+  CHECK_INT(f.consumer->vtable->assign(f.consumer, 2, 0, NULL), WEIR_OK);
+  sim_world_advance_to(f.world, 60 * second_ns);
+  CHECK(!f.consumer->vtable->take(f.consumer, 2, 10, &fetch));
+  sim_kafka_set_state(f.kafka, SIM_KAFKA_SOUND, 0, 0);
+  CHECK(await(&f, 2, &fetch));
+  CHECK_INT(fetch.answer, WR_KAFKA_FINE);
+  CHECK_INT(fetch.count, 1);
+  f.consumer->vtable->release(f.consumer);
+  sim_kafka_set_state(f.kafka, SIM_KAFKA_PARTITION_GONE, 2, 0);
+  append(&f, 2, 8, SIM_KAFKA_NO_TRANSACTION);
+  CHECK(await(&f, 2, &fetch));
+  CHECK_INT(fetch.answer, WR_KAFKA_NO_PARTITION); /* that it goes is told */
+  f.consumer->vtable->release(f.consumer);
+  end(&f);
+}
+
 TEST(without_a_taker_fetching_stops) {
   struct fixture f;
   begin(&f, 3, false);
@@ -490,6 +513,7 @@ TEST(ordered_crashes_fall_on_operations_of_clients) {
 
 TEST_MAIN(TEST_CASE(every_committed_record_once_whatever_happens),
           TEST_CASE(open_transactions_hold_back_readers_of_committed_records),
-          TEST_CASE(states_are_told_by_both_clients), TEST_CASE(without_a_taker_fetching_stops),
-          TEST_CASE(group_gets_offsets_or_says_no), TEST_CASE(wrong_answers_do_not_last),
-          TEST_CASE(kill_releases_clients_at_any_point), TEST_CASE(ordered_crashes_fall_on_operations_of_clients))
+          TEST_CASE(states_are_told_by_both_clients), TEST_CASE(missing_partition_is_not_told_of_later),
+          TEST_CASE(without_a_taker_fetching_stops), TEST_CASE(group_gets_offsets_or_says_no),
+          TEST_CASE(wrong_answers_do_not_last), TEST_CASE(kill_releases_clients_at_any_point),
+          TEST_CASE(ordered_crashes_fall_on_operations_of_clients))

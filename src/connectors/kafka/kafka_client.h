@@ -112,7 +112,8 @@ struct wr_kafka_committed {
 struct wr_kafka_consumer;
 struct wr_kafka_consumer_vtable {
   /* Fetches `partition` of the topic from `offset` on; also to begin anew elsewhere: what had come of it before is
-   * dropped. NO_MEMORY. */
+   * dropped. NO_MEMORY. Of a partition that is not there a client that has heard of the topic before may say nothing,
+   * ever; it is fetched when it is there. Who has to know asks an admin. */
   enum weir_code (*assign)(struct wr_kafka_consumer *consumer, int32_t partition, int64_t offset,
                            struct weir_error *error);
   /* Stops fetching it, and drops what has come. */

@@ -9,6 +9,10 @@
  *
  * A partition with a "no" is unassigned at once, for librdkafka would go on asking.
  *
+ * That a partition is not there librdkafka says when the number of the topic's partitions changes, and then alone: when
+ * it hears of the topic for the first time, and when partitions go. Assigned later, such a partition is looked for
+ * every 10 s without a word. The enumerator, which looks again and again, finds it missing.
+ *
  * Offsets to show are gathered per partition; one commit is under way at any time. So a group that cannot be reached
  * costs no memory, and what is shown when it is back is the newest. */
 #include "connectors/kafka/kafka_rdkafka_int.h"

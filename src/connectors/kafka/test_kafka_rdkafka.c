@@ -408,30 +408,43 @@ TEST(records) {
   wr_posix_seams_deinit(&fixture.posix);
 }
 
-/* Partition 1 of a topic with one. */
-TEST(no_such_partition) {
-  if (!CLIENTS_RUN) return;
-  struct fixture fixture;
-  set_up(&fixture);
-  struct wr_seams *seams = &fixture.posix.seams;
-  struct cluster cluster;
-  struct wr_kafka_connection connection = cluster_start(&cluster, 1);
+/* What a new consumer is told of partition 1 of a topic with one; false: nothing, for it had heard of the topic before
+ * it wanted the partition. */
+static bool is_told(struct fixture *fixture, const struct wr_kafka_connection *connection) {
+  struct wr_seams *seams = &fixture->posix.seams;
   const struct wr_kafka_driver *driver = wr_kafka_rdkafka();
   struct weir_error error;
   struct wr_kafka_consumer *consumer = NULL;
-  CHECK_INT(driver->open_consumer(driver, &connection, "views", seams, seams->memory, &fixture.parker.waker, &consumer,
-                                  &error),
-            WEIR_OK);
-  CHECK_INT(consumer->vtable->assign(consumer, 1, 0, &error), WEIR_OK);
   struct wr_kafka_fetch fetch;
-  while (!consumer->vtable->take(consumer, 1, 10, &fetch))
-    CHECK(wr_parker_wait(&fixture.parker, 30ull * SECOND_NS));
-  CHECK_INT(fetch.answer, WR_KAFKA_NO_PARTITION);
-  CHECK_INT(fetch.count, 0);
-  CHECK(fetch.reason[0] != 0);
-  consumer->vtable->release(consumer);
-  CHECK(!consumer->vtable->take(consumer, 1, 10, &fetch)); /* until it is assigned again */
+  bool told = false, waiting = true;
+  WR_ASSERT(driver->open_consumer(driver, connection, "views", seams, seams->memory, &fixture->parker.waker, &consumer,
+                                  &error) == WEIR_OK);
+  WR_ASSERT(consumer->vtable->assign(consumer, 1, 0, &error) == WEIR_OK);
+  while (!told && waiting) {
+    told = consumer->vtable->take(consumer, 1, 10, &fetch);
+    waiting = told || wr_parker_wait(&fixture->parker, 5ull * SECOND_NS);
+  }
+  if (told) {
+    WR_ASSERT(fetch.answer == WR_KAFKA_NO_PARTITION && fetch.count == 0 && fetch.reason[0] != 0);
+    consumer->vtable->release(consumer);
+    WR_ASSERT(!consumer->vtable->take(consumer, 1, 10, &fetch)); /* until it is assigned again */
+  }
   consumer->vtable->close(consumer);
+  return told;
+}
+
+/* On a busy machine a consumer can hear of the topic while it is about to want the partition; many do not. */
+TEST(no_such_partition) {
+  enum { TRIES = 6 };
+  if (!CLIENTS_RUN) return;
+  struct fixture fixture;
+  set_up(&fixture);
+  struct cluster cluster;
+  struct wr_kafka_connection connection = cluster_start(&cluster, 1);
+  bool told = false;
+  for (int i = 0; i < TRIES && !told; i++)
+    told = is_told(&fixture, &connection);
+  CHECK(told);
   cluster_stop(&cluster);
   wr_posix_seams_deinit(&fixture.posix);
 }
