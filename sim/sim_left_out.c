@@ -184,9 +184,10 @@ void sim_left_out_seen(struct sim_run *run, const struct sim_disk_event *event) 
   if (removed != 0) {
     run->report->events[SIM_EVENT_SQL_LEFT_OUT_NO_MORE]++;
     own->published_id = 0;
-    own->removals++;
+    own->changes++;
   }
   if (published != 0) {
+    own->changes++;
     run->report->events[SIM_EVENT_SQL_LEFT_OUT_AGAIN] += own->tried_id == published;
     own->published_id = own->tried_id = published;
   }

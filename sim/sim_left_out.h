@@ -39,7 +39,7 @@ struct sim_left_out {
   size_t epoch_count, epoch_capacity;
   uint64_t published_id; /* the last file that was published, where its epoch is not committed; 0: none */
   uint64_t tried_id;     /* the same, also where it was removed since */
-  uint64_t removals;     /* of such files, by claims and later tries */
+  uint64_t changes;      /* of such files: made by tries, removed by claims and later tries */
 };
 
 /* After the log was drawn. */

@@ -242,7 +242,7 @@ static bool do_harm(struct sim_run *run) {
   sim_sql_image_free(own->before);
   own->before = sim_sql_image_take(own->sql);
   own->commits_before = sim_sql_commits(own->sql);
-  own->removals_before = run->left_out.removals;
+  own->changes_before = run->left_out.changes;
   if (own->harm == SIM_SQL_TABLE_DROPPED && !sim_sql_drop_table(own->sql)) return false;
   if (own->harm == SIM_SQL_MARKERS_DROPPED && !sim_sql_drop_markers(own->sql)) return false;
   if (own->harm == SIM_SQL_FORBIDDEN) sim_sql_forbid(own->sql, true);
@@ -346,8 +346,8 @@ static void mend(struct sim_run *run) {
   if (own->harm == SIM_SQL_ROW_REFUSED) sim_sql_refuse_rows(own->sql, NULL, 0);
   sim_sql_restore_table(own->sql);
   bool is_other = own->harm == SIM_SQL_MARKERS_DROPPED || own->harm == SIM_SQL_REPLACED || own->harm == SIM_SQL_AHEAD;
-  /* A claim that was about to commit has removed the files of what this server had not. */
-  bool is_claimed = own->harm == SIM_SQL_REPLACED && run->left_out.removals != own->removals_before;
+  /* A claim that was about to commit has removed the files of what this server had not, or a try has made one. */
+  bool is_claimed = own->harm == SIM_SQL_REPLACED && run->left_out.changes != own->changes_before;
   bool is_taken = is_claimed || sim_sql_commits(own->sql) != own->commits_before;
   if (is_other && !is_taken) sim_sql_image_put(own->sql, own->before);
 }

@@ -54,7 +54,7 @@ struct sim_sink_sql {
   uint64_t harm_ns, copy_ns, lock_ns, unlock_ns; /* UINT64_MAX: not at all, or done */
   bool is_harmed;
   uint64_t commits_before;             /* the copy, then the harm */
-  uint64_t removals_before;            /* of files of rows that were left out */
+  uint64_t changes_before;             /* of files of rows that are left out */
   struct sim_sql_image *before, *copy; /* as it was before the harm; what takes over */
 };
 
