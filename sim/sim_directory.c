@@ -199,7 +199,7 @@ static void saw_csv(struct sim_run *run, const char *text) {
   snprintf(line, sizeof line, "%s", text);
   if (run->kind == SIM_JOB_PV && split_line(line, fields, 2))
     sim_oracle_saw_count(run, fields[0], strtoull(fields[1], NULL, 10));
-  else if (run->kind == SIM_JOB_SEEN && split_line(line, fields, 3))
+  else if (run->kind != SIM_JOB_PV && split_line(line, fields, 3))
     sim_oracle_saw_row(run, fields[0], strtoll(fields[1], NULL, 10), fields[2]);
   else
     sim_violation(run, "a line is no row: %.80s", text);

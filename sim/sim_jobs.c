@@ -258,22 +258,21 @@ static void build_seen(struct sim_job_graph *job, const struct sim_job_options *
   const char *name = sim_job_name(options->kind);
   struct weir_sqlite_options table = {.size = sizeof table, .path = options->database, .table = name};
   struct weir_stream *views = source(&job->builder, &schema, options);
-  if (options->kind == SIM_JOB_HELD)
-    weir_sqlite_sink(sim_held_build(&job->held, views), name, &table);
-  else if (options->kind == SIM_JOB_PLAIN)
-    wr_plain_sink(views, name,
+  struct weir_stream *rows = options->kind == SIM_JOB_HELD ? sim_held_build(&job->held, views) : views;
+  if (options->kind == SIM_JOB_PLAIN)
+    wr_plain_sink(rows, name,
                   &(struct wr_plain_description){.where = "a list",
                                                  .interval_ms = options->plain_interval_ms,
                                                  .config = options->plain,
                                                  .new_target = sim_plain_new_target});
   else if (options->sink_kafka != NULL)
-    add_topic(job, views, "seen", false, options);
+    add_topic(job, rows, name, false, options);
   else if (options->sink_sql != NULL)
-    add_sql(job, views, "seen", false, options);
+    add_sql(job, rows, name, false, options);
   else if (options->directory != NULL)
-    add_directory(views, "seen", options);
+    add_directory(rows, name, options);
   else
-    weir_sqlite_sink(views, "seen", &table);
+    weir_sqlite_sink(rows, name, &table);
 }
 
 const char *sim_job_name(enum sim_job_kind kind) {

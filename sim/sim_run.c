@@ -37,10 +37,10 @@ void sim_violation(struct sim_run *run, const char *format, ...) {
 static void draw_kind(struct sim_run *run) {
   run->ends_max = 1;
   run->kind = one_in(run, 2) ? SIM_JOB_PV : SIM_JOB_SEEN;
-  if (one_in(run, OTHER_JOB_ONE_IN) && !run->options->to_topic)
-    run->kind = one_in(run, 3) ? SIM_JOB_PLAIN : SIM_JOB_HELD;
+  if (one_in(run, OTHER_JOB_ONE_IN))
+    run->kind = one_in(run, 3) && !run->options->to_topic ? SIM_JOB_PLAIN : SIM_JOB_HELD;
   if (run->kind == SIM_JOB_HELD) run->report->events[SIM_EVENT_HELD_JOB]++;
-  if (run->kind >= SIM_JOB_HELD) {
+  if (run->kind == SIM_JOB_PLAIN) {
     run->plain = (struct sim_plain){.run = run, .fails_one_in = one_in(run, 2) ? 5 + (uint32_t)below(run, 50) : 0};
     return;
   }
@@ -63,7 +63,7 @@ static void draw_log(struct sim_run *run) {
   run->dead_letter = log.bad_lines;
   if (run->kind >= SIM_JOB_HELD) log.lines %= 400;
   if (below(run, 5) < 2 && run->kind != SIM_JOB_PLAIN) sim_run_kafka_draw(run, &log);
-  bool leaves_out = run->sink_sql.sql != NULL && one_in(run, 2);
+  bool leaves_out = run->sink_sql.sql != NULL && run->kind != SIM_JOB_HELD && one_in(run, 2);
   if (leaves_out) log.lines %= 300; /* a row that is not taken costs many statements */
   sim_log_init(&run->log, &log);
   if (leaves_out) sim_left_out_draw(run);
@@ -112,7 +112,6 @@ static void draw_job(struct sim_run *run) {
   options->folder = run->folder;
   options->mode = one_in(run, 5) ? WR_AT_LEAST_ONCE : WR_EXACTLY_ONCE;
   if (run->options->mode != NULL) options->mode = *run->options->mode;
-  if (run->kind == SIM_JOB_HELD) options->mode = WR_EXACTLY_ONCE; /* else rows may be twice in its state */
   options->checkpoint_interval_ms = 2 + below(run, one_in(run, 3) ? 300 : 40);
   if (run->topic.misleads) options->checkpoint_interval_ms += 200; /* a doubt takes 10 s */
   run->checkpoint_interval_ms = options->checkpoint_interval_ms;

@@ -102,7 +102,7 @@
   X(PLAIN_FAILED, "write of a plain sink that failed")                                                                 \
   X(PLAIN_DOUBLED, "row that a plain sink wrote again")                                                                \
   X(BAD_RECORD, "bad record to the dead-letter file")                                                                  \
-  X(TOO_HIGH, "count too high after an unaligned checkpoint")
+  X(TOO_HIGH, "too high or doubled after an unaligned checkpoint")
 
 enum sim_event {
 #define SIM_EVENT_ENUM(name, text) SIM_EVENT_##name,

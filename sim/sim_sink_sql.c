@@ -111,6 +111,11 @@ static void check_counts_grow(struct sim_run *run) {
   }
 }
 
+/* A row may wait for its timer. Not aligned, rows behind a checkpoint's barrier may be out with it, and come again. */
+static bool may_differ(const struct sim_run *run, uint32_t p, uint32_t i) {
+  return run->kind == SIM_JOB_HELD && (run->seen[p][i] == 0 || run->job_options.mode == WR_AT_LEAST_ONCE);
+}
+
 static void compare_rows(struct sim_run *run, uint64_t id, const struct sim_sql_expected *expected) {
   for (uint32_t p = 0; p < run->log.options.partitions; p++) {
     run->seen[p] = calloc(run->log.partitions[p].line_count + 1, 1);
@@ -120,7 +125,7 @@ static void compare_rows(struct sim_run *run, uint64_t id, const struct sim_sql_
   sim_left_out_rows(run, id, see_row);
   for (uint32_t p = 0; p < run->log.options.partitions; p++) {
     for (uint32_t i = 0; expected != NULL && i < run->log.partitions[p].line_count; i++)
-      if (run->seen[p][i] != was_read(run, expected, p, i))
+      if (run->seen[p][i] != was_read(run, expected, p, i) && !may_differ(run, p, i))
         sim_violation(run, "after the commit of %" PRIu64 " %s %u is%s there, and it was%s read at that checkpoint",
                       expected->id, run->log.partitions[p].name, i, run->seen[p][i] ? "" : " not",
                       was_read(run, expected, p, i) ? "" : " not");
@@ -318,7 +323,7 @@ void sim_sink_sql_step(struct sim_run *run) {
   if (now_ns >= own->lock_ns) {
     own->lock_ns = UINT64_MAX;
     const char *key =
-        run->kind == SIM_JOB_SEEN || one_in(run, 2) ? NULL : run->log.apps[below(run, run->log.options.apps)];
+        run->kind != SIM_JOB_PV || one_in(run, 2) ? NULL : run->log.apps[below(run, run->log.options.apps)];
     bool locked = sim_sql_lock(own->sql, key);
     run->report->events[SIM_EVENT_SQL_LOCKED] += locked;
     if (locked) own->unlock_ns = now_ns + below(run, 3000) * ms_ns;
