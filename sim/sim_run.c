@@ -332,11 +332,13 @@ static void calm_down(struct sim_run *run) {
   run->host.hold_one_in = 0;
 }
 
-/* No faults in the job's folder. */
-static bool folder_behaves(struct sim_run *run) {
+/* No faults where a checkpoint is written: in the job's folder, and where files are staged beside their target. */
+static bool folders_behave(struct sim_run *run) {
   const struct sim_fault_plan *plan = sim_world_faults(run->world);
-  for (int fault = 0; plan->rule_count != 0 && fault < SIM_FAULT_COUNT; fault++)
-    if (plan->rules[0].one_in[fault] != 0) return false;
+  size_t rules = plan->rule_count == 0 ? 0 : run->directory ? 2 : 1;
+  for (size_t i = 0; i < rules; i++)
+    for (int fault = 0; fault < SIM_FAULT_COUNT; fault++)
+      if (plan->rules[i].one_in[fault] != 0) return false;
   return true;
 }
 
@@ -345,7 +347,7 @@ static void begin_stop(struct sim_run *run) {
   wr_job_read_status(run->job, &status);
   run->stop_while_running = status.phase == WR_JOB_RUN;
   run->stop_must_snapshot =
-      status.phase == WR_JOB_RUN && folder_behaves(run) && run->job_options.checkpoint_timeout_ms >= 60000;
+      status.phase == WR_JOB_RUN && folders_behave(run) && run->job_options.checkpoint_timeout_ms >= 60000;
   wr_job_stop(run->job);
 }
 

@@ -21,4 +21,11 @@ TEST(a_try_on_an_older_server) {
   check_seed(1795917422171220);
 }
 
-TEST_MAIN(TEST_CASE(a_checkpoint_that_lacks_what_it_staged), TEST_CASE(a_try_on_an_older_server))
+/* Some two hundred files were staged on a disk that was full again and again, each time for 100 ms: that can take
+ * longer than a stop waits. */
+TEST(a_stop_while_the_disk_of_a_folder_is_full) {
+  check_seed(1795918019397985);
+}
+
+TEST_MAIN(TEST_CASE(a_checkpoint_that_lacks_what_it_staged), TEST_CASE(a_try_on_an_older_server),
+          TEST_CASE(a_stop_while_the_disk_of_a_folder_is_full))
