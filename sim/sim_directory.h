@@ -14,6 +14,15 @@
 
 struct sim_run;
 
+/* A run that was killed is only slow, and stages one more file while a later one starts or runs. Nobody may ever ask
+ * for it, and the start after that sweeps it. */
+struct sim_late_stage {
+  char staged[300]; /* the path of the file that was staged last; "": none */
+  char path[300];   /* of the late one; "": none */
+  uint64_t at_ns;   /* when it is made; UINT64_MAX: not in this life, or done */
+  bool is_old;      /* it was made in an earlier life */
+};
+
 /* Draws the format and the rolling of files in this run, and how often they are taken. */
 void sim_directory_draw(struct sim_run *run);
 /* At times takes what is there. Between two steps. */

@@ -64,6 +64,7 @@
   X(RIVAL, "database locked by another program")                                                                       \
   X(BOUNDED_GROWTH, "bounded life while the log grows")                                                                \
   X(DIRECTORY, "run whose rows go to files in a folder")                                                               \
+  X(STAGED_LATE, "file staged by a run that was taken over")                                                           \
   X(FILE_TAKEN, "finished file taken away")                                                                            \
   X(TOPIC, "log that is a topic")                                                                                      \
   X(BEGUN_AT_CHECKPOINT, "partition begun where a checkpoint says")                                                    \

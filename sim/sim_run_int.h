@@ -37,6 +37,7 @@ struct sim_run {
   bool directory_is_csv;
   uint32_t directory_rollover_ms; /* 0: the option's default */
   uint32_t marker_crash_one_in;   /* markers of files, on average, between two power cuts; 0: none */
+  struct sim_late_stage late;     /* of a folder sink */
   bool power_goes;                /* the crash that was ordered is a power cut */
   uint32_t take_one_in;           /* steps, on average, between two looks of who takes them away; 0: nobody does */
   bool dead_letter;               /* bad records are skipped to /out/dead-letter.ndjson */
