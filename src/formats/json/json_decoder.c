@@ -211,7 +211,8 @@ static inline void mark_set(const struct wr_column *column, uint32_t row) {
   if (column->validity != NULL) column->validity[row / 64] |= 1ull << (row % 64);
 }
 
-/* Turns the places of a sound record, which begins at `start` of the text, into the values of the builder's row. */
+/* Turns the places of a sound record, which begins at `start` of the text, into the values of the builder's row, and
+ * empties them; after a failure some are left. */
 static enum weir_code set_fields(struct wr_json_decoder *decoder, const struct wr_json_walk *walk, uint32_t start,
                                  struct wr_batch_builder *builder) {
   const uint32_t row = builder->batch->row_count, count = decoder->schema->field_count;
@@ -219,6 +220,7 @@ static enum weir_code set_fields(struct wr_json_decoder *decoder, const struct w
     const struct weir_field *field = &decoder->schema->fields[i];
     const struct wr_column *column = &builder->batch->columns[decoder->columns[i]];
     struct wr_json_place place = decoder->walker.places[i];
+    decoder->walker.places[i].end = 0;
     if (place.end == 0 || walk->text[place.start] == 'n') {
       if (field->nullable) continue;
       size_t position = place.end == 0 ? walk->end - start : place.start - start;
@@ -262,16 +264,16 @@ static enum weir_code diagnose(struct wr_json_decoder *decoder, const char *text
 /* Decodes the record [start, walk->end) of an indexed text into the builder's row. */
 static enum weir_code decode_record(struct wr_json_decoder *decoder, struct wr_json_walk *walk, uint32_t start,
                                     struct wr_batch_builder *builder) {
-  size_t length = walk->end - start;
+  const size_t length = walk->end - start;
   enum wr_json_walk_result result = wr_json_walk_record(&decoder->walker, walk);
-  enum weir_code code = WEIR_OK;
+  enum weir_code code;
   if (result == WR_JSON_WALK_SOUND)
     code = set_fields(decoder, walk, start, builder);
   else
     code = result == WR_JSON_WALK_NO_MEMORY ? fail_no_memory(decoder, length)
                                             : diagnose(decoder, walk->text + start, length);
-  wr_json_walker_clear(&decoder->walker);
   if (code == WEIR_OK) return code;
+  wr_json_walker_clear(&decoder->walker);
   wr_batch_builder_cancel_row(builder);
   decoder->fault->record_bytes = length;
   return code;
@@ -447,7 +449,7 @@ static enum weir_code decode_window(struct wr_json_decoder *decoder, struct wr_j
     walk.end = (uint32_t)(end - text);
     if (*walk.token < walk.end) {
       walk.has_escapes = has_escapes && memchr(lines->text, '\\', (size_t)(end - lines->text)) != NULL;
-      WR_TRY(wr_batch_builder_begin(builder, decoder->error));
+      if (builder->batch == NULL) WR_TRY(wr_batch_builder_begin(builder, decoder->error));
       WR_TRY(decode_record(decoder, &walk, (uint32_t)(lines->text - text), builder));
       end_row(lines, builder);
     }
