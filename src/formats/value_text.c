@@ -31,7 +31,7 @@ static unsigned digit_count(uint64_t value) {
 
 /* Eight digits, zeros in front, the first in the lowest byte, as numbers from 0 to 9; below 100,000,000. They are split
  * side by side: in halves of four digits, in quarters of two, in single ones. */
-static uint64_t eight_digits(uint64_t value) {
+static inline uint64_t eight_digits(uint64_t value) {
   const uint64_t halves = value / 10000 | value % 10000 << 32;
   const uint64_t hundreds = (halves * 10486 >> 20) & 0x0000007f0000007fu;
   const uint64_t quarters = hundreds | (halves - hundreds * 100) << 16;

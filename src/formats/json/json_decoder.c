@@ -170,21 +170,22 @@ static inline bool set_plain(const struct wr_json_walk *walk, struct wr_json_pla
   }
 }
 
-/* Sets a short string without escapes as a view, if 16 bytes can be read where its bytes begin. */
+/* Sets a short string without escapes as a view, if 16 bytes can be read where its bytes begin. Its length is hard to
+ * foresee, so nothing branches on it: what lies behind the string is masked, by a mask that is read from `keep` at the
+ * right distance. */
 static inline bool set_short(const struct wr_json_walk *walk, struct wr_json_place place, struct wr_view *view) {
+  static const uint8_t keep[WR_VIEW_INLINE_MAX + sizeof *view] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                                                  0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
   const uint32_t length = place.end - place.start - 2;
   const char *bytes = walk->text + place.start + 1;
   if (length > WR_VIEW_INLINE_MAX || walk->has_escapes || walk->text_end - place.start < 1 + sizeof *view) return false;
-  uint64_t low, high;
-  memcpy(&low, bytes, sizeof low);
-  memcpy(&high, bytes + sizeof low, sizeof high);
-  bool is_low = length < sizeof low;
-  uint64_t mask = ((uint64_t)1 << (length % sizeof low) * 8) - 1;
-  low &= is_low ? mask : ~(uint64_t)0;
-  high &= is_low ? 0 : mask;
+  uint64_t words[2], masks[2];
+  memcpy(words, bytes, sizeof words);
+  memcpy(masks, keep + WR_VIEW_INLINE_MAX - length, sizeof masks);
+  words[0] &= masks[0];
+  words[1] &= masks[1];
   view->length = (int32_t)length;
-  memcpy(view->bytes, &low, sizeof low);
-  memcpy(view->bytes + sizeof low, &high, sizeof view->bytes - sizeof low);
+  memcpy(view->bytes, words, sizeof view->bytes);
   return true;
 }
 

@@ -82,22 +82,24 @@ static uint8_t *put_escaped(uint8_t *at, const char *text, size_t from, size_t t
   return at;
 }
 
-/* The text of a view that holds it itself; up to the view's end all of its bytes can be read. */
+/* The text of a view that holds it itself, all of whose bytes can be read. Its length is hard to foresee, so nothing
+ * branches on it: for the question what lies behind the text is made blank, by a mask that is read from `keep` at the
+ * right distance, and all bytes are written. */
 static uint8_t *put_inline(uint8_t *at, const struct wr_view *view) {
+  static const uint8_t keep[WR_VIEW_INLINE_MAX + STEP_BYTES] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                                                0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
   const uint64_t blanks = 0x2020202020202020u;
-  uint64_t first, last;
   const size_t length = (size_t)view->length;
+  uint64_t first, masks[2];
+  uint32_t last;
   memcpy(&first, view->bytes, sizeof first);
-  if (length >= sizeof first) {
-    memcpy(&last, view->bytes + length - sizeof last, sizeof last);
-    if (may_need_escape(first) || may_need_escape(last)) return put_escaped(at, view->bytes, 0, length);
-    memcpy(at, &first, sizeof first);
-    memcpy(at + length - sizeof last, &last, sizeof last);
-    return at + length;
-  }
-  uint64_t others = ~(uint64_t)0 << 8 * length; /* the bytes behind the text, which are the high ones */
-  if (may_need_escape((first & ~others) | (blanks & others))) return put_escaped(at, view->bytes, 0, length);
+  memcpy(&last, view->bytes + sizeof first, sizeof last);
+  memcpy(masks, keep + WR_VIEW_INLINE_MAX - length, sizeof masks);
+  if (may_need_escape((first & masks[0]) | (blanks & ~masks[0])) ||
+      may_need_escape((last & masks[1]) | (blanks & ~masks[1])))
+    return put_escaped(at, view->bytes, 0, length);
   memcpy(at, &first, sizeof first);
+  memcpy(at + sizeof first, &last, sizeof last);
   return at + length;
 }
 
