@@ -1217,7 +1217,7 @@ TEST(random_shapes_against_fresh_decoders) {
   struct wr_random random = wr_random_of(test_seed());
   static struct text records[SHAPED_RECORDS];
   open_decoder(&typed);
-  for (int round = 0; round < 400; round++) {
+  for (int round = 0; round < 150; round++) {
     struct shape shape = make_shape(&random);
     uint64_t bad_one_in = wr_random_one_in(&random, 2) ? 8 : 200;
     uint32_t count = 0;
