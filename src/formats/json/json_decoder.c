@@ -1,9 +1,9 @@
 /* formats/json/json_decoder.c: see json_decoder.h.
  *
  * How it works. simdjson's first stage lists where tokens begin (os/shims/simdjson_shim.h), for a window of many lines
- * at once. Then each record is walked over its tokens, every one of them: what stands between two tokens is one number,
- * word or string and white space, and is checked whole. A field that the job wants leaves its place behind; a name that
- * comes again overwrites it. Only when the record has proved sound are the places turned into values of the builder.
+ * at once. Then each record is walked over its tokens, every one of them (json_walk.h). A field that the job wants
+ * leaves its place behind; a name that comes again overwrites it. Only when the record has proved sound are the places
+ * turned into values of the builder.
  *
  * A window in which the first stage finds a fault is done again line by line, so that the fault meets its own record
  * only. A record that fails is scanned once more, byte by byte, to say where and why (json_text.h).
