@@ -6,7 +6,6 @@
  */
 #include "data/batch_builder.h"
 
-#include "base/limits.h"
 #include "data/gather.h"
 
 enum {
@@ -29,12 +28,6 @@ void wr_batch_builder_deinit(struct wr_batch_builder *builder) {
   wr_batch_unref(builder->batch);
   builder->batch = NULL;
   builder->heap = NULL;
-}
-
-bool wr_batch_builder_is_full(const struct wr_batch_builder *builder) {
-  uint32_t rows = wr_batch_builder_rows(builder);
-  return rows >= builder->capacity_rows ||
-         (size_t)rows * builder->row_bytes + builder->heap_used_bytes >= WR_BATCH_BYTES_MAX;
 }
 
 enum weir_code wr_batch_builder_begin(struct wr_batch_builder *builder, struct weir_error *error) {

@@ -8,6 +8,7 @@
 #ifndef WR_DATA_BATCH_BUILDER_H
 #define WR_DATA_BATCH_BUILDER_H
 
+#include "base/limits.h"
 #include "data/batch.h"
 
 struct wr_batch_builder {
@@ -30,7 +31,11 @@ static inline uint32_t wr_batch_builder_rows(const struct wr_batch_builder *buil
 }
 /* True at WR_BATCH_ROWS_MAX rows or WR_BATCH_BYTES_MAX bytes (columns count by rows used): send it before the next row.
  */
-bool wr_batch_builder_is_full(const struct wr_batch_builder *builder);
+static inline bool wr_batch_builder_is_full(const struct wr_batch_builder *builder) {
+  uint32_t rows = wr_batch_builder_rows(builder);
+  return rows >= builder->capacity_rows ||
+         (size_t)rows * builder->row_bytes + builder->heap_used_bytes >= WR_BATCH_BYTES_MAX;
+}
 /* Makes the batch exist. Obligatory before the first set_*() of a batch. Its columns can then also be written directly
  * at row_count and beyond, up to capacity_rows: values, a validity bit per value where a column has validity bits, the
  * row kind where there are kinds; then row_count and selected_count grow together. */

@@ -6,24 +6,36 @@
 
 #include <math.h>
 
+/* In a buffer of exactly the room that is asked for. */
+static void check_bigint(int64_t value) {
+  char expected[32], *exact = malloc(WR_BIGINT_TEXT_MAX);
+  size_t length = wr_text_of_bigint(value, exact), expected_length;
+  expected_length = (size_t)snprintf(expected, sizeof expected, "%" PRId64, value);
+  if (length != expected_length || memcmp(exact, expected, length) != 0)
+    TEST_FAIL("%s became %.*s", expected, (int)length, exact);
+  free(exact);
+}
+
 TEST(bigints) {
   static const int64_t values[] = {0, 1, -1, 9, 10, 99, 100, -100, INT32_MIN, INT64_MAX, INT64_MIN};
-  for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
-    char text[WR_BIGINT_TEXT_MAX + 1], expected[32];
-    text[wr_text_of_bigint(values[i], text)] = 0;
-    snprintf(expected, sizeof expected, "%" PRId64, values[i]);
-    CHECK_STRING(text, expected);
-  }
+  for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+    check_bigint(values[i]);
   for (int64_t power = 1, last = 0; last != power;) {
-    for (int64_t value = power - 1; value <= power; value++) {
-      char text[WR_BIGINT_TEXT_MAX + 1], expected[32];
-      text[wr_text_of_bigint(value, text)] = 0;
-      snprintf(expected, sizeof expected, "%" PRId64, value);
-      CHECK_STRING(text, expected);
-    }
+    check_bigint(power - 1);
+    check_bigint(power);
     last = power;
     if (power <= INT64_MAX / 10) power *= 10;
   }
+  for (int64_t value = 0; value < 10000; value++) { /* every half of eight digits, on either side */
+    check_bigint(value);
+    check_bigint(value * 10000 + 9999 - value);
+  }
+}
+
+TEST(random_bigints) {
+  struct wr_random random = wr_random_of(test_seed());
+  for (int i = 0; i < 200000; i++)
+    check_bigint((int64_t)wr_random_next(&random) >> wr_random_below(&random, 64));
 }
 
 TEST(doubles) {
@@ -140,5 +152,5 @@ TEST(base64) {
   }
 }
 
-TEST_MAIN(TEST_CASE(bigints), TEST_CASE(doubles), TEST_CASE(random_doubles), TEST_CASE(timestamps),
-          TEST_CASE(civil_times), TEST_CASE(base64))
+TEST_MAIN(TEST_CASE(bigints), TEST_CASE(random_bigints), TEST_CASE(doubles), TEST_CASE(random_doubles),
+          TEST_CASE(timestamps), TEST_CASE(civil_times), TEST_CASE(base64))

@@ -29,11 +29,40 @@ static unsigned digit_count(uint64_t value) {
   return count + (value >= 10) + (value >= 100) + (value >= 1000);
 }
 
+/* Eight digits, zeros in front, the first in the lowest byte, as numbers from 0 to 9; below 100,000,000. They are split
+ * side by side: in halves of four digits, in quarters of two, in single ones. */
+static inline uint64_t eight_digits(uint64_t value) {
+  const uint64_t halves = value / 10000 | value % 10000 << 32;
+  const uint64_t hundreds = (halves * 10486 >> 20) & 0x0000007f0000007fu;
+  const uint64_t quarters = hundreds | (halves - hundreds * 100) << 16;
+  const uint64_t tens = (quarters * 103 >> 10) & 0x000f000f000f000fu;
+  return tens | (quarters - tens * 10) << 8;
+}
+
+/* Writes the digits of `value`, below 100,000,000, without zeros in front, and up to eight bytes. */
+static char *put_short_whole(char *out, uint64_t value) {
+  const uint64_t digits = eight_digits(value);
+  const int zeros = __builtin_ctzll(digits | (uint64_t)1 << 56) / 8; /* the last digit always stands */
+  const uint64_t text = (digits | 0x3030303030303030u) >> 8 * zeros;
+  memcpy(out, &text, sizeof text);
+  return out + 8 - zeros;
+}
+
+static char *put_eight(char *out, uint64_t value) {
+  const uint64_t text = eight_digits(value) | 0x3030303030303030u;
+  memcpy(out, &text, sizeof text);
+  return out + sizeof text;
+}
+
 size_t wr_text_of_bigint(int64_t value, char out[WR_BIGINT_TEXT_MAX]) {
+  const uint64_t eight = 100000000;
   char *at = out;
   uint64_t size = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
   if (value < 0) *at++ = '-';
-  return (size_t)(put_digits(at, size, digit_count(size)) - out);
+  if (size < eight) return (size_t)(put_short_whole(at, size) - out);
+  if (size < eight * eight) return (size_t)(put_eight(put_short_whole(at, size / eight), size % eight) - out);
+  at = put_short_whole(at, size / eight / eight);
+  return (size_t)(put_eight(put_eight(at, size / eight % eight), size % eight) - out);
 }
 
 /* ---- doubles ---- */
@@ -70,7 +99,9 @@ static char *put_with_exponent(char *at, const char *digits, int count, int powe
   memcpy(at, digits + 1, (size_t)count - 1);
   at += count - 1;
   *at++ = 'E';
-  return at + wr_text_of_bigint(power, at);
+  if (power < 0) *at++ = '-';
+  uint64_t size = (uint64_t)(power < 0 ? -power : power);
+  return put_digits(at, size, digit_count(size));
 }
 
 size_t wr_text_of_double(double value, char out[WR_DOUBLE_TEXT_MAX]) {

@@ -1,9 +1,9 @@
 /* formats/json/json_decoder.c: see json_decoder.h.
  *
  * How it works. simdjson's first stage lists where tokens begin (os/shims/simdjson_shim.h), for a window of many lines
- * at once. Then each record is walked over its tokens, every one of them: what stands between two tokens is one number,
- * word or string and white space, and is checked whole. A field that the job wants leaves its place behind; a name that
- * comes again overwrites it. Only when the record has proved sound are the places turned into values of the builder.
+ * at once. Then each record is walked over its tokens, every one of them (json_walk.h). A field that the job wants
+ * leaves its place behind; a name that comes again overwrites it. Only when the record has proved sound are the places
+ * turned into values of the builder.
  *
  * A window in which the first stage finds a fault is done again line by line, so that the fault meets its own record
  * only. A record that fails is scanned once more, byte by byte, to say where and why (json_text.h).
@@ -18,33 +18,22 @@
 
 #include "base/bytes.h"
 #include "base/limits.h"
+#include "formats/json/json_digits.h"
 #include "formats/json/json_text.h"
 #include "formats/json/json_value.h"
+#include "formats/json/json_walk.h"
 #include "os/shims/simdjson_shim.h"
 
 #include <stdio.h>
 
 /* Small enough for the second level cache together with its index; large enough to make a call cost nothing. */
-enum { WINDOW_BYTES = 32 * 1024, GATHERED_MAX = 1024, TABLE_MIN = 64 };
-
-/* Where a field's value stands in the record: [start, end); end 0: it has none. */
-struct place {
-  uint32_t start, end;
-};
-
-/* A record under way. Positions are those of the index: from `text`, which may be a window of many records. */
-struct walk {
-  const char *text;
-  const uint32_t *token; /* the next token; behind a record's last one comes a position at or behind `end` */
-  uint32_t end;          /* of the record */
-  bool has_escapes;      /* a backslash is somewhere in the record */
-};
+enum { WINDOW_BYTES = 32 * 1024, GATHERED_MAX = 1024 };
 
 /* Records that were copied to be decoded together; those before `next` are done. */
 struct gathered {
   uint32_t count, next;
   enum { NOT_INDEXED, INDEXED, EACH_BY_ITSELF } state;
-  struct walk walk; /* INDEXED: its token is the first of the next record */
+  struct wr_json_walk walk; /* INDEXED: its token is the first of the next record */
   bool has_escapes;
   uint32_t ends[GATHERED_MAX]; /* of each, in `text`; a newline is there */
   char text[WINDOW_BYTES];
@@ -54,81 +43,25 @@ struct wr_json_decoder {
   struct wr_memory *memory;
   struct wr_calls *calls; /* NULL: simdjson's handle was not adopted */
   struct wr_simdjson *index;
-  struct weir_schema *schema;  /* own copy */
-  uint32_t *name_lengths;      /* per field */
-  uint32_t *columns;           /* per field: the builder's column */
-  struct place *places;        /* per field */
-  uint16_t *table;             /* open addressing by name: field + 1, 0 is free */
-  uint32_t table_mask;         /* its size, a power of two, minus 1 */
+  struct weir_schema *schema; /* own copy */
+  uint32_t *columns;          /* per field: the builder's column */
+  struct wr_json_walker walker;
   struct gathered *gathered;   /* NULL: nothing was gathered yet */
   struct wr_bytes scratch;     /* a string with its escapes decoded */
   struct wr_json_fault *fault; /* the caller's, during a call */
   struct weir_error *error;    /* likewise */
 };
 
-/* ---- names ---- */
-
-static uint64_t load(const char *text, size_t width) {
-  uint64_t value = 0;
-  memcpy(&value, text, width);
-  return value;
-}
-
-/* Spreads names by their length and up to 16 of their bytes. */
-static uint32_t name_hash(const char *name, size_t length) {
-  uint64_t a = 0, b = 0;
-  if (length >= 8) {
-    a = load(name, 8);
-    b = load(name + length - 8, 8);
-  } else if (length >= 4) {
-    a = load(name, 4);
-    b = load(name + length - 4, 4);
-  } else if (length > 0) {
-    a = (uint64_t)(unsigned char)name[0] << 16 | (uint64_t)(unsigned char)name[length / 2] << 8 |
-        (unsigned char)name[length - 1];
-  }
-  uint64_t mixed = (a ^ (b << 23 | b >> 41) ^ length) * 0x9e3779b97f4a7c15ull;
-  return (uint32_t)(mixed >> 40);
-}
-
-/* The field of a name; field_count: none. */
-static uint32_t find_field(const struct wr_json_decoder *decoder, const char *name, size_t length) {
-  for (uint32_t at = name_hash(name, length);; at++) {
-    uint32_t entry = decoder->table[at & decoder->table_mask];
-    if (entry == 0) return decoder->schema->field_count;
-    if (decoder->name_lengths[entry - 1] == length &&
-        memcmp(decoder->schema->fields[entry - 1].name, name, length) == 0)
-      return entry - 1;
-  }
-}
-
-static void fill_table(struct wr_json_decoder *decoder) {
-  for (uint32_t i = 0; i < decoder->schema->field_count; i++) {
-    decoder->name_lengths[i] = (uint32_t)strlen(decoder->schema->fields[i].name);
-    uint32_t at = name_hash(decoder->schema->fields[i].name, decoder->name_lengths[i]);
-    while (decoder->table[at & decoder->table_mask] != 0)
-      at++;
-    decoder->table[at & decoder->table_mask] = (uint16_t)(i + 1);
-  }
-}
-
 /* ---- life ---- */
 
 static bool allocate(struct wr_json_decoder *decoder, const struct weir_schema *schema) {
-  uint32_t count = schema->field_count, table_size = TABLE_MIN;
-  while (table_size < 4 * count)
-    table_size *= 2;
-  decoder->table_mask = table_size - 1;
   decoder->schema = wr_schema_copy(decoder->memory, schema);
-  decoder->name_lengths = wr_alloc_zeroed(decoder->memory, count, sizeof(uint32_t), WR_MEMORY_SOURCE);
-  decoder->columns = wr_alloc_zeroed(decoder->memory, count, sizeof(uint32_t), WR_MEMORY_SOURCE);
-  decoder->places = wr_alloc_zeroed(decoder->memory, count, sizeof(struct place), WR_MEMORY_SOURCE);
-  decoder->table = wr_alloc_zeroed(decoder->memory, table_size, sizeof(uint16_t), WR_MEMORY_SOURCE);
+  decoder->columns = wr_alloc_zeroed(decoder->memory, schema->field_count, sizeof(uint32_t), WR_MEMORY_SOURCE);
   decoder->index = wr_simdjson_new();
   if (decoder->index != NULL && decoder->calls != NULL)
     decoder->calls->adopt(decoder->calls, decoder->index, wr_simdjson_free);
-  return decoder->schema != NULL && decoder->name_lengths != NULL && decoder->columns != NULL &&
-         decoder->places != NULL && decoder->table != NULL && decoder->index != NULL;
+  return decoder->schema != NULL && decoder->columns != NULL && decoder->index != NULL &&
+         wr_json_walker_init(&decoder->walker, decoder->memory, decoder->schema);
 }
 
 enum weir_code wr_json_decoder_new(struct wr_memory *memory, struct wr_calls *calls, const struct weir_schema *schema,
@@ -147,7 +80,6 @@ enum weir_code wr_json_decoder_new(struct wr_memory *memory, struct wr_calls *ca
   }
   for (uint32_t i = 0; i < schema->field_count; i++)
     decoder->columns[i] = field_map == NULL ? i : field_map[i];
-  fill_table(decoder);
   *out_decoder = decoder;
   return WEIR_OK;
 }
@@ -158,143 +90,10 @@ void wr_json_decoder_free(struct wr_json_decoder *decoder) {
   wr_simdjson_free(decoder->index);
   wr_bytes_deinit(&decoder->scratch);
   wr_free(decoder->memory, decoder->gathered);
-  wr_free(decoder->memory, decoder->table);
-  wr_free(decoder->memory, decoder->places);
+  wr_json_walker_deinit(&decoder->walker);
   wr_free(decoder->memory, decoder->columns);
-  wr_free(decoder->memory, decoder->name_lengths);
   wr_free(decoder->memory, decoder->schema);
   wr_free(decoder->memory, decoder);
-}
-
-/* ---- the walk ---- */
-
-/* The first byte of the next token; 0 where the record has no more. */
-static inline char peek(const struct walk *walk) {
-  return *walk->token < walk->end ? walk->text[*walk->token] : 0;
-}
-
-/* Where the scalar that begins at the current token ends, white space trimmed. */
-static inline uint32_t scalar_end(const struct walk *walk) {
-  uint32_t start = walk->token[0], end = walk->token[1] < walk->end ? walk->token[1] : walk->end;
-  while (end > start + 1 && wr_json_is_space(walk->text[end - 1]))
-    end--;
-  return end;
-}
-
-/* The index has proved that the string is closed, so only what ends there can be its closing quote. */
-static inline bool string_is_sound(const struct walk *walk, uint32_t start, uint32_t end) {
-  if (end < start + 2 || walk->text[end - 1] != '"') return false;
-  return !walk->has_escapes || wr_json_unescape(walk->text + start + 1, end - start - 2, NULL) >= 0;
-}
-
-/* Checks the scalar at the current token whole, and steps over it. */
-static inline bool take_scalar(struct walk *walk, struct place *out_place) {
-  uint32_t start = *walk->token, end = scalar_end(walk);
-  const char *text = walk->text + start;
-  *out_place = (struct place){.start = start, .end = end};
-  walk->token++;
-  switch (*text) {
-  case '"':
-    return string_is_sound(walk, start, end);
-  case 't':
-    return end - start == 4 && memcmp(text, "true", 4) == 0;
-  case 'f':
-    return end - start == 5 && memcmp(text, "false", 5) == 0;
-  case 'n':
-    return end - start == 4 && memcmp(text, "null", 4) == 0;
-  default:
-    return wr_json_number_end(text, walk->text + end) == walk->text + end;
-  }
-}
-
-/* Takes a name and its colon. */
-static inline bool take_name(struct walk *walk, struct place *out_place) {
-  if (peek(walk) != '"' || !take_scalar(walk, out_place) || peek(walk) != ':') return false;
-  walk->token++;
-  return true;
-}
-
-/* Checks the container at the current token with all that is in it, and steps over it; `depth` are open around it. The
- * open ones are bits, the newest lowest: 1 is an array. */
-static bool take_container(struct walk *walk, uint32_t depth) {
-  uint64_t arrays = 0;
-  uint32_t outside = depth;
-  struct place place;
-  for (;;) {
-    char c = peek(walk);
-    if (c == '{' || c == '[') {
-      if (depth == WR_JSON_DEPTH_MAX) return false;
-      walk->token++;
-      depth++;
-      arrays = arrays << 1 | (c == '[');
-      if (peek(walk) != (c == '[' ? ']' : '}')) {
-        if (c == '{' && !take_name(walk, &place)) return false;
-        continue;
-      }
-    } else {
-      if (c == 0 || !take_scalar(walk, &place)) return false;
-      if (peek(walk) == ',') {
-        walk->token++;
-        if ((arrays & 1) == 0 && !take_name(walk, &place)) return false;
-        continue;
-      }
-    }
-    while (peek(walk) == ((arrays & 1) != 0 ? ']' : '}')) {
-      walk->token++;
-      arrays >>= 1;
-      if (--depth == outside) return true;
-    }
-    if (peek(walk) != ',') return false;
-    walk->token++;
-    if ((arrays & 1) == 0 && !take_name(walk, &place)) return false;
-  }
-}
-
-/* The place of the value of a name, where the job wants it; else NULL. False: no memory. */
-static inline bool find_place(struct wr_json_decoder *decoder, const struct walk *walk, struct place name,
-                              struct place **out_place) {
-  const char *bytes = walk->text + name.start + 1;
-  size_t length = name.end - name.start - 2;
-  if (walk->has_escapes && memchr(bytes, '\\', length) != NULL) {
-    wr_bytes_clear(&decoder->scratch);
-    char *room = (char *)wr_bytes_reserve(&decoder->scratch, length);
-    if (room == NULL) return false;
-    length = (size_t)wr_json_unescape(bytes, length, room);
-    bytes = room;
-  }
-  uint32_t field = find_field(decoder, bytes, length);
-  *out_place = field == decoder->schema->field_count ? NULL : &decoder->places[field];
-  return true;
-}
-
-enum walk_result { WALK_SOUND, WALK_BROKEN, WALK_NO_MEMORY };
-
-/* Walks one record, and leaves the places of its wanted fields. */
-static enum walk_result walk_record(struct wr_json_decoder *decoder, struct walk *walk) {
-  if (peek(walk) != '{') return WALK_BROKEN;
-  walk->token++;
-  if (peek(walk) == '}') {
-    walk->token++;
-    return peek(walk) == 0 && *walk->token >= walk->end ? WALK_SOUND : WALK_BROKEN;
-  }
-  for (;;) {
-    struct place name, value, *wanted = NULL;
-    if (!take_name(walk, &name)) return WALK_BROKEN;
-    if (!find_place(decoder, walk, name, &wanted)) return WALK_NO_MEMORY;
-    char c = peek(walk);
-    if (c == '{' || c == '[') {
-      value = (struct place){.start = *walk->token, .end = *walk->token + 1};
-      if (!take_container(walk, 1)) return WALK_BROKEN;
-    } else if (c == 0 || !take_scalar(walk, &value)) {
-      return WALK_BROKEN;
-    }
-    if (wanted != NULL) *wanted = value;
-    c = peek(walk);
-    walk->token++;
-    if (c == '}') break;
-    if (c != ',') return WALK_BROKEN;
-  }
-  return *walk->token >= walk->end ? WALK_SOUND : WALK_BROKEN;
 }
 
 /* ---- values ---- */
@@ -321,8 +120,8 @@ static const char *const expectations[] = {
 };
 
 /* The bytes of a string, its escapes decoded (into the scratch, where it has some, or where `own` asks for a copy). */
-static enum weir_code string_of(struct wr_json_decoder *decoder, const struct walk *walk, struct place place, bool own,
-                                const char **out_bytes, size_t *out_length) {
+static enum weir_code string_of(struct wr_json_decoder *decoder, const struct wr_json_walk *walk,
+                                struct wr_json_place place, bool own, const char **out_bytes, size_t *out_length) {
   *out_bytes = walk->text + place.start + 1;
   *out_length = place.end - place.start - 2;
   if (!own && (!walk->has_escapes || memchr(*out_bytes, '\\', *out_length) == NULL)) return WEIR_OK;
@@ -334,72 +133,111 @@ static enum weir_code string_of(struct wr_json_decoder *decoder, const struct wa
   return WEIR_OK;
 }
 
-/* Sets a field whose value is a number or a word. False: the value is not of its type. */
-static bool set_plain(const struct walk *walk, struct place place, struct wr_batch_builder *builder, uint32_t column,
-                      enum weir_type type) {
+/* A number as a whole one in the range of a BIGINT. */
+static inline bool whole_of(const struct wr_json_walk *walk, struct wr_json_place place, int64_t *out_value) {
   const char *text = walk->text + place.start;
-  size_t length = place.end - place.start;
+  const size_t length = place.end - place.start;
+  if (*text != '-' && (*text < '0' || *text > '9')) return false;
+  if (!wr_json_is_whole(text, length, walk->text_end - place.start)) return wr_json_to_bigint(text, length, out_value);
+  *out_value = (int64_t)wr_json_whole_value(text, length);
+  return true;
+}
+
+static bool double_of(const struct wr_json_walk *walk, struct wr_json_place place, double *out_value) {
+  const char *text = walk->text + place.start;
+  if (*text != '-' && (*text < '0' || *text > '9')) return false;
+  return wr_json_to_double(text, place.end - place.start, out_value);
+}
+
+/* Sets a field whose value is a number or a word. False: the value is not of its type. */
+static inline bool set_plain(const struct wr_json_walk *walk, struct wr_json_place place, enum weir_type type,
+                             const struct wr_column *column, uint32_t row) {
+  const char first = walk->text[place.start];
   int64_t whole = 0;
-  double real = 0;
-  bool is_number = *text == '-' || (*text >= '0' && *text <= '9');
   switch (type) {
   case WEIR_TYPE_BOOLEAN:
-    if (*text != 't' && *text != 'f') return false;
-    wr_batch_builder_set_boolean(builder, column, *text == 't');
+    if (first != 't' && first != 'f') return false;
+    ((uint8_t *)column->values)[row] = first == 't';
     return true;
   case WEIR_TYPE_INT:
-    if (!is_number || !wr_json_to_bigint(text, length, &whole) || whole < INT32_MIN || whole > INT32_MAX) return false;
-    wr_batch_builder_set_int(builder, column, (int32_t)whole);
+    if (!whole_of(walk, place, &whole) || whole < INT32_MIN || whole > INT32_MAX) return false;
+    ((int32_t *)column->values)[row] = (int32_t)whole;
     return true;
   case WEIR_TYPE_BIGINT:
-    if (!is_number || !wr_json_to_bigint(text, length, &whole)) return false;
-    wr_batch_builder_set_bigint(builder, column, whole);
-    return true;
+    return whole_of(walk, place, &((int64_t *)column->values)[row]);
   default:
-    if (!is_number || !wr_json_to_double(text, length, &real)) return false;
-    wr_batch_builder_set_double(builder, column, real);
-    return true;
+    return double_of(walk, place, &((double *)column->values)[row]);
   }
 }
 
+/* Sets a short string without escapes as a view, if 16 bytes can be read where its bytes begin. Its length is hard to
+ * foresee, so nothing branches on it: what lies behind the string is masked, by a mask that is read from `keep` at the
+ * right distance. */
+static inline bool set_short(const struct wr_json_walk *walk, struct wr_json_place place, struct wr_view *view) {
+  static const uint8_t keep[WR_VIEW_INLINE_MAX + sizeof *view] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                                                  0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+  const uint32_t length = place.end - place.start - 2;
+  const char *bytes = walk->text + place.start + 1;
+  if (length > WR_VIEW_INLINE_MAX || walk->has_escapes || walk->text_end - place.start < 1 + sizeof *view) return false;
+  uint64_t words[2], masks[2];
+  memcpy(words, bytes, sizeof words);
+  memcpy(masks, keep + WR_VIEW_INLINE_MAX - length, sizeof masks);
+  words[0] &= masks[0];
+  words[1] &= masks[1];
+  view->length = (int32_t)length;
+  memcpy(view->bytes, words, sizeof view->bytes);
+  return true;
+}
+
 /* Sets a field whose value is a string. */
-static enum weir_code set_string(struct wr_json_decoder *decoder, const struct walk *walk, struct place place,
-                                 struct wr_batch_builder *builder, uint32_t column, enum weir_type type,
+static enum weir_code set_string(struct wr_json_decoder *decoder, const struct wr_json_walk *walk,
+                                 struct wr_json_place place, struct wr_batch_builder *builder, uint32_t field,
                                  bool *out_fits) {
   const char *bytes = NULL;
   size_t length = 0;
   struct weir_timestamp time;
-  *out_fits = walk->text[place.start] == '"';
-  if (!*out_fits) return WEIR_OK;
+  enum weir_type type = decoder->schema->fields[field].type;
   WR_TRY(string_of(decoder, walk, place, type == WEIR_TYPE_BYTES, &bytes, &length));
   if (type == WEIR_TYPE_TIMESTAMP) {
     *out_fits = wr_json_to_timestamp(bytes, length, &time);
-    if (*out_fits) wr_batch_builder_set_timestamp(builder, column, time);
+    if (*out_fits) wr_batch_builder_set_timestamp(builder, decoder->columns[field], time);
     return WEIR_OK;
   }
   if (type == WEIR_TYPE_BYTES) *out_fits = wr_json_to_bytes(bytes, length, (char *)decoder->scratch.data, &length);
   if (!*out_fits) return WEIR_OK;
-  return wr_batch_builder_set_bytes(builder, column, bytes, length, decoder->error);
+  return wr_batch_builder_set_bytes(builder, decoder->columns[field], bytes, length, decoder->error);
 }
 
-/* Turns the places of a sound record, which begins at `start` of the text, into the values of the builder's row. */
-static enum weir_code set_fields(struct wr_json_decoder *decoder, const struct walk *walk, uint32_t start,
+static inline void mark_set(const struct wr_column *column, uint32_t row) {
+  if (column->validity != NULL) column->validity[row / 64] |= 1ull << (row % 64);
+}
+
+/* Turns the places of a sound record, which begins at `start` of the text, into the values of the builder's row, and
+ * empties them; after a failure some are left. */
+static enum weir_code set_fields(struct wr_json_decoder *decoder, const struct wr_json_walk *walk, uint32_t start,
                                  struct wr_batch_builder *builder) {
-  for (uint32_t i = 0; i < decoder->schema->field_count; i++) {
+  const uint32_t row = builder->batch->row_count, count = decoder->schema->field_count;
+  for (uint32_t i = 0; i < count; i++) {
     const struct weir_field *field = &decoder->schema->fields[i];
-    struct place place = decoder->places[i];
+    const struct wr_column *column = &builder->batch->columns[decoder->columns[i]];
+    struct wr_json_place place = decoder->walker.places[i];
+    decoder->walker.places[i].end = 0;
     if (place.end == 0 || walk->text[place.start] == 'n') {
       if (field->nullable) continue;
       size_t position = place.end == 0 ? walk->end - start : place.start - start;
       return fail_field(decoder, i, WR_JSON_FIELD_MISSING, position, place.end == 0 ? "is missing" : "is null");
     }
-    bool is_string =
-        field->type == WEIR_TYPE_STRING || field->type == WEIR_TYPE_BYTES || field->type == WEIR_TYPE_TIMESTAMP;
-    bool fits = false;
-    if (is_string)
-      WR_TRY(set_string(decoder, walk, place, builder, decoder->columns[i], field->type, &fits));
-    else
-      fits = set_plain(walk, place, builder, decoder->columns[i], field->type);
+    bool fits;
+    if (field->type < WEIR_TYPE_STRING) {
+      fits = set_plain(walk, place, field->type, column, row);
+      mark_set(column, row);
+    } else {
+      fits = walk->text[place.start] == '"';
+      if (fits && field->type == WEIR_TYPE_STRING && set_short(walk, place, &((struct wr_view *)column->values)[row]))
+        mark_set(column, row);
+      else if (fits)
+        WR_TRY(set_string(decoder, walk, place, builder, i, &fits));
+    }
     if (!fits) return fail_field(decoder, i, WR_JSON_FIELD_TYPE, place.start - start, expectations[field->type]);
   }
   return WEIR_OK;
@@ -425,17 +263,18 @@ static enum weir_code diagnose(struct wr_json_decoder *decoder, const char *text
 }
 
 /* Decodes the record [start, walk->end) of an indexed text into the builder's row. */
-static enum weir_code decode_record(struct wr_json_decoder *decoder, struct walk *walk, uint32_t start,
+static enum weir_code decode_record(struct wr_json_decoder *decoder, struct wr_json_walk *walk, uint32_t start,
                                     struct wr_batch_builder *builder) {
-  size_t length = walk->end - start;
-  enum walk_result result = walk_record(decoder, walk);
-  enum weir_code code = WEIR_OK;
-  if (result == WALK_SOUND)
+  const size_t length = walk->end - start;
+  enum wr_json_walk_result result = wr_json_walk_record(&decoder->walker, walk);
+  enum weir_code code;
+  if (result == WR_JSON_WALK_SOUND)
     code = set_fields(decoder, walk, start, builder);
   else
-    code = result == WALK_NO_MEMORY ? fail_no_memory(decoder, length) : diagnose(decoder, walk->text + start, length);
-  memset(decoder->places, 0, decoder->schema->field_count * sizeof(struct place));
+    code = result == WR_JSON_WALK_NO_MEMORY ? fail_no_memory(decoder, length)
+                                            : diagnose(decoder, walk->text + start, length);
   if (code == WEIR_OK) return code;
+  wr_json_walker_clear(&decoder->walker);
   wr_batch_builder_cancel_row(builder);
   decoder->fault->record_bytes = length;
   return code;
@@ -460,7 +299,7 @@ static enum weir_code decode_line(struct wr_json_decoder *decoder, const char *t
   if (result == WR_SIMDJSON_INVALID) return diagnose(decoder, text, length);
   *out_is_blank = count == 0;
   if (count == 0) return WEIR_OK;
-  struct walk walk = {.text = text, .token = tokens, .end = (uint32_t)length};
+  struct wr_json_walk walk = {.text = text, .token = tokens, .end = (uint32_t)length, .text_end = (uint32_t)length};
   walk.has_escapes = memchr(text, '\\', length) != NULL;
   return decode_record(decoder, &walk, 0, builder);
 }
@@ -512,14 +351,14 @@ static enum weir_code index_gathered(struct wr_json_decoder *decoder) {
   enum wr_simdjson_result result = wr_simdjson_index(decoder->index, gathered->text, length, &tokens, &count);
   if (result == WR_SIMDJSON_NO_MEMORY) return fail_no_memory(decoder, length);
   gathered->state = result == WR_SIMDJSON_OK ? INDEXED : EACH_BY_ITSELF;
-  gathered->walk = (struct walk){.text = gathered->text, .token = tokens};
+  gathered->walk = (struct wr_json_walk){.text = gathered->text, .token = tokens, .text_end = length};
   gathered->has_escapes = memchr(gathered->text, '\\', length) != NULL;
   return WEIR_OK;
 }
 
 static enum weir_code decode_indexed(struct wr_json_decoder *decoder, struct gathered *gathered, uint32_t start,
                                      uint32_t end, struct wr_batch_builder *builder, bool *out_is_blank) {
-  struct walk *walk = &gathered->walk;
+  struct wr_json_walk *walk = &gathered->walk;
   const uint32_t *first = walk->token;
   walk->end = end;
   walk->has_escapes = gathered->has_escapes && memchr(gathered->text + start, '\\', end - start) != NULL;
@@ -604,14 +443,14 @@ static enum weir_code decode_window(struct wr_json_decoder *decoder, struct wr_j
                                     const uint32_t *tokens, struct wr_batch_builder *builder) {
   const char *text = lines->text, *window_end = text + window;
   bool has_escapes = memchr(text, '\\', window) != NULL;
-  struct walk walk = {.text = text, .token = tokens};
+  struct wr_json_walk walk = {.text = text, .token = tokens, .text_end = (uint32_t)window};
   while (lines->text != window_end && !wr_batch_builder_is_full(builder)) {
     const char *newline = memchr(lines->text, '\n', (size_t)(window_end - lines->text));
     const char *end = newline == NULL ? window_end : newline;
     walk.end = (uint32_t)(end - text);
     if (*walk.token < walk.end) {
       walk.has_escapes = has_escapes && memchr(lines->text, '\\', (size_t)(end - lines->text)) != NULL;
-      WR_TRY(wr_batch_builder_begin(builder, decoder->error));
+      if (builder->batch == NULL) WR_TRY(wr_batch_builder_begin(builder, decoder->error));
       WR_TRY(decode_record(decoder, &walk, (uint32_t)(lines->text - text), builder));
       end_row(lines, builder);
     }

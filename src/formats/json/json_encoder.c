@@ -1,8 +1,8 @@
 /* formats/json/json_encoder.c: see json_encoder.h.
  *
  * What stands before a field's value, its comma, name and colon, is made once. A row first reserves what all of it can
- * take at most, and is written without a look at the room, in steps of 8 or 16 bytes that may write past their end. In
- * a row of long strings these reserve for themselves.
+ * take at most, and is written without a look at the room, in steps of 8 or 16 bytes that may write past their end.
+ * Strings that are longer than a view reserve for themselves, and again for what may follow them.
  */
 #include "formats/json/json_encoder.h"
 
@@ -17,7 +17,7 @@ struct wr_json_encoder {
   struct wr_memory *memory;
   bool ignore_null_fields;
   struct wr_bytes prefixes;
-  size_t fixed_bytes; /* the most that a row takes without what is in its strings, and STEP_BYTES */
+  size_t fixed_bytes; /* the most that a row takes without its longer strings, and STEP_BYTES */
   uint32_t field_count;
   struct field fields[];
 };
@@ -82,22 +82,24 @@ static uint8_t *put_escaped(uint8_t *at, const char *text, size_t from, size_t t
   return at;
 }
 
-/* The text of a view that holds it itself; up to the view's end all of its bytes can be read. */
+/* The text of a view that holds it itself, all of whose bytes can be read. Its length is hard to foresee, so nothing
+ * branches on it: for the question what lies behind the text is made blank, by a mask that is read from `keep` at the
+ * right distance, and all bytes are written. */
 static uint8_t *put_inline(uint8_t *at, const struct wr_view *view) {
+  static const uint8_t keep[WR_VIEW_INLINE_MAX + STEP_BYTES] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                                                0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
   const uint64_t blanks = 0x2020202020202020u;
-  uint64_t first, last;
   const size_t length = (size_t)view->length;
+  uint64_t first, masks[2];
+  uint32_t last;
   memcpy(&first, view->bytes, sizeof first);
-  if (length >= sizeof first) {
-    memcpy(&last, view->bytes + length - sizeof last, sizeof last);
-    if (may_need_escape(first) || may_need_escape(last)) return put_escaped(at, view->bytes, 0, length);
-    memcpy(at, &first, sizeof first);
-    memcpy(at + length - sizeof last, &last, sizeof last);
-    return at + length;
-  }
-  uint64_t others = ~(uint64_t)0 << 8 * length; /* the bytes behind the text, which are the high ones */
-  if (may_need_escape((first & ~others) | (blanks & others))) return put_escaped(at, view->bytes, 0, length);
+  memcpy(&last, view->bytes + sizeof first, sizeof last);
+  memcpy(masks, keep + WR_VIEW_INLINE_MAX - length, sizeof masks);
+  if (may_need_escape((first & masks[0]) | (blanks & ~masks[0])) ||
+      may_need_escape((last & masks[1]) | (blanks & ~masks[1])))
+    return put_escaped(at, view->bytes, 0, length);
   memcpy(at, &first, sizeof first);
+  memcpy(at + sizeof first, &last, sizeof last);
   return at + length;
 }
 
@@ -132,6 +134,9 @@ static size_t width_max(enum weir_type type) {
     return WR_DOUBLE_TEXT_MAX + 2;
   case WEIR_TYPE_TIMESTAMP:
     return WR_TIMESTAMP_TEXT_MAX + 2;
+  case WEIR_TYPE_STRING:
+  case WEIR_TYPE_BYTES:
+    return WR_VIEW_INLINE_MAX * ESCAPE_BYTES_MAX + 2;
   default:
     return WR_BIGINT_TEXT_MAX;
   }
@@ -200,7 +205,8 @@ static char *put_timestamp(char *at, struct weir_timestamp value) {
 
 static char *put_prefix(const struct wr_json_encoder *encoder, const struct field *field, char *at) {
   const uint8_t *prefix = encoder->prefixes.data + field->prefix_at;
-  for (uint32_t done = 0; done < field->prefix_length; done += STEP_BYTES)
+  memcpy(at, prefix, STEP_BYTES);
+  for (uint32_t done = STEP_BYTES; done < field->prefix_length; done += STEP_BYTES)
     memcpy(at + done, prefix + done, STEP_BYTES);
   return at + field->prefix_length;
 }
@@ -221,25 +227,31 @@ static char *put_fixed(enum weir_type type, const void *values, uint32_t row, ch
   }
 }
 
-/* A string or bytes in a row that has room for all of it. */
-static char *put_short(enum weir_type type, const struct wr_batch *batch, const struct wr_view *view, char *at) {
-  const size_t length = (size_t)view->length;
+/* A string or bytes that lie in their view. */
+static char *put_short(enum weir_type type, const struct wr_view *view, char *at) {
   *at++ = '"';
-  if (type != WEIR_TYPE_STRING)
-    at += wr_text_of_base64(wr_view_bytes(batch, view), length, at);
-  else if (length <= WR_VIEW_INLINE_MAX)
+  if (type == WEIR_TYPE_STRING)
     at = (char *)put_inline((uint8_t *)at, view);
   else
-    at = (char *)put_escaped((uint8_t *)at, wr_view_bytes(batch, view), 0, length);
+    at += wr_text_of_base64(view->bytes, (size_t)view->length, at);
   *at++ = '"';
   return at;
 }
 
-/* A long one reserves for itself, and for what the row may still need. */
-static char *put_long(const struct wr_json_encoder *encoder, enum weir_type type, const struct wr_batch *batch,
-                      const struct wr_view *view, struct wr_bytes *out, char *at) {
+/* A longer one reserves for itself, and for what the row may still need. */
+static char *put_long(const struct wr_json_encoder *encoder, enum weir_type type, const char *bytes, size_t length,
+                      struct wr_bytes *out, char *at) {
   out->length = (size_t)((uint8_t *)at - out->data);
-  (type == WEIR_TYPE_STRING ? wr_json_put_string : put_base64)(out, wr_view_bytes(batch, view), (size_t)view->length);
+  if (type != WEIR_TYPE_STRING)
+    put_base64(out, bytes, length);
+  else if (length > CHUNK_BYTES)
+    wr_json_put_string(out, bytes, length);
+  else if ((at = (char *)wr_bytes_reserve(out, length * ESCAPE_BYTES_MAX + 2 + encoder->fixed_bytes)) != NULL) {
+    *at++ = '"';
+    at = (char *)put_escaped((uint8_t *)at, bytes, 0, length);
+    *at++ = '"';
+    return at;
+  }
   return (char *)wr_bytes_reserve(out, encoder->fixed_bytes);
 }
 
@@ -247,19 +259,15 @@ static bool is_view(enum weir_type type) {
   return type == WEIR_TYPE_STRING || type == WEIR_TYPE_BYTES;
 }
 
-/* The bytes in all of the row's strings; at least so many. */
-static size_t view_bytes(const struct wr_json_encoder *encoder, const struct wr_batch *batch, uint32_t row) {
-  size_t bytes = 0;
-  for (uint32_t i = 0; i < encoder->field_count; i++)
-    if (is_view(encoder->fields[i].type)) bytes += (uint32_t)wr_column_views(&batch->columns[i])[row].length;
-  return bytes;
+static inline char *put_view(const struct wr_json_encoder *encoder, enum weir_type type, const struct wr_batch *batch,
+                             const struct wr_view *view, struct wr_bytes *out, char *at) {
+  if (view->length <= WR_VIEW_INLINE_MAX) return put_short(type, view, at);
+  return put_long(encoder, type, wr_view_bytes(batch, view), (size_t)view->length, out, at);
 }
 
 void wr_json_encode_row(const struct wr_json_encoder *encoder, const struct wr_batch *batch, uint32_t row,
                         struct wr_bytes *out) {
-  const size_t text_bytes = view_bytes(encoder, batch, row);
-  const bool is_short = text_bytes <= CHUNK_BYTES;
-  char *at = (char *)wr_bytes_reserve(out, encoder->fixed_bytes + (is_short ? text_bytes * ESCAPE_BYTES_MAX : 0));
+  char *at = (char *)wr_bytes_reserve(out, encoder->fixed_bytes);
   bool is_first = true;
   for (uint32_t i = 0; i < encoder->field_count && at != NULL; i++) {
     const struct field *field = &encoder->fields[i];
@@ -272,12 +280,10 @@ void wr_json_encode_row(const struct wr_json_encoder *encoder, const struct wr_b
     is_first = false;
     if (is_null)
       at = put_word(at, "null");
-    else if (!is_view(field->type))
-      at = put_fixed(field->type, column->values, row, at);
-    else if (is_short)
-      at = put_short(field->type, batch, &wr_column_views(column)[row], at);
+    else if (is_view(field->type))
+      at = put_view(encoder, field->type, batch, &wr_column_views(column)[row], out, at);
     else
-      at = put_long(encoder, field->type, batch, &wr_column_views(column)[row], out, at);
+      at = put_fixed(field->type, column->values, row, at);
   }
   if (at == NULL) return;
   if (is_first) *at++ = '{';

@@ -372,19 +372,15 @@ static const struct weir_field typed_fields[] = {
 };
 static const struct weir_schema typed = {typed_fields, 7};
 
-/* The last row of the builder, as a text like "big=1 text=ab "; without the NULLs. */
-static const char *row_text(void) {
-  static char text[400];
-  wr_batch_builder_end_row(&builder, WEIR_INSERT);
-  struct wr_batch *batch = wr_batch_builder_take(&builder);
-  uint32_t row = batch->row_count - 1;
+/* A row of the schema `typed`, as a text like "big=1 text=ab "; without the NULLs. */
+static const char *text_of_row(const struct wr_batch *batch, uint32_t row, char *text, size_t size) {
   size_t used = 0;
   text[0] = 0;
   for (uint32_t i = 0; i < 7; i++) {
     const struct wr_column *column = &batch->columns[i];
     if (wr_column_is_null(column, row)) continue;
     char *out = text + used;
-    size_t room = sizeof text - used;
+    size_t room = size - used;
     const struct wr_view *view = &wr_column_views(column)[typed_fields[i].type >= WEIR_TYPE_STRING ? row : 0];
     const struct weir_timestamp *time = (const void *)view;
     int length = snprintf(out, room, "%s=", typed_fields[i].name);
@@ -413,6 +409,15 @@ static const char *row_text(void) {
     }
     used += (size_t)length;
   }
+  return text;
+}
+
+/* The last row of the builder. */
+static const char *row_text(void) {
+  static char text[400];
+  wr_batch_builder_end_row(&builder, WEIR_INSERT);
+  struct wr_batch *batch = wr_batch_builder_take(&builder);
+  text_of_row(batch, batch->row_count - 1, text, sizeof text);
   wr_batch_unref(batch);
   return text;
 }
@@ -421,6 +426,7 @@ TEST(values) {
   static const char *const cases[][2] = {
       {"{}", ""},
       {"{\"text\":\"ab\",\"big\":1}", "big=1 text=ab "},
+      {"{\"text\":\"ab\" ,\"big\":17\t, \"small\" : 1 }", "small=1 big=17 text=ab "},
       {"{\"text\":\"ab\",\"text\":\"cd\"}", "text=cd "},
       {"{\"text\":\"ab\",\"text\":null}", ""},
       {"{\"text\":1,\"text\":\"the last wins\"}", "text=the last wins "},
@@ -1022,6 +1028,213 @@ TEST(gathered_records_are_their_own) {
   close_decoder();
 }
 
+/* ---- records of a shape ---- */
+
+/* Records of one source mostly look alike, and the decoder makes use of that. Here they look alike, but for small
+ * differences, and a decoder that has seen many is compared with one that has seen none. */
+enum { SHAPE_MEMBERS = 8, SHAPED_RECORDS = 60, SHAPED_ROOM = 64 * 1024 };
+
+struct shape {
+  const char *names[SHAPE_MEMBERS];
+  const char *comma, *colon;
+  uint32_t count;
+};
+
+static const char *pick_name(struct wr_random *random) {
+  return PICK("flag", "small", "big", "real", "text", "raw", "at", "fla", "bigg", "t\\u0065xt", "x", "",
+              "a name of thirty-eight bytes and a few", "a name that is longer than all that is remembered of one");
+}
+
+static struct shape make_shape(struct wr_random *random) {
+  struct shape shape = {.count = (uint32_t)wr_random_below(random, SHAPE_MEMBERS + 1)};
+  shape.comma = PICK(",", ",", ", ", " , ");
+  shape.colon = PICK(":", ":", ": ", " :\t");
+  for (uint32_t i = 0; i < SHAPE_MEMBERS; i++)
+    shape.names[i] = pick_name(random);
+  return shape;
+}
+
+/* Mostly what the field takes. */
+static void put_shaped_value(struct wr_random *random, const char *name, struct text *text) {
+  char number[32];
+  uint64_t bits = wr_random_next(random) >> wr_random_below(random, 64);
+  if (wr_random_one_in(random, 12)) {
+    put_value(random, text, 1);
+  } else if (strcmp(name, "flag") == 0) {
+    put(text, PICK("true", "false"));
+  } else if (strcmp(name, "at") == 0) {
+    put(text, PICK("\"2024-02-29 12:34:56\"", "\"2026-01-02 03:04:05.678\"", "\"1969-12-31T23:59:59.123456789Z\""));
+  } else if (strcmp(name, "raw") == 0) {
+    put(text, PICK("\"\"", "\"d2Vpcg==\"", "\"d2VpcnM=\"", "\"aGVsbG8gd29ybGQgaGVsbG8gd29ybGQ=\""));
+  } else if (strcmp(name, "small") == 0 || strcmp(name, "big") == 0 || strcmp(name, "real") == 0) {
+    put(text, PICK("", "", "", "-", "0"));
+    snprintf(number, sizeof number, "%" PRIu64, strcmp(name, "small") == 0 ? bits >> 33 : bits);
+    put(text, number);
+    if (strcmp(name, "real") == 0) put(text, PICK("", ".0", ".5", ".125", "e1"));
+  } else {
+    put(text, "\"");
+    for (uint64_t i = wr_random_below(random, 16); i > 0; i--)
+      put(text, PICK("a", "b", "1", " ", "/"));
+    if (wr_random_one_in(random, 8)) put(text, PICK("\\n", "\\\"", "\xc3\xa9", "a long piece of text"));
+    put(text, "\"");
+  }
+}
+
+static void put_shaped(struct wr_random *random, const struct shape *given, struct text *text) {
+  struct shape shape = *given;
+  if (wr_random_one_in(random, 10)) shape.count = (uint32_t)wr_random_below(random, SHAPE_MEMBERS + 1);
+  if (wr_random_one_in(random, 10)) shape.names[wr_random_below(random, SHAPE_MEMBERS)] = pick_name(random);
+  if (wr_random_one_in(random, 20)) shape.comma = PICK(",", ", ", ",  ", "");
+  if (wr_random_one_in(random, 20)) shape.colon = PICK(":", ": ", ":  ", "");
+  put(text, wr_random_one_in(random, 20) ? " {" : "{");
+  for (uint32_t i = 0; i < shape.count; i++) {
+    if (i != 0) put(text, shape.comma);
+    put(text, "\"");
+    put(text, shape.names[i]);
+    put(text, "\"");
+    put(text, shape.colon);
+    put_shaped_value(random, shape.names[i], text);
+  }
+  put(text, wr_random_one_in(random, 20) ? " }\r" : "}");
+}
+
+/* What a decoder says of a record: its row as a text, or its fault. */
+struct said {
+  enum weir_code code;
+  struct wr_json_fault fault;
+  char row[SHAPED_ROOM];
+};
+
+/* Decoded by a decoder that has seen no other record, from a copy with nothing behind it. */
+static void say_freshly(const char *record, size_t length, struct said *out) {
+  struct wr_json_decoder *fresh = NULL;
+  struct wr_batch_builder one;
+  char *exact = malloc(length + (length == 0));
+  memcpy(exact, record, length);
+  wr_batch_builder_init(&one, &memory.memory, &typed, false);
+  CHECK_INT(wr_json_decoder_new(&memory.memory, NULL, &typed, NULL, &fresh, &error), WEIR_OK);
+  out->code = wr_json_decode(fresh, exact, length, &one, &out->fault, &error);
+  if (out->code == WEIR_OK) {
+    wr_batch_builder_end_row(&one, WEIR_INSERT);
+    struct wr_batch *batch = wr_batch_builder_take(&one);
+    text_of_row(batch, 0, out->row, sizeof out->row);
+    wr_batch_unref(batch);
+  } else { /* the field's name lives as long as the decoder */
+    out->fault.field = NULL;
+  }
+  wr_json_decoder_free(fresh);
+  wr_batch_builder_deinit(&one);
+  free(exact);
+}
+
+static bool faults_equal(const struct wr_json_fault *a, const struct wr_json_fault *b) {
+  return a->kind == b->kind && a->position == b->position && a->record_bytes == b->record_bytes &&
+         strcmp(a->sentence, b->sentence) == 0;
+}
+
+/* One way of decoding a record, by the decoder that has seen all before it. */
+static void compare_one(const char *way, enum weir_code code, const struct said *expected, const char *record,
+                        size_t length) {
+  static char row[SHAPED_ROOM];
+  if (code == WEIR_OK) {
+    wr_batch_builder_end_row(&builder, WEIR_INSERT);
+    struct wr_batch *batch = wr_batch_builder_take(&builder);
+    text_of_row(batch, batch->row_count - 1, row, sizeof row);
+    wr_batch_unref(batch);
+  }
+  if (code != expected->code ||
+      (code == WEIR_OK ? strcmp(row, expected->row) != 0 : !faults_equal(&fault, &expected->fault)))
+    TEST_FAIL("%s: code %d, a fresh decoder %d; %s, not %s; the record: %.*s", way, (int)code, (int)expected->code,
+              code == WEIR_OK ? row : fault.sentence,
+              expected->code == WEIR_OK ? expected->row : expected->fault.sentence, (int)length, record);
+}
+
+/* A backslash anywhere in a record closes the short ways through all of its values: says the same of the record with a
+ * member more that has some. */
+static void compare_with_escapes(const struct text *record, const struct said *expected) {
+  static const char member[] = "\"\\\\\":0";
+  static struct said said;
+  const char *bytes = record->bytes;
+  char room[sizeof record->bytes + sizeof member];
+  size_t begin = 0, next;
+  while (begin < record->length && memchr(" \t\r", bytes[begin], 3) != NULL)
+    begin++;
+  if (begin == record->length || bytes[begin] != '{') return;
+  for (next = ++begin; next < record->length && memchr(" \t\r", bytes[next], 3) != NULL;)
+    next++;
+  size_t length = begin;
+  memcpy(room, bytes, begin);
+  memcpy(room + length, member, sizeof member - 1);
+  length += sizeof member - 1;
+  if (next < record->length && bytes[next] != '}') room[length++] = ',';
+  memcpy(room + length, bytes + begin, record->length - begin);
+  length += record->length - begin;
+  say_freshly(room, length, &said);
+  if (said.code != expected->code ||
+      (said.code == WEIR_OK ? strcmp(said.row, expected->row) != 0 : said.fault.kind != expected->fault.kind))
+    TEST_FAIL("with an escape: code %d, without %d: %.*s", (int)said.code, (int)expected->code, (int)length, room);
+}
+
+/* Records that were gathered, and the same as lines. */
+static void compare_shaped(const struct text *records, uint32_t count) {
+  static struct said expected[SHAPED_RECORDS];
+  static char text[SHAPED_RECORDS * sizeof records->bytes], row[SHAPED_ROOM];
+  size_t length = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    say_freshly(records[i].bytes, records[i].length, &expected[i]);
+    compare_with_escapes(&records[i], &expected[i]);
+    CHECK(wr_json_gather(decoder, records[i].bytes, records[i].length));
+    memcpy(text + length, records[i].bytes, records[i].length);
+    length += records[i].length;
+    text[length++] = '\n';
+  }
+  for (uint32_t i = 0; i < count && !test_failed; i++)
+    compare_one("gathered", wr_json_decode_gathered(decoder, &builder, &fault, &error), &expected[i], records[i].bytes,
+                records[i].length);
+  wr_json_forget_gathered(decoder);
+  char *exact = malloc(length + (length == 0));
+  memcpy(exact, text, length);
+  struct wr_json_lines lines = {.text = exact, .length = length};
+  for (uint32_t i = 0; i < count && !test_failed;) {
+    enum weir_code code = wr_json_decode_lines(decoder, &lines, &builder, &fault, &error);
+    struct wr_batch *batch = wr_batch_builder_take(&builder);
+    for (uint32_t k = 0; batch != NULL && k < batch->row_count && !test_failed; k++, i++)
+      if (expected[i].code != WEIR_OK || strcmp(text_of_row(batch, k, row, sizeof row), expected[i].row) != 0)
+        TEST_FAIL("a line became %s, not %s: %.*s", row,
+                  expected[i].code == WEIR_OK ? expected[i].row : expected[i].fault.sentence, (int)records[i].length,
+                  records[i].bytes);
+    wr_batch_unref(batch);
+    if (code == WEIR_OK || test_failed) break;
+    compare_one("a line", code, &expected[i], records[i].bytes, records[i].length);
+    CHECK(wr_json_skip_line(&lines));
+    i++;
+  }
+  CHECK_INT(lines.length, 0);
+  free(exact);
+}
+
+TEST(random_shapes_against_fresh_decoders) {
+  struct wr_random random = wr_random_of(test_seed());
+  static struct text records[SHAPED_RECORDS];
+  open_decoder(&typed);
+  for (int round = 0; round < 150; round++) {
+    struct shape shape = make_shape(&random);
+    uint64_t bad_one_in = wr_random_one_in(&random, 2) ? 8 : 200;
+    uint32_t count = 0;
+    for (size_t bytes = 0; count < SHAPED_RECORDS && bytes < 20000; count++) {
+      do {
+        records[count].length = 0;
+        put_shaped(&random, &shape, &records[count]);
+        if (wr_random_one_in(&random, bad_one_in)) spoil(&random, records[count].bytes, &records[count].length);
+      } while (is_blank(records[count].bytes, records[count].length));
+      bytes += records[count].length;
+    }
+    compare_shaped(records, count);
+    CHECK_PASSED();
+  }
+  close_decoder();
+}
+
 /* ---- memory ---- */
 
 static enum weir_code run_once(void) {
@@ -1086,4 +1299,5 @@ TEST_MAIN(TEST_CASE(valid_records), TEST_CASE(invalid_records), TEST_CASE(other_
           TEST_CASE(random_records_against_the_validator), TEST_CASE(random_lines_against_single_records),
           TEST_CASE(lines_wait_for_their_end), TEST_CASE(a_full_builder_stops),
           TEST_CASE(random_gathered_records_against_single_records), TEST_CASE(gathered_records_are_their_own),
-          TEST_CASE(every_allocation_fails), TEST_CASE(dropped_as_a_whole))
+          TEST_CASE(random_shapes_against_fresh_decoders), TEST_CASE(every_allocation_fails),
+          TEST_CASE(dropped_as_a_whole))
