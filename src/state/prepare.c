@@ -10,7 +10,9 @@
 
 enum {
   LOOKUP_ROWS = 128, /* rows whose memory is fetched at once */
-  FAR_PAGES = 512,   /* a table of so many pages keeps even its pages and marks out of the caches */
+  LINE_BYTES = 64,
+  FIRST_MARK_WORDS = 2, /* of each set, in the first line of a page's marks */
+  FAR_PAGES = 512,      /* a table of so many pages keeps even its pages and marks out of the caches */
 };
 
 /* The keys of one prepare, in either form. */
@@ -82,11 +84,27 @@ static uint32_t first_with_tag(const struct index *index, uint32_t tag) {
   return slots[place].row_id;
 }
 
-/* What a WRITE will look at: the page itself and the word with the row's mark. */
+/* What a WRITE will look at: where the page lies, and its marks. */
 static void fetch_page(const struct wr_table *table, uint32_t row_id) {
   uint32_t page_number = row_id >> table->state->page_shift, slot = row_id & (table->state->page_slots - 1);
-  __builtin_prefetch(page_of(table, page_number));
-  __builtin_prefetch(page_marks(table, page_number, table->backend->set) + slot / 64, 1);
+  const struct page_marks *marks = marks_of(table, page_number);
+  __builtin_prefetch(page_place(table, page_number));
+  __builtin_prefetch(marks, 1);
+  if (table->state->mark_words > FIRST_MARK_WORDS)
+    __builtin_prefetch(&marks->words[(size_t)(slot / 64) * MARK_SETS], 1);
+}
+
+/* All of the rows that are going to be saved: of each the first line is there. */
+static void fetch_rows(const struct wr_table *table, uint32_t first, uint32_t end) {
+  uint32_t row_size = table->state->layout.row_size;
+  for (uint32_t i = first; i < end; i++) {
+    uint32_t row_id = table->row_ids[i];
+    if (row_id == NO_ROW || wr_table_is_marked(table, row_id, table->backend->set)) continue;
+    const uint8_t *row = row_of(table, row_id);
+    for (uint32_t offset = LINE_BYTES; offset < row_size; offset += LINE_BYTES)
+      __builtin_prefetch(row + offset, 1);
+    __builtin_prefetch(row + row_size - 1, 1);
+  }
 }
 
 /* `mark`: marks the rows that are there; false without memory for what a snapshot still needs of them. */
@@ -110,6 +128,7 @@ static bool find_block(struct wr_table *table, const struct key_list *list, uint
   for (uint32_t i = first; i < end; i++)
     if (ids[i] != NO_ROW && !row_matches(table, ids[i], list, i)) ids[i] = find_one(table, tags[i], list, i);
   if (!mark) return true;
+  if (table->snapshot_needs && is_far) fetch_rows(table, first, end);
   for (uint32_t i = first; i < end; i++)
     if (ids[i] != NO_ROW && !wr_table_mark(table, ids[i], true)) return false;
   return true;

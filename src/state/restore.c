@@ -16,9 +16,8 @@ enum { INDEX_ROWS = 32 }; /* rows whose index slots are fetched at once */
 static void link_free_slots(struct wr_table *table) {
   const struct wr_state *state = table->state;
   for (uint32_t number = table->page_count; number-- > 0;) {
-    const struct page_group *group = table->groups[number >> GROUP_PAGES_SHIFT];
-    if (group == NULL || page_of(table, number)->data == NULL) continue;
-    const uint16_t *headers = page_headers(page_of(table, number)->data);
+    if (page_of(table, number) == NULL) continue;
+    const uint16_t *headers = page_headers(page_of(table, number));
     for (uint32_t slot = state->page_slots; slot-- > 0;)
       if (!(headers[slot] & ROW_LIVE)) wr_table_give_slot(table, (number << state->page_shift) + slot);
   }
@@ -53,7 +52,7 @@ static enum weir_code index_waiting(struct wr_table *table, struct waiting_rows 
 static enum weir_code index_page(struct wr_table *table, uint32_t page_number, struct waiting_rows *waiting,
                                  struct weir_error *error) {
   const struct wr_state *state = table->state;
-  uint8_t *data = page_of(table, page_number)->data;
+  uint8_t *data = page_of(table, page_number);
   const uint16_t *headers = page_headers(data);
   const uint8_t *row = data + state->rows_offset;
   for (uint32_t slot = 0; slot < state->page_slots; slot++, row += state->layout.row_size) {
@@ -73,8 +72,7 @@ static enum weir_code build_index(struct wr_table *table, struct weir_error *err
   if (!wr_index_presize(&table->index, table->backend, table->row_count))
     return wr_state_no_memory(table->state, error);
   for (uint32_t number = 0; number < table->page_count; number++) {
-    const struct page_group *group = table->groups[number >> GROUP_PAGES_SHIFT];
-    if (group == NULL || page_of(table, number)->data == NULL) continue;
+    if (page_of(table, number) == NULL) continue;
     WR_TRY(index_page(table, number, &waiting, error));
   }
   uint32_t first = waiting.count < INDEX_ROWS ? 0 : waiting.count - INDEX_ROWS;
