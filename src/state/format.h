@@ -18,14 +18,14 @@
  *   2 drop         u32 state | i64 namespace | u64 generation: the table is gone
  *   3 table        u32 state | i64 namespace | u64 generation
  *   6 end          u64 rows, u64 deletions, u64 drops in this snapshot | u64 rows that live after it
- *   7 rows         u32 n | n x u32 row id | n x u16 key group | n x row | bytes of the rows' references
+ *   7 rows         u32 n | n x u32 row id | n x row | bytes of the rows' references
  *                  a row: as it lies in memory (layout.c), a reference to more than 12 bytes as u32 length, 12 zeros;
  *                  those bytes follow, row by row, in each row in the order of its references
- *   8 deletions    u32 n | n x u32 row id | n x u16 key group
+ *   8 deletions    u32 n | n x u32 row id
  *
  * Format 1 had, in the places of 7 and 8:
  *
- *   4 near rows       u32 first row id | u32 n | n x u16 row id less the first | then as 7
+ *   4 near rows       u32 first row id | u32 n | n x u16 row id less the first | n x u16 key group | then as 7
  *   5 near deletions  u32 first row id | u32 n | n x u16 row id less the first | n x u16 key group
  *
  * A row replaces the one with its row id. A table made again after its namespace was dropped has a new generation.
@@ -52,7 +52,7 @@ enum {
   RECORD_TABLE_BYTES = 20, /* of drop, too */
   RECORD_END_BYTES = 32,
   RECORD_LIST_HEAD_BYTES = 4,
-  RECORD_LISTED_BYTES = 6, /* row id and key group */
+  RECORD_LISTED_BYTES = 4, /* the row id */
 };
 
 #endif

@@ -1,11 +1,10 @@
 /* state/internal.h: what the files of src/state share. Nobody else includes it.
  *
- * A table's rows lie in *pages* of a fixed number of slots: first a u16 header per slot, then the rows. Pages are found
- * through *page groups* (16 pages, and their marks). A row never moves while it lives, so a pointer to it holds until
- * it is deleted.
+ * A table's rows lie in *pages* of a fixed number of slots: first a byte per slot (1: a row lives there), then the
+ * rows. Pages are found through *page groups* (16 pages, and their marks). A row never moves while it lives, so a
+ * pointer to it holds until it is deleted.
  *
- *   header   0x8000 live, 0x7fff key group (kept after a deletion, for the record of it); 0: never used
- *   row      key (8 bytes: one BIGINT without NULL; else a bytes reference), value, zero bytes up to a multiple of 8
+ *   row: key (8 bytes: one BIGINT without NULL; else a bytes reference), value, zero bytes up to a multiple of 8
  *
  * Copy-on-write is by row. Each page has three sets of *marks*, one bit per slot: the rows changed since the last
  * freeze; F(N), the rows changed before it; and the rows that differ from the chain's base. The first change of a row
@@ -33,8 +32,6 @@ enum {
   PAGE_SLOTS_MAX = 1024,
   GROUP_PAGES_SHIFT = 4,
   GROUP_PAGES = 1 << GROUP_PAGES_SHIFT,
-  ROW_LIVE = 0x8000,
-  ROW_KEY_GROUP = 0x7fff,
   KEY_BYTES_MAX = WR_KEY_BYTES_MAX + 64, /* a timer's key holds the operator's */
   SAVED_CHUNK_BYTES = 4 * 1024 - 64,
   CHAIN_HANDLES_MAX = 64, /* then a cumulative delta is written, so that the metadata stays small */
@@ -75,10 +72,10 @@ struct saved_chunk {
   struct saved_chunk *next;
   size_t bytes;      /* of the whole block */
   uint32_t living;   /* from the front */
-  uint32_t deleted;  /* from the back; their key groups are known, the living's follow from their keys */
-  uint32_t capacity; /* a multiple of four, so that the rows are aligned */
+  uint32_t deleted;  /* from the back */
+  uint32_t capacity; /* even, so that the rows are aligned */
   uint32_t unused;
-  uint8_t data[]; /* for each of `capacity`: u32 row id; then u16 key group each; then the rows */
+  uint8_t data[]; /* for each of `capacity` a u32 row id; then the rows */
 };
 
 /* What is known of a page's rows. At 128 slots it is one line of the caches, and begins with one. */
@@ -173,7 +170,6 @@ struct handle_list {
 struct listed_rows {
   uint32_t count;
   uint32_t ids[PAGE_SLOTS_MAX];
-  uint16_t groups[PAGE_SLOTS_MAX]; /* key groups */
 };
 
 struct snapshot {
@@ -331,18 +327,16 @@ static inline struct page_marks *marks_of(const struct wr_table *table, uint32_t
   marks = (marks + MARKS_ALIGNMENT - 1) / MARKS_ALIGNMENT * MARKS_ALIGNMENT;
   return (struct page_marks *)(marks + (size_t)(page_number & (GROUP_PAGES - 1)) * table->state->page_marks_bytes);
 }
-static inline uint16_t *page_headers(uint8_t *data) {
-  return (uint16_t *)(void *)data;
-}
 /* The page exists. */
 static inline uint8_t *row_of(const struct wr_table *table, uint32_t row_id) {
   const struct wr_state *state = table->state;
   return *page_place(table, row_id >> state->page_shift) + state->rows_offset +
          (size_t)(row_id & (state->page_slots - 1)) * state->layout.row_size;
 }
-static inline uint16_t *header_of(const struct wr_table *table, uint32_t row_id) {
+/* 1: a row lives there. The page exists. */
+static inline uint8_t *life_of(const struct wr_table *table, uint32_t row_id) {
   const struct wr_state *state = table->state;
-  return page_headers(*page_place(table, row_id >> state->page_shift)) + (row_id & (state->page_slots - 1));
+  return *page_place(table, row_id >> state->page_shift) + (row_id & (state->page_slots - 1));
 }
 static inline bool marks_present(const struct wr_backend *backend, const struct page_marks *marks, uint32_t set) {
   return marks->tags[set] == backend->set_tag[set];
@@ -359,11 +353,8 @@ static inline bool wr_table_mark(struct wr_table *table, uint32_t row_id, bool i
 static inline uint32_t *saved_ids(struct saved_chunk *chunk) {
   return (uint32_t *)(void *)chunk->data;
 }
-static inline uint16_t *saved_groups(struct saved_chunk *chunk) {
-  return (uint16_t *)(saved_ids(chunk) + chunk->capacity);
-}
 static inline uint8_t *saved_rows(struct saved_chunk *chunk) {
-  return (uint8_t *)(saved_groups(chunk) + chunk->capacity);
+  return (uint8_t *)(saved_ids(chunk) + chunk->capacity);
 }
 /* A blob that a running snapshot may still read: made before the freeze, of a table not yet written. */
 static inline bool blob_is_held(const struct wr_table *table, const union bytes_reference *reference) {

@@ -199,7 +199,7 @@ static uint32_t insert(struct wr_table *table, uint32_t tag, const struct wr_key
   memset(row + state->layout.value_offset, 0, state->layout.row_size - state->layout.value_offset);
   uint32_t group = wr_row_key_group(state->group_rule, table->backend->options.max_parallelism, key);
   WR_ASSERT(group >= table->backend->options.range.first && group < table->backend->options.range.end);
-  *header_of(table, row_id) = (uint16_t)(ROW_LIVE | group);
+  *life_of(table, row_id) = 1;
   wr_index_add(&table->index, tag, row_id);
   table->row_count++;
   table->backend->row_count++;
@@ -342,12 +342,12 @@ void wr_table_delete(struct wr_table *table, uint32_t i) {
   /* Only what a WRITE marked since the last freeze may change, or the next delta would not say so. */
   WR_ASSERT(i < table->result_count && table->write_epoch == table->backend->epoch);
   uint32_t row_id = table->row_ids[i];
-  if (row_id == NO_ROW || !(*header_of(table, row_id) & ROW_LIVE)) return;
+  if (row_id == NO_ROW || *life_of(table, row_id) == 0) return;
   wr_table_remove_row(table, row_id);
 }
 
 enum weir_code wr_table_delete_row(struct wr_table *table, uint32_t row_id, struct weir_error *error) {
-  WR_ASSERT(*header_of(table, row_id) & ROW_LIVE);
+  WR_ASSERT(*life_of(table, row_id) == 1);
   if (!wr_table_mark(table, row_id, true)) return wr_state_no_memory(table->state, error);
   wr_table_remove_row(table, row_id);
   return WEIR_OK;

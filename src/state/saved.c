@@ -7,13 +7,13 @@
  */
 #include "state/internal.h"
 
-enum { CAPACITY_STEP = 4 };
+enum { CAPACITY_STEP = 2 };
 
 /* With room for some rows. */
 static struct saved_chunk *take_chunk(struct wr_table *table) {
   struct wr_backend *backend = table->backend;
   struct saved_chunk *chunk = backend->spare_chunks;
-  const size_t row_bytes = sizeof(uint32_t) + sizeof(uint16_t) + table->state->layout.row_size;
+  const size_t row_bytes = sizeof(uint32_t) + table->state->layout.row_size;
   const size_t least = sizeof *chunk + CAPACITY_STEP * row_bytes;
   if (chunk != NULL && chunk->bytes >= least) {
     backend->spare_chunks = chunk->next;
@@ -40,14 +40,11 @@ bool wr_saved_add(struct wr_table *table, uint32_t row_id, bool is_live) {
   if (table->open_chunk == NULL) table->open_chunk = take_chunk(table);
   struct saved_chunk *chunk = table->open_chunk;
   if (chunk == NULL) return false;
-  /* A living row's key group follows from its key: the header in the page is a line of memory that nobody needs. */
   uint32_t place = is_live ? chunk->living++ : chunk->capacity - ++chunk->deleted;
   saved_ids(chunk)[place] = row_id;
   if (is_live)
     copy_row(&table->state->layout, row_of(table, row_id),
              saved_rows(chunk) + (size_t)place * table->state->layout.row_size);
-  else
-    saved_groups(chunk)[place] = *header_of(table, row_id) & ROW_KEY_GROUP;
   if (chunk->living + chunk->deleted == chunk->capacity) wr_saved_close(table);
   table->backend->snapshot.saved_rows++;
   return true;

@@ -13,9 +13,8 @@ enum phase { PHASE_HEADER, PHASE_DROPS, PHASE_TABLES, PHASE_END };
 enum {
   CHANGED_ROW_COST = 64, /* bytes of budget: a changed row lies anywhere and has to be fetched */
   PAGE_COST = 32,
-  FETCHED_PAGES = 8, /* ahead of the one that is written */
-  LINE_BYTES = 64,   /* of the caches */
-  HASHED_ROWS = 64,
+  FETCHED_PAGES = 8,          /* ahead of the one that is written */
+  LINE_BYTES = 64,            /* of the caches */
   CUMULATIVE_HANDLES_MIN = 3, /* a base and two deltas */
   HELD_SLICES = 16,           /* that the pages wait after one that had many copies: */
   HELD_ROWS_MIN = 64,         /* so many, */
@@ -222,18 +221,10 @@ static size_t blob_bytes_of(const struct row_layout *layout, const uint8_t *row)
   return bytes;
 }
 
-static void list_row(struct listed_rows *list, uint32_t row_id, uint16_t header) {
-  list->ids[list->count] = row_id;
-  list->groups[list->count++] = header & ROW_KEY_GROUP;
-}
-
 static uint8_t *fill_list(uint8_t *to, const struct listed_rows *list) {
   memcpy(to, &list->count, 4);
-  to += RECORD_LIST_HEAD_BYTES;
-  memcpy(to, list->ids, list->count * sizeof *list->ids);
-  to += list->count * sizeof *list->ids;
-  memcpy(to, list->groups, list->count * sizeof *list->groups);
-  return to + list->count * sizeof *list->groups;
+  memcpy(to + RECORD_LIST_HEAD_BYTES, list->ids, list->count * sizeof *list->ids);
+  return to + RECORD_LIST_HEAD_BYTES + list->count * sizeof *list->ids;
 }
 
 /* Copies a row; the bytes of its blobs go to `*blobs`, which moves on. */
@@ -320,7 +311,7 @@ static uint32_t next_wanted(const struct wanted_slots *wanted, uint32_t slot) {
   return wanted->count;
 }
 
-/* Fetches the rows of a page that a delta wants, and their headers. */
+/* Fetches the rows of a page that a delta wants, and what says whether they live. */
 static void fetch_page(const struct wr_table *table, uint32_t page_number) {
   const struct wr_state *state = table->state;
   uint8_t *page = page_of(table, page_number);
@@ -329,11 +320,22 @@ static void fetch_page(const struct wr_table *table, uint32_t page_number) {
   const struct wanted_slots wanted = wanted_of(table, page_number);
   for (uint32_t slot = next_wanted(&wanted, 0); slot < state->page_slots; slot = next_wanted(&wanted, slot + 1)) {
     const uint8_t *row = page + state->rows_offset + (size_t)slot * state->layout.row_size;
-    __builtin_prefetch(page_headers(page) + slot);
+    __builtin_prefetch(page + slot);
     __builtin_prefetch(row);
     if (state->layout.row_size > LINE_BYTES) __builtin_prefetch(row + LINE_BYTES);
     __builtin_prefetch(row + state->layout.row_size - 1);
   }
+}
+
+/* Fetches what is known of a group's pages. */
+static void fetch_group(const struct wr_table *table, uint32_t page_number) {
+  if (page_number >= table->frozen_pages || table->groups[page_number >> GROUP_PAGES_SHIFT] == NULL) return;
+  const uint8_t *rows = (const uint8_t *)page_place(table, page_number);
+  const uint8_t *marks = (const uint8_t *)marks_of(table, page_number);
+  for (size_t offset = 0; offset < GROUP_PAGES * sizeof(uint8_t *); offset += LINE_BYTES)
+    __builtin_prefetch(rows + offset);
+  for (size_t offset = 0; offset < (size_t)GROUP_PAGES * table->state->page_marks_bytes; offset += LINE_BYTES)
+    __builtin_prefetch(marks + offset);
 }
 
 /* Fetches what a delta needs of the pages from `page_number` on, as far as they were not fetched. It lies anywhere, and
@@ -342,8 +344,10 @@ static void fetch_pages(const struct wr_table *table, uint32_t page_number) {
   struct snapshot *snapshot = &table->backend->snapshot;
   uint32_t end = page_number + FETCHED_PAGES < table->frozen_pages ? page_number + FETCHED_PAGES : table->frozen_pages;
   if (snapshot->fetched_end < page_number) snapshot->fetched_end = page_number;
-  while (snapshot->fetched_end < end)
-    fetch_page(table, snapshot->fetched_end++);
+  for (; snapshot->fetched_end < end; snapshot->fetched_end++) {
+    if (snapshot->fetched_end % GROUP_PAGES == 0) fetch_group(table, snapshot->fetched_end + GROUP_PAGES);
+    fetch_page(table, snapshot->fetched_end);
+  }
 }
 
 /* Writes slots of the page from that of the cursor on, while they cost no more than `budget`; at least one. Moves the
@@ -359,16 +363,15 @@ static size_t write_slots(struct wr_table *table, uint32_t page_number, size_t b
   for (; slot < state->page_slots && cost < budget; slot++) {
     slot = next_wanted(&wanted, slot);
     if (slot == state->page_slots) break;
-    uint16_t header = page_headers(data)[slot];
-    if ((header & ROW_LIVE) != 0) {
+    if (data[slot] != 0) {
       const uint8_t *row = data + state->rows_offset + (size_t)slot * state->layout.row_size;
       size_t blobs = blob_bytes_of(&state->layout, row);
       snapshot->living_rows[snapshot->living.count] = row;
-      list_row(&snapshot->living, first_row + slot, header);
+      snapshot->living.ids[snapshot->living.count++] = first_row + slot;
       blob_bytes += blobs;
       cost += state->layout.row_size + RECORD_LISTED_BYTES + blobs + row_cost;
     } else if (wanted.marks != NULL) {
-      list_row(&snapshot->deleted, first_row + slot, header);
+      snapshot->deleted.ids[snapshot->deleted.count++] = first_row + slot;
       cost += RECORD_LISTED_BYTES + row_cost;
     }
   }
@@ -401,31 +404,6 @@ static size_t write_page(struct wr_table *table, size_t budget) {
 
 /* ---- rows of a chunk ---- */
 
-/* The key groups of living rows, which were saved without them. */
-static void fill_groups(const struct wr_table *table, struct saved_chunk *chunk) {
-  const struct wr_state *state = table->state;
-  uint32_t max_parallelism = table->backend->options.max_parallelism;
-  const uint8_t *row = saved_rows(chunk);
-  uint16_t *groups = saved_groups(chunk);
-  if (!state->layout.is_bigint || state->group_rule != GROUP_OF_KEY) {
-    for (uint32_t i = 0; i < chunk->living; i++, row += state->layout.row_size) {
-      struct wr_key key = wr_row_key(&state->layout, row);
-      groups[i] = (uint16_t)wr_row_key_group(state->group_rule, max_parallelism, &key);
-    }
-    return;
-  }
-  int64_t keys[HASHED_ROWS];
-  uint64_t hashes[HASHED_ROWS];
-  for (uint32_t first = 0; first < chunk->living; first += HASHED_ROWS) {
-    uint32_t count = chunk->living - first < HASHED_ROWS ? chunk->living - first : HASHED_ROWS;
-    for (uint32_t i = 0; i < count; i++, row += state->layout.row_size)
-      memcpy(&keys[i], row, sizeof keys[i]);
-    wr_hash_keys_u64(keys, NULL, count, hashes);
-    for (uint32_t i = 0; i < count; i++)
-      groups[first + i] = (uint16_t)wr_key_group(hashes[i], max_parallelism);
-  }
-}
-
 /* A chunk full of living rows without blobs lies as its record does. */
 static void put_whole_chunk(struct snapshot *snapshot, const struct saved_chunk *chunk, size_t row_size) {
   size_t bytes = (size_t)chunk->living * (RECORD_LISTED_BYTES + row_size);
@@ -438,17 +416,16 @@ static void put_whole_chunk(struct snapshot *snapshot, const struct saved_chunk 
 
 static size_t put_chunk(struct snapshot *snapshot, struct saved_chunk *chunk, const struct row_layout *layout) {
   const uint32_t *ids = saved_ids(chunk);
-  const uint16_t *groups = saved_groups(chunk);
   const uint8_t *row = saved_rows(chunk);
   size_t blob_bytes = 0;
   snapshot->living.count = snapshot->deleted.count = 0;
   for (uint32_t i = 0; i < chunk->living; i++, row += layout->row_size) {
     blob_bytes += blob_bytes_of(layout, row);
     snapshot->living_rows[i] = row;
-    list_row(&snapshot->living, ids[i], groups[i]);
+    snapshot->living.ids[snapshot->living.count++] = ids[i];
   }
   for (uint32_t i = chunk->capacity - chunk->deleted; i < chunk->capacity; i++)
-    list_row(&snapshot->deleted, ids[i], groups[i]);
+    snapshot->deleted.ids[snapshot->deleted.count++] = ids[i];
   put_rows(snapshot, layout, blob_bytes);
   return blob_bytes;
 }
@@ -460,7 +437,6 @@ static size_t write_chunk(struct wr_table *table) {
   struct saved_chunk *chunk = table->full_chunks;
   size_t cost =
       (size_t)chunk->living * (RECORD_LISTED_BYTES + layout->row_size) + (size_t)chunk->deleted * RECORD_LISTED_BYTES;
-  fill_groups(table, chunk);
   if (chunk->living == chunk->capacity && layout->blob_count == 0)
     put_whole_chunk(snapshot, chunk, layout->row_size);
   else

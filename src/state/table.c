@@ -244,7 +244,7 @@ void wr_table_give_blobs(struct wr_table *table, const uint8_t *row) {
 void wr_table_remove_row(struct wr_table *table, uint32_t row_id) {
   wr_index_remove(&table->index, wr_table_tag_of_row(table, row_of(table, row_id)), row_id);
   wr_table_give_blobs(table, row_of(table, row_id));
-  *header_of(table, row_id) &= ROW_KEY_GROUP;
+  *life_of(table, row_id) = 0;
   wr_table_give_slot(table, row_id);
   table->row_count--;
   table->backend->row_count--;
@@ -263,8 +263,7 @@ bool wr_table_next(struct wr_table *table, uint32_t *cursor, uint32_t *out_row_i
       row_id = (uint64_t)(page_number + 1) << state->page_shift;
       continue;
     }
-    const uint16_t *headers = page_headers(page);
-    while (slot < state->page_slots && !(headers[slot] & ROW_LIVE))
+    while (slot < state->page_slots && page[slot] == 0)
       slot++;
     row_id = ((uint64_t)page_number << state->page_shift) + slot;
     if (slot == state->page_slots) continue;
@@ -283,7 +282,7 @@ uint64_t wr_table_row_count(const struct wr_table *table) {
 
 const void *wr_table_row(struct wr_table *table, uint32_t row_id, struct wr_key *out_key) {
   const uint8_t *row = row_of(table, row_id);
-  WR_ASSERT(*header_of(table, row_id) & ROW_LIVE);
+  WR_ASSERT(*life_of(table, row_id) == 1);
   *out_key = wr_row_key(&table->state->layout, row);
   return row + table->state->layout.value_offset;
 }

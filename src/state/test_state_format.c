@@ -172,4 +172,30 @@ TEST(readable) {
     check_readable(&goldens[i]);
 }
 
-TEST_MAIN(TEST_CASE(written), TEST_CASE(readable))
+/* Below their checksums the bytes of the old format may be anything: it is an error or another value, never a crash. */
+TEST(old_bytes_that_are_damaged) {
+  static uint8_t base[10000], delta[10000];
+  const struct wr_handle handles[] = {handle_of(goldens[0].base, base), handle_of(goldens[0].delta, delta)};
+  const struct wr_backend_chain chain = {.handles = handles, .count = 2, .range = {0, 128}};
+  uint32_t refused = 0, groups_refused = 0;
+  for (size_t place = 0; place < handles[0].length + handles[1].length; place++) {
+    struct test_world *world = test_world_new();
+    struct small_job job;
+    struct weir_error error = {.code = WEIR_OK};
+    uint64_t dropped;
+    uint8_t *byte = place < handles[0].length ? &base[place] : &delta[place - handles[0].length];
+    *byte ^= 0x55;
+    CHECK(start(world, &job));
+    enum weir_code code = wr_backend_restore(job.backend, &world->store, &chain, 1, false, &dropped, &error);
+    CHECK(code == WEIR_OK || code == WEIR_CORRUPT || code == WEIR_INVALID || code == WEIR_NEWER);
+    refused += code != WEIR_OK;
+    groups_refused += code != WEIR_OK && strstr(error.message, "key group") != NULL;
+    *byte ^= 0x55;
+    stop(&job);
+    CHECK_INT(world->memory.living_count, 0);
+    test_world_free(world);
+  }
+  CHECK(refused > handles[0].length && groups_refused > 2 * 20);
+}
+
+TEST_MAIN(TEST_CASE(written), TEST_CASE(readable), TEST_CASE(old_bytes_that_are_damaged))
