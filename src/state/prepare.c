@@ -94,12 +94,13 @@ static void fetch_page(const struct wr_table *table, uint32_t row_id) {
     __builtin_prefetch(&marks->words[(size_t)(slot / 64) * MARK_SETS], 1);
 }
 
-/* All of the rows that are going to be saved: of each the first line is there. */
+/* The rest of rows whose first line is there, while many are saved, which takes all of a row. To ask the marks which
+ * ones would wait for the marks. */
 static void fetch_rows(const struct wr_table *table, uint32_t first, uint32_t end) {
   uint32_t row_size = table->state->layout.row_size;
   for (uint32_t i = first; i < end; i++) {
     uint32_t row_id = table->row_ids[i];
-    if (row_id == NO_ROW || wr_table_is_marked(table, row_id, table->backend->set)) continue;
+    if (row_id == NO_ROW) continue;
     const uint8_t *row = row_of(table, row_id);
     for (uint32_t offset = LINE_BYTES; offset < row_size; offset += LINE_BYTES)
       __builtin_prefetch(row + offset, 1);
@@ -128,7 +129,7 @@ static bool find_block(struct wr_table *table, const struct key_list *list, uint
   for (uint32_t i = first; i < end; i++)
     if (ids[i] != NO_ROW && !row_matches(table, ids[i], list, i)) ids[i] = find_one(table, tags[i], list, i);
   if (!mark) return true;
-  if (table->snapshot_needs && is_far) fetch_rows(table, first, end);
+  if (is_far && table->snapshot_needs && table->backend->snapshot.is_held) fetch_rows(table, first, end);
   for (uint32_t i = first; i < end; i++)
     if (ids[i] != NO_ROW && !wr_table_mark(table, ids[i], true)) return false;
   return true;
