@@ -48,7 +48,7 @@ static struct wr_handle make_state(struct test_files *test, struct wr_store *sto
   struct wr_upload_options upload_options = {.kind = WR_BLOB_STATE, .uid = "count", .subtask = 1};
   struct wr_upload *upload = NULL;
   WR_ASSERT(wr_upload_new(store, &upload_options, &test->waker, &upload, NULL) == WEIR_OK);
-  while (wr_backend_snapshot_step(backend, upload, 1 << 16, NULL) == WR_SNAPSHOT_MORE) {
+  while (wr_backend_snapshot_step(backend, upload, 1 << 16, NULL) < WR_SNAPSHOT_WRITTEN) {
     uint64_t wake_at = UINT64_MAX;
     wr_upload_step(upload, 0, &wake_at);
     test_files_run_calls(test);

@@ -134,17 +134,14 @@ static void count_row(struct wr_table *target, bool is_more) {
 
 /* The page's data, made where it is missing; NULL without memory. */
 static uint8_t *own_page(struct wr_table *target, uint32_t page_number) {
-  const struct page_group *group =
-      page_number < target->page_count ? target->groups[page_number >> GROUP_PAGES_SHIFT] : NULL;
-  if ((group == NULL || page_of(target, page_number)->data == NULL) && !wr_table_make_page(target, page_number))
-    return NULL;
-  return page_of(target, page_number)->data;
+  bool is_there = page_number < target->page_count && page_of(target, page_number) != NULL;
+  return is_there || wr_table_make_page(target, page_number) ? page_of(target, page_number) : NULL;
 }
 
 /* The place where the row goes: its own page and slot. What lived there is replaced. */
 static uint32_t place_kept(struct wr_table *target, uint32_t row_id, bool is_base) {
   if (own_page(target, row_id >> target->state->page_shift) == NULL) return NO_ROW;
-  if (*header_of(target, row_id) & ROW_LIVE) {
+  if (*life_of(target, row_id) != 0) {
     wr_table_give_blobs(target, row_of(target, row_id));
   } else {
     count_row(target, true);
@@ -171,7 +168,7 @@ static void clear_mapped(struct loaded_table *table, uint32_t *entry) {
   table->live--;
   if (table->target != NULL) {
     wr_table_give_blobs(table->target, row_of(table->target, *entry));
-    *header_of(table->target, *entry) &= ROW_KEY_GROUP;
+    *life_of(table->target, *entry) = 0;
     wr_table_give_slot(table->target, *entry);
     count_row(table->target, false);
   }
@@ -188,12 +185,11 @@ static enum weir_code delete_row(struct loader *loader, struct loaded_table *tab
   }
   struct wr_table *target = table->target;
   uint32_t page_number = row_id >> target->state->page_shift;
-  if (page_number >= target->page_count || target->groups[page_number >> GROUP_PAGES_SHIFT] == NULL ||
-      page_of(target, page_number)->data == NULL || !(*header_of(target, row_id) & ROW_LIVE))
+  if (page_number >= target->page_count || page_of(target, page_number) == NULL || *life_of(target, row_id) == 0)
     return WEIR_OK; /* made and deleted between two snapshots */
   wr_table_mark_restored(target, row_id);
   wr_table_give_blobs(target, row_of(target, row_id));
-  *header_of(target, row_id) &= ROW_KEY_GROUP;
+  *life_of(target, row_id) = 0;
   count_row(target, false);
   return WEIR_OK;
 }
@@ -233,49 +229,66 @@ enum weir_code wr_load_drop(struct loader *loader, uint32_t state, int64_t name_
 
 /* ---- rows ---- */
 
-/* The head and slots of a rows or deletions record. */
+/* The head and lists of a rows or deletions record. */
 struct row_list {
-  uint32_t first_row, count;
-  const uint8_t *slots, *groups; /* u16 each, not aligned */
+  uint32_t count;
+  uint32_t first_row;    /* of near ones */
+  const uint8_t *ids;    /* not aligned: u32 each, u16 of near ones */
+  const uint8_t *groups; /* key groups of near ones, u16 each; else NULL */
+  const uint8_t *end;    /* of the lists */
 };
 
 static uint16_t u16_at(const uint8_t *data, uint32_t i) {
   uint16_t value;
-  memcpy(&value, data + (size_t)i * 2, 2);
+  memcpy(&value, data + (size_t)i * sizeof value, sizeof value);
   return value;
 }
 
-static enum weir_code read_list(struct loader *loader, const uint8_t *data, uint64_t length, uint32_t row_size,
-                                struct row_list *out_list, struct weir_error *error) {
+static uint32_t u32_at(const uint8_t *data, uint32_t i) {
+  uint32_t value;
+  memcpy(&value, data + (size_t)i * sizeof value, sizeof value);
+  return value;
+}
+
+static enum weir_code read_list(struct loader *loader, const uint8_t *data, uint64_t length, bool is_near,
+                                uint32_t row_size, struct row_list *out_list, struct weir_error *error) {
   struct wr_reader reader = wr_reader_of(data, (size_t)length);
-  out_list->first_row = wr_read_u32(&reader);
+  const size_t listed_bytes = 4; /* either way */
+  out_list->first_row = is_near ? wr_read_u32(&reader) : 0;
   out_list->count = wr_read_u32(&reader);
-  if (reader.failed || (length - reader.position) / (4 + (uint64_t)row_size) < out_list->count)
+  if (reader.failed || (length - reader.position) / (listed_bytes + row_size) < out_list->count)
     return STREAM_DAMAGED(&loader->stream, error, "a list of rows is longer than its record");
-  out_list->slots = data + reader.position;
-  out_list->groups = out_list->slots + (size_t)out_list->count * 2;
+  out_list->ids = data + reader.position;
+  out_list->groups = is_near ? out_list->ids + (size_t)out_list->count * 2 : NULL;
+  out_list->end = out_list->ids + (size_t)out_list->count * listed_bytes;
   return WEIR_OK;
 }
 
 static enum weir_code read_id(struct loader *loader, const struct row_list *list, uint32_t i, uint32_t *out_row_id,
-                              uint16_t *out_group, struct weir_error *error) {
-  uint64_t row_id = (uint64_t)list->first_row + u16_at(list->slots, i);
-  *out_group = u16_at(list->groups, i);
+                              struct weir_error *error) {
+  uint64_t row_id = list->groups != NULL ? (uint64_t)list->first_row + u16_at(list->ids, i) : u32_at(list->ids, i);
   *out_row_id = (uint32_t)row_id;
   if (row_id >= NO_ROW - PAGE_SLOTS_MAX) return STREAM_DAMAGED(&loader->stream, error, "a row id makes no sense");
   return WEIR_OK;
 }
 
-enum weir_code wr_load_deletions(struct loader *loader, const uint8_t *data, uint64_t length,
+/* A row's key has this group: it is one of the chain's, and what the record says where it says it. */
+static enum weir_code check_group(struct loader *loader, const struct row_list *list, uint32_t i, uint32_t group,
+                                  struct weir_error *error) {
+  bool is_said = list->groups == NULL || u16_at(list->groups, i) == group;
+  if (is_said && group >= loader->chain->range.first && group < loader->chain->range.end) return WEIR_OK;
+  return STREAM_DAMAGED(&loader->stream, error, WRONG_GROUP);
+}
+
+enum weir_code wr_load_deletions(struct loader *loader, const uint8_t *data, uint64_t length, bool is_near,
                                  struct weir_error *error) {
   struct row_list list;
-  WR_TRY(read_list(loader, data, length, 0, &list, error));
-  if (length != RECORD_ROWS_HEAD_BYTES + (uint64_t)list.count * 4 || loader->stream.is_base)
+  WR_TRY(read_list(loader, data, length, is_near, 0, &list, error));
+  if (list.end != data + length || loader->stream.is_base)
     return STREAM_DAMAGED(&loader->stream, error, "a list of deletions makes no sense");
   for (uint32_t i = 0; i < list.count; i++) {
     uint32_t row_id;
-    uint16_t group;
-    WR_TRY(read_id(loader, &list, i, &row_id, &group, error));
+    WR_TRY(read_id(loader, &list, i, &row_id, error));
     WR_TRY(delete_row(loader, loader->stream.table, row_id, error));
   }
   loader->stream.deletions += list.count;
@@ -341,14 +354,9 @@ static bool fill_row(struct wr_table *target, uint32_t row_id, const struct stor
   return true;
 }
 
-static enum weir_code apply_row(struct loader *loader, uint32_t row_id, uint16_t group, const struct stored_row *stored,
+static enum weir_code apply_row(struct loader *loader, uint32_t row_id, uint32_t group, const struct stored_row *stored,
                                 struct weir_error *error) {
   struct loaded_table *table = loader->stream.table;
-  const struct loaded_state *state = &loader->states[table->state];
-  struct wr_key key = stored_key(&state->layout, stored);
-  if (group != wr_row_key_group(state->group_rule, loader->max_parallelism, &key) ||
-      group < loader->chain->range.first || group >= loader->chain->range.end)
-    return STREAM_DAMAGED(&loader->stream, error, WRONG_GROUP);
   if (group < loader->range.first || group >= loader->range.end) return delete_row(loader, table, row_id, error);
   uint32_t place;
   if (loader->keeps_ids && table->target != NULL) {
@@ -360,7 +368,7 @@ static enum weir_code apply_row(struct loader *loader, uint32_t row_id, uint16_t
   if (place == NO_ROW) return LOAD_NO_MEMORY(error);
   if (table->target == NULL) return WEIR_OK;
   if (!fill_row(table->target, place, stored)) return LOAD_NO_MEMORY(error);
-  *header_of(table->target, place) = ROW_LIVE | group;
+  *life_of(table->target, place) = 1;
   return WEIR_OK;
 }
 
@@ -393,19 +401,17 @@ static enum weir_code apply_plain(struct loader *loader, const struct row_list *
   groups_of_keys(loader, rows, row_size, from, end, groups);
   for (uint32_t i = from; i < end; i++) {
     uint32_t row_id;
-    uint16_t group;
-    WR_TRY(read_id(loader, list, i, &row_id, &group, error));
-    if (group != groups[i - from] || group < loader->range.first || group >= loader->range.end)
-      return STREAM_DAMAGED(&loader->stream, error, WRONG_GROUP);
+    WR_TRY(read_id(loader, list, i, &row_id, error));
+    WR_TRY(check_group(loader, list, i, groups[i - from], error)); /* ids are kept: the chain's range is ours */
     if (row_id >> target->state->page_shift != page_number) {
       page_number = row_id >> target->state->page_shift;
       page = own_page(target, page_number);
       if (page == NULL) return LOAD_NO_MEMORY(error);
     }
     uint32_t slot = row_id & (target->state->page_slots - 1);
-    if (!(page_headers(page)[slot] & ROW_LIVE)) count_row(target, true);
+    if (page[slot] == 0) count_row(target, true);
     if (!loader->stream.is_base) wr_table_mark_restored(target, row_id);
-    page_headers(page)[slot] = ROW_LIVE | group;
+    page[slot] = 1;
     memcpy(page + target->state->rows_offset + (size_t)slot * row_size, rows + (size_t)i * row_size, row_size);
   }
   return WEIR_OK;
@@ -413,7 +419,7 @@ static enum weir_code apply_plain(struct loader *loader, const struct row_list *
 
 static enum weir_code load_plain(struct loader *loader, const struct row_list *list, const uint8_t *end,
                                  struct weir_error *error) {
-  const uint8_t *rows = list->groups + (size_t)list->count * 2;
+  const uint8_t *rows = list->end;
   if (rows + (size_t)list->count * loader->stream.table->target->state->layout.row_size != end)
     return STREAM_DAMAGED(&loader->stream, error, BYTES_OF_NO_ROW);
   for (uint32_t from = 0; from < list->count; from += HASHED_ROWS) {
@@ -425,14 +431,17 @@ static enum weir_code load_plain(struct loader *loader, const struct row_list *l
 
 static enum weir_code load_any(struct loader *loader, const struct row_list *list, const uint8_t *end,
                                struct weir_error *error) {
-  const struct row_layout *layout = &loader->states[loader->stream.table->state].layout;
-  struct stored_row stored = {.row = list->groups + (size_t)list->count * 2};
+  const struct loaded_state *state = &loader->states[loader->stream.table->state];
+  const struct row_layout *layout = &state->layout;
+  struct stored_row stored = {.row = list->end};
   stored.blobs = stored.row + (size_t)list->count * layout->row_size;
   for (uint32_t i = 0; i < list->count; i++) {
     uint32_t row_id;
-    uint16_t group;
-    WR_TRY(read_id(loader, list, i, &row_id, &group, error));
+    WR_TRY(read_id(loader, list, i, &row_id, error));
     WR_TRY(measure_row(loader, layout, &stored, (uint64_t)(end - stored.blobs), error));
+    struct wr_key key = stored_key(layout, &stored);
+    uint32_t group = wr_row_key_group(state->group_rule, loader->max_parallelism, &key);
+    WR_TRY(check_group(loader, list, i, group, error));
     WR_TRY(apply_row(loader, row_id, group, &stored, error));
     stored.row += layout->row_size;
     stored.blobs += stored.blob_bytes;
@@ -441,10 +450,11 @@ static enum weir_code load_any(struct loader *loader, const struct row_list *lis
   return WEIR_OK;
 }
 
-enum weir_code wr_load_rows(struct loader *loader, const uint8_t *data, uint64_t length, struct weir_error *error) {
+enum weir_code wr_load_rows(struct loader *loader, const uint8_t *data, uint64_t length, bool is_near,
+                            struct weir_error *error) {
   struct loaded_state *state = &loader->states[loader->stream.table->state];
   struct row_list list;
-  WR_TRY(read_list(loader, data, length, state->layout.row_size, &list, error));
+  WR_TRY(read_list(loader, data, length, is_near, state->layout.row_size, &list, error));
   if (are_plain(loader))
     WR_TRY(load_plain(loader, &list, data + length, error));
   else

@@ -114,13 +114,14 @@ void wr_backend_free(struct wr_backend *backend) {
 }
 
 static void set_geometry(struct wr_state *state) {
-  uint32_t row = state->layout.row_size + (uint32_t)sizeof(uint16_t);
+  uint32_t row = state->layout.row_size + 1;
   while (state->page_shift < 10 && (size_t)row << (state->page_shift + 1) <= PAGE_BYTES)
     state->page_shift++;
   state->page_slots = 1u << state->page_shift;
   WR_ASSERT(state->page_slots <= PAGE_SLOTS_MAX);
   state->mark_words = (state->page_slots + 63) / 64;
-  state->rows_offset = (state->page_slots * (uint32_t)sizeof(uint16_t) + 15) / 16 * 16;
+  state->page_marks_bytes = (uint32_t)(sizeof(struct page_marks) + state->mark_words * MARK_SETS * sizeof(uint64_t));
+  state->rows_offset = (state->page_slots + 15) / 16 * 16;
 }
 
 static enum weir_code fill_state(struct wr_state *state, const struct wr_state_descriptor *descriptor,

@@ -1,11 +1,10 @@
 /* state/internal.h: what the files of src/state share. Nobody else includes it.
  *
- * A table's rows lie in *pages* of a fixed number of slots: first a u16 header per slot, then the rows. Pages are found
- * through *page groups* (16 pages and their marks). A row never moves while it lives, so a pointer to it holds until it
- * is deleted.
+ * A table's rows lie in *pages* of a fixed number of slots: first a byte per slot (1: a row lives there), then the
+ * rows. Pages are found through *page groups* (16 pages, and their marks). A row never moves while it lives, so a
+ * pointer to it holds until it is deleted.
  *
- *   header   0x8000 live, 0x7fff key group (kept after a deletion, for the record of it); 0: never used
- *   row      key (8 bytes: one BIGINT without NULL; else a bytes reference), value, zero bytes up to a multiple of 8
+ *   row: key (8 bytes: one BIGINT without NULL; else a bytes reference), value, zero bytes up to a multiple of 8
  *
  * Copy-on-write is by row. Each page has three sets of *marks*, one bit per slot: the rows changed since the last
  * freeze; F(N), the rows changed before it; and the rows that differ from the chain's base. The first change of a row
@@ -33,14 +32,12 @@ enum {
   PAGE_SLOTS_MAX = 1024,
   GROUP_PAGES_SHIFT = 4,
   GROUP_PAGES = 1 << GROUP_PAGES_SHIFT,
-  ROW_LIVE = 0x8000,
-  ROW_KEY_GROUP = 0x7fff,
   KEY_BYTES_MAX = WR_KEY_BYTES_MAX + 64, /* a timer's key holds the operator's */
   SAVED_CHUNK_BYTES = 4 * 1024 - 64,
-  SAVED_RANGE_SHIFT = 16, /* a record's row ids lie within so many of each other */
   CHAIN_HANDLES_MAX = 64, /* then a cumulative delta is written, so that the metadata stays small */
   MARK_SETS = 3,          /* two take turns: changes since the freeze, and F(N) */
   MARKS_OF_CHAIN = 2,     /* the third: what differs from the chain's base */
+  MARKS_ALIGNMENT = 64,
   WAITED_MAX = 256,
   SWEEP_PER_CALL = 64, /* blocks of dropped tables freed by one call */
 };
@@ -70,25 +67,28 @@ enum group_rule {
 };
 enum { TIMER_KEY_OFFSET = 14 }; /* canonical bytes of (BIGINT, BYTES): 1, time, 1, u32 length, then the bytes */
 
-/* Rows of one range of row ids as they were at the freeze; see saved.c. */
+/* Rows as they were at the freeze; see saved.c. One that is full of living rows lies as a record does. */
 struct saved_chunk {
   struct saved_chunk *next;
-  size_t bytes;       /* of the whole block */
-  uint32_t first_row; /* of the range */
-  uint32_t count, capacity;
-  uint32_t
-      rows_offset; /* in `data`: u16 row id less first_row for each of `capacity`, u16 header each, then the rows */
-  uint8_t data[];
+  size_t bytes;      /* of the whole block */
+  uint32_t living;   /* from the front */
+  uint32_t deleted;  /* from the back */
+  uint32_t capacity; /* even, so that the rows are aligned */
+  uint32_t unused;
+  uint8_t data[]; /* for each of `capacity` a u32 row id; then the rows */
 };
 
-struct page {
-  uint8_t *data; /* NULL: a hole, all slots free (after a restore) */
-  uint32_t marks_tag[MARK_SETS];
+/* What is known of a page's rows. At 128 slots it is one line of the caches, and begins with one. */
+struct page_marks {
+  uint32_t tags[MARK_SETS];
+  uint32_t unused;
+  uint64_t words[]; /* [word][set]: what is known of a slot lies side by side */
 };
 
+/* `rows` of all pages are kept close together, so that they stay in the caches where the marks do not. */
 struct page_group {
-  struct page pages[GROUP_PAGES];
-  uint64_t marks[]; /* [page][set][words] */
+  uint8_t *rows[GROUP_PAGES]; /* a page's; NULL: a hole, all slots free (after a restore) */
+  uint8_t marks[];            /* struct page_marks for each, from the next multiple of MARKS_ALIGNMENT on */
 };
 
 struct wr_table {
@@ -119,14 +119,13 @@ struct wr_table {
   /* snapshots */
   uint64_t changed_count[MARK_SETS]; /* marks per set, valid with the tag */
   uint32_t changed_tag[MARK_SETS];
-  bool is_known;                    /* some snapshot may hold it: its drop must be recorded */
-  bool snapshot_needs;              /* the running snapshot has rows of it yet to write */
-  bool is_dropped;                  /* while the running snapshot needs it */
-  uint32_t frozen_pages;            /* page_count at the freeze */
-  uint64_t frozen_rows;             /* row_count at the freeze */
-  uint64_t cursor;                  /* next row id that the snapshot looks at */
-  struct saved_chunk **open_chunks; /* one per range of row ids; NULL: nothing was saved */
-  uint32_t open_count;
+  bool is_known;                                     /* some snapshot may hold it: its drop must be recorded */
+  bool snapshot_needs;                               /* the running snapshot has rows of it yet to write */
+  bool is_dropped;                                   /* while the running snapshot needs it */
+  uint32_t frozen_pages;                             /* page_count at the freeze */
+  uint64_t frozen_rows;                              /* row_count at the freeze */
+  uint64_t cursor;                                   /* next row id that the snapshot looks at */
+  struct saved_chunk *open_chunk;                    /* takes the next copies; NULL: none yet */
   struct saved_chunk *full_chunks, *last_full_chunk; /* the snapshot writes them, the oldest first */
 
   struct wr_table *next_garbage;
@@ -143,9 +142,10 @@ struct wr_state {
   struct row_layout layout;
   uint32_t page_shift; /* slots of a page, as a power of two */
   uint32_t page_slots;
-  uint32_t mark_words;
-  uint32_t rows_offset;     /* of the first row in a page */
-  struct wr_table **tables; /* ascending by namespace */
+  uint32_t mark_words;       /* of a page, in each set */
+  uint32_t page_marks_bytes; /* a multiple of 8 */
+  uint32_t rows_offset;      /* of the first row in a page */
+  struct wr_table **tables;  /* ascending by namespace */
   uint32_t table_count;
   uint32_t table_capacity;
 };
@@ -169,8 +169,7 @@ struct handle_list {
 /* What one record lists. */
 struct listed_rows {
   uint32_t count;
-  uint16_t slots[PAGE_SLOTS_MAX];  /* row id less the record's first */
-  uint16_t groups[PAGE_SLOTS_MAX]; /* key groups */
+  uint32_t ids[PAGE_SLOTS_MAX];
 };
 
 struct snapshot {
@@ -185,8 +184,14 @@ struct snapshot {
   bool table_begun; /* the record of the next table is written */
   struct drop_record *next_drop;
   uint64_t rows_written, deletions_written, drops_written, frozen_rows;
-  uint32_t fetched_end; /* rows of the pages before it were fetched in this slice */
-  struct wr_bytes out;
+  uint32_t fetched_end;               /* rows of the pages before it were fetched in this slice */
+  uint64_t rows_left;                 /* of a delta, about: those not written and not saved */
+  uint32_t saved_rows;                /* copied since the last slice */
+  uint32_t held_slices;               /* so many more leave the pages alone */
+  bool is_held;                       /* this one does */
+  struct wr_bytes out;                /* of the slice, as far as it was not appended */
+  struct wr_upload *upload;           /* during a slice; NULL from where an append has failed */
+  struct weir_error *error;           /* of it */
   struct listed_rows living, deleted; /* for the records of one page or chunk */
   const uint8_t *living_rows[PAGE_SLOTS_MAX];
 };
@@ -309,39 +314,47 @@ void wr_handles_clear(struct wr_backend *backend, struct handle_list *list);
 void wr_drops_add(struct drop_list *list, struct drop_record *record);
 void wr_drops_free(struct wr_backend *backend, struct drop_list *list);
 
-static inline struct page *page_of(const struct wr_table *table, uint32_t page_number) {
-  return &table->groups[page_number >> GROUP_PAGES_SHIFT]->pages[page_number & (GROUP_PAGES - 1)];
+/* The group of the page exists. */
+static inline uint8_t **page_place(const struct wr_table *table, uint32_t page_number) {
+  return &table->groups[page_number >> GROUP_PAGES_SHIFT]->rows[page_number & (GROUP_PAGES - 1)];
 }
-static inline uint64_t *page_marks(const struct wr_table *table, uint32_t page_number, uint32_t set) {
-  return table->groups[page_number >> GROUP_PAGES_SHIFT]->marks +
-         ((size_t)(page_number & (GROUP_PAGES - 1)) * MARK_SETS + set) * table->state->mark_words;
+/* NULL: there is no such page. */
+static inline uint8_t *page_of(const struct wr_table *table, uint32_t page_number) {
+  return table->groups[page_number >> GROUP_PAGES_SHIFT] == NULL ? NULL : *page_place(table, page_number);
 }
-static inline uint16_t *page_headers(uint8_t *data) {
-  return (uint16_t *)(void *)data;
+static inline struct page_marks *marks_of(const struct wr_table *table, uint32_t page_number) {
+  uintptr_t marks = (uintptr_t)table->groups[page_number >> GROUP_PAGES_SHIFT]->marks;
+  marks = (marks + MARKS_ALIGNMENT - 1) / MARKS_ALIGNMENT * MARKS_ALIGNMENT;
+  return (struct page_marks *)(marks + (size_t)(page_number & (GROUP_PAGES - 1)) * table->state->page_marks_bytes);
 }
 /* The page exists. */
 static inline uint8_t *row_of(const struct wr_table *table, uint32_t row_id) {
   const struct wr_state *state = table->state;
-  return page_of(table, row_id >> state->page_shift)->data + state->rows_offset +
+  return *page_place(table, row_id >> state->page_shift) + state->rows_offset +
          (size_t)(row_id & (state->page_slots - 1)) * state->layout.row_size;
 }
-static inline uint16_t *header_of(const struct wr_table *table, uint32_t row_id) {
+/* 1: a row lives there. The page exists. */
+static inline uint8_t *life_of(const struct wr_table *table, uint32_t row_id) {
   const struct wr_state *state = table->state;
-  return page_headers(page_of(table, row_id >> state->page_shift)->data) + (row_id & (state->page_slots - 1));
+  return *page_place(table, row_id >> state->page_shift) + (row_id & (state->page_slots - 1));
 }
-static inline bool marks_has(const uint64_t *marks, uint32_t slot) {
-  return (marks[slot / 64] >> (slot % 64) & 1) != 0;
+static inline bool marks_present(const struct wr_backend *backend, const struct page_marks *marks, uint32_t set) {
+  return marks->tags[set] == backend->set_tag[set];
 }
-static inline bool page_has_marks(const struct wr_backend *backend, const struct page *page, uint32_t set) {
-  return page->marks_tag[set] == backend->set_tag[set];
+static inline bool wr_table_is_marked(const struct wr_table *table, uint32_t row_id, uint32_t set) {
+  const struct page_marks *marks = marks_of(table, row_id >> table->state->page_shift);
+  uint32_t slot = row_id & (table->state->page_slots - 1);
+  return marks_present(table->backend, marks, set) &&
+         (marks->words[(size_t)(slot / 64) * MARK_SETS + set] >> (slot % 64) & 1) != 0;
 }
 static inline bool wr_table_mark(struct wr_table *table, uint32_t row_id, bool is_live) {
-  const struct wr_backend *backend = table->backend;
-  uint32_t page_number = row_id >> table->state->page_shift, slot = row_id & (table->state->page_slots - 1);
-  if (page_has_marks(backend, page_of(table, page_number), backend->set) &&
-      marks_has(page_marks(table, page_number, backend->set), slot))
-    return true;
-  return wr_table_mark_slow(table, row_id, is_live);
+  return wr_table_is_marked(table, row_id, table->backend->set) || wr_table_mark_slow(table, row_id, is_live);
+}
+static inline uint32_t *saved_ids(struct saved_chunk *chunk) {
+  return (uint32_t *)(void *)chunk->data;
+}
+static inline uint8_t *saved_rows(struct saved_chunk *chunk) {
+  return (uint8_t *)(saved_ids(chunk) + chunk->capacity);
 }
 /* A blob that a running snapshot may still read: made before the freeze, of a table not yet written. */
 static inline bool blob_is_held(const struct wr_table *table, const union bytes_reference *reference) {

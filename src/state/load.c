@@ -318,17 +318,20 @@ static enum weir_code read_record(struct loader *loader, struct weir_error *erro
   const uint8_t *data;
   WR_TRY(read_record_header(loader, &kind, &length, error));
   WR_TRY(take(loader, length, &data, error));
-  if ((kind == RECORD_ROWS || kind == RECORD_DELETIONS) && stream->table == NULL)
+  bool is_near = kind == RECORD_NEAR_ROWS || kind == RECORD_NEAR_DELETIONS;
+  if ((is_near || kind == RECORD_ROWS || kind == RECORD_DELETIONS) && stream->table == NULL)
     return STREAM_DAMAGED(stream, error, "rows come before their table");
   switch (kind) {
   case RECORD_DROP:
     return table_record(loader, true, data, length, error);
   case RECORD_TABLE:
     return table_record(loader, false, data, length, error);
+  case RECORD_NEAR_ROWS:
   case RECORD_ROWS:
-    return wr_load_rows(loader, data, length, error);
+    return wr_load_rows(loader, data, length, is_near, error);
+  case RECORD_NEAR_DELETIONS:
   case RECORD_DELETIONS:
-    return wr_load_deletions(loader, data, length, error);
+    return wr_load_deletions(loader, data, length, is_near, error);
   case RECORD_END:
     return end_record(loader, data, length, error);
   default:

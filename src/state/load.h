@@ -86,8 +86,11 @@ enum weir_code wr_load_begin_table(struct loader *loader, uint32_t state, int64_
                                    struct weir_error *error);
 enum weir_code wr_load_drop(struct loader *loader, uint32_t state, int64_t name_space, uint64_t generation,
                             struct weir_error *error);
-enum weir_code wr_load_rows(struct loader *loader, const uint8_t *data, uint64_t length, struct weir_error *error);
-enum weir_code wr_load_deletions(struct loader *loader, const uint8_t *data, uint64_t length, struct weir_error *error);
+/* `is_near`: the row ids are as in format 1. */
+enum weir_code wr_load_rows(struct loader *loader, const uint8_t *data, uint64_t length, bool is_near,
+                            struct weir_error *error);
+enum weir_code wr_load_deletions(struct loader *loader, const uint8_t *data, uint64_t length, bool is_near,
+                                 struct weir_error *error);
 uint64_t wr_load_live_rows(const struct loader *loader, uint32_t state);
 void wr_load_free_tables(struct loader *loader);
 /* Larger array in plain memory. */

@@ -10,7 +10,9 @@
 
 enum {
   LOOKUP_ROWS = 128, /* rows whose memory is fetched at once */
-  FAR_PAGES = 512,   /* a table of so many pages keeps even its pages and marks out of the caches */
+  LINE_BYTES = 64,
+  FIRST_MARK_WORDS = 2, /* of each set, in the first line of a page's marks */
+  FAR_PAGES = 512,      /* a table of so many pages keeps even its pages and marks out of the caches */
 };
 
 /* The keys of one prepare, in either form. */
@@ -82,11 +84,28 @@ static uint32_t first_with_tag(const struct index *index, uint32_t tag) {
   return slots[place].row_id;
 }
 
-/* What a WRITE will look at: the page itself and the word with the row's mark. */
+/* What a WRITE will look at: where the page lies, and its marks. */
 static void fetch_page(const struct wr_table *table, uint32_t row_id) {
   uint32_t page_number = row_id >> table->state->page_shift, slot = row_id & (table->state->page_slots - 1);
-  __builtin_prefetch(page_of(table, page_number));
-  __builtin_prefetch(page_marks(table, page_number, table->backend->set) + slot / 64, 1);
+  const struct page_marks *marks = marks_of(table, page_number);
+  __builtin_prefetch(page_place(table, page_number));
+  __builtin_prefetch(marks, 1);
+  if (table->state->mark_words > FIRST_MARK_WORDS)
+    __builtin_prefetch(&marks->words[(size_t)(slot / 64) * MARK_SETS], 1);
+}
+
+/* The rest of rows whose first line is there, while many are saved, which takes all of a row. To ask the marks which
+ * ones would wait for the marks. */
+static void fetch_rows(const struct wr_table *table, uint32_t first, uint32_t end) {
+  uint32_t row_size = table->state->layout.row_size;
+  for (uint32_t i = first; i < end; i++) {
+    uint32_t row_id = table->row_ids[i];
+    if (row_id == NO_ROW) continue;
+    const uint8_t *row = row_of(table, row_id);
+    for (uint32_t offset = LINE_BYTES; offset < row_size; offset += LINE_BYTES)
+      __builtin_prefetch(row + offset, 1);
+    __builtin_prefetch(row + row_size - 1, 1);
+  }
 }
 
 /* `mark`: marks the rows that are there; false without memory for what a snapshot still needs of them. */
@@ -110,6 +129,7 @@ static bool find_block(struct wr_table *table, const struct key_list *list, uint
   for (uint32_t i = first; i < end; i++)
     if (ids[i] != NO_ROW && !row_matches(table, ids[i], list, i)) ids[i] = find_one(table, tags[i], list, i);
   if (!mark) return true;
+  if (is_far && table->snapshot_needs && table->backend->snapshot.is_held) fetch_rows(table, first, end);
   for (uint32_t i = first; i < end; i++)
     if (ids[i] != NO_ROW && !wr_table_mark(table, ids[i], true)) return false;
   return true;
@@ -180,7 +200,7 @@ static uint32_t insert(struct wr_table *table, uint32_t tag, const struct wr_key
   memset(row + state->layout.value_offset, 0, state->layout.row_size - state->layout.value_offset);
   uint32_t group = wr_row_key_group(state->group_rule, table->backend->options.max_parallelism, key);
   WR_ASSERT(group >= table->backend->options.range.first && group < table->backend->options.range.end);
-  *header_of(table, row_id) = (uint16_t)(ROW_LIVE | group);
+  *life_of(table, row_id) = 1;
   wr_index_add(&table->index, tag, row_id);
   table->row_count++;
   table->backend->row_count++;
@@ -323,12 +343,12 @@ void wr_table_delete(struct wr_table *table, uint32_t i) {
   /* Only what a WRITE marked since the last freeze may change, or the next delta would not say so. */
   WR_ASSERT(i < table->result_count && table->write_epoch == table->backend->epoch);
   uint32_t row_id = table->row_ids[i];
-  if (row_id == NO_ROW || !(*header_of(table, row_id) & ROW_LIVE)) return;
+  if (row_id == NO_ROW || *life_of(table, row_id) == 0) return;
   wr_table_remove_row(table, row_id);
 }
 
 enum weir_code wr_table_delete_row(struct wr_table *table, uint32_t row_id, struct weir_error *error) {
-  WR_ASSERT(*header_of(table, row_id) & ROW_LIVE);
+  WR_ASSERT(*life_of(table, row_id) == 1);
   if (!wr_table_mark(table, row_id, true)) return wr_state_no_memory(table->state, error);
   wr_table_remove_row(table, row_id);
   return WEIR_OK;

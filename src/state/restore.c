@@ -16,11 +16,10 @@ enum { INDEX_ROWS = 32 }; /* rows whose index slots are fetched at once */
 static void link_free_slots(struct wr_table *table) {
   const struct wr_state *state = table->state;
   for (uint32_t number = table->page_count; number-- > 0;) {
-    const struct page_group *group = table->groups[number >> GROUP_PAGES_SHIFT];
-    if (group == NULL || page_of(table, number)->data == NULL) continue;
-    const uint16_t *headers = page_headers(page_of(table, number)->data);
+    if (page_of(table, number) == NULL) continue;
+    const uint8_t *page = page_of(table, number);
     for (uint32_t slot = state->page_slots; slot-- > 0;)
-      if (!(headers[slot] & ROW_LIVE)) wr_table_give_slot(table, (number << state->page_shift) + slot);
+      if (page[slot] == 0) wr_table_give_slot(table, (number << state->page_shift) + slot);
   }
 }
 
@@ -53,11 +52,9 @@ static enum weir_code index_waiting(struct wr_table *table, struct waiting_rows 
 static enum weir_code index_page(struct wr_table *table, uint32_t page_number, struct waiting_rows *waiting,
                                  struct weir_error *error) {
   const struct wr_state *state = table->state;
-  uint8_t *data = page_of(table, page_number)->data;
-  const uint16_t *headers = page_headers(data);
-  const uint8_t *row = data + state->rows_offset;
+  const uint8_t *page = page_of(table, page_number), *row = page + state->rows_offset;
   for (uint32_t slot = 0; slot < state->page_slots; slot++, row += state->layout.row_size) {
-    if (!(headers[slot] & ROW_LIVE)) continue;
+    if (page[slot] == 0) continue;
     uint32_t tag = wr_table_tag_of_row(table, row), number = waiting->count++;
     __builtin_prefetch(&index_segment_of(&table->index, tag)->slots[tag & table->index.slot_mask], 1);
     if (number >= INDEX_ROWS) WR_TRY(index_waiting(table, waiting, number, error));
@@ -73,8 +70,7 @@ static enum weir_code build_index(struct wr_table *table, struct weir_error *err
   if (!wr_index_presize(&table->index, table->backend, table->row_count))
     return wr_state_no_memory(table->state, error);
   for (uint32_t number = 0; number < table->page_count; number++) {
-    const struct page_group *group = table->groups[number >> GROUP_PAGES_SHIFT];
-    if (group == NULL || page_of(table, number)->data == NULL) continue;
+    if (page_of(table, number) == NULL) continue;
     WR_TRY(index_page(table, number, &waiting, error));
   }
   uint32_t first = waiting.count < INDEX_ROWS ? 0 : waiting.count - INDEX_ROWS;

@@ -2,9 +2,9 @@
  *
  * Freeze gives both sets of marks their new part by number alone, notes the tables, and makes room for what comes later
  * and must not fail. A step then writes tables in order, each as its rows were at the freeze: the copies of rows that
- * changed since, as far as there are whole chunks of them (saved.c), and then page by page what did not change. At a
- * table's end the rest of the copies follows. What is encoded goes to the upload at once, as a copy, so a table that
- * was written is free of the snapshot.
+ * changed since, as far as there are whole chunks of them (saved.c), and then page by page what did not change, unless
+ * it is better to wait for more copies (look_at_saved). At a table's end the rest of the copies follows. What is
+ * encoded goes to the upload at once, as a copy, so a table that was written is free of the snapshot.
  */
 #include "state/format.h"
 #include "state/internal.h"
@@ -13,10 +13,12 @@ enum phase { PHASE_HEADER, PHASE_DROPS, PHASE_TABLES, PHASE_END };
 enum {
   CHANGED_ROW_COST = 64, /* bytes of budget: a changed row lies anywhere and has to be fetched */
   PAGE_COST = 32,
-  FETCHED_PAGES = 8, /* ahead of the one that is written */
-  LINE_BYTES = 64,   /* of the caches */
-  HASHED_ROWS = 64,
+  FETCHED_PAGES = 8,          /* ahead of the one that is written */
+  LINE_BYTES = 64,            /* of the caches */
   CUMULATIVE_HANDLES_MIN = 3, /* a base and two deltas */
+  HELD_SLICES = 16,           /* that the pages wait after one that had many copies: */
+  HELD_ROWS_MIN = 64,         /* so many, */
+  HELD_ROWS_MAX = 1024,       /* and of the rows that are left one in so many */
 };
 
 /* ---- freeze ---- */
@@ -79,6 +81,7 @@ static void freeze_tables(struct wr_backend *backend) {
           has_changed(table, 1 - backend->set) || (snapshot->is_cumulative && has_changed(table, MARKS_OF_CHAIN));
       if (snapshot->is_base ? table->row_count == 0 : !is_changed) continue;
       table->snapshot_needs = true;
+      snapshot->rows_left += table->changed_count[snapshot->is_cumulative ? MARKS_OF_CHAIN : 1 - backend->set];
       snapshot->tables[snapshot->table_count++] = table;
     }
 }
@@ -118,6 +121,8 @@ enum weir_code wr_backend_freeze(struct wr_backend *backend, uint64_t checkpoint
   snapshot->is_base = is_base;
   snapshot->is_cumulative = is_cumulative;
   snapshot->is_empty = is_empty;
+  snapshot->saved_rows = snapshot->held_slices = 0;
+  snapshot->rows_left = 0;
   snapshot->phase = PHASE_HEADER;
   snapshot->checkpoint_id = checkpoint_id;
   snapshot->next_table = 0;
@@ -130,6 +135,17 @@ enum weir_code wr_backend_freeze(struct wr_backend *backend, uint64_t checkpoint
 }
 
 /* ---- encoding ---- */
+
+static void append(struct snapshot *snapshot, const void *bytes, size_t length) {
+  if (snapshot->upload == NULL || length == 0) return;
+  if (wr_upload_append(snapshot->upload, bytes, length, snapshot->error) != WEIR_OK) snapshot->upload = NULL;
+}
+
+static void append_out(struct snapshot *snapshot) {
+  if (wr_bytes_check(&snapshot->out, snapshot->error) != WEIR_OK) snapshot->upload = NULL;
+  append(snapshot, snapshot->out.data, snapshot->out.length);
+  wr_bytes_clear(&snapshot->out);
+}
 
 static void put_record(struct wr_bytes *out, uint8_t kind, uint64_t length) {
   wr_bytes_put_u8(out, kind);
@@ -205,19 +221,10 @@ static size_t blob_bytes_of(const struct row_layout *layout, const uint8_t *row)
   return bytes;
 }
 
-static void list_row(struct listed_rows *list, uint32_t slot, uint16_t header) {
-  list->slots[list->count] = (uint16_t)slot;
-  list->groups[list->count++] = header & ROW_KEY_GROUP;
-}
-
-static uint8_t *fill_list(uint8_t *to, uint32_t first_row, const struct listed_rows *list) {
-  memcpy(to, &first_row, 4);
-  memcpy(to + 4, &list->count, 4);
-  to += RECORD_ROWS_HEAD_BYTES;
-  memcpy(to, list->slots, list->count * sizeof *list->slots);
-  to += list->count * sizeof *list->slots;
-  memcpy(to, list->groups, list->count * sizeof *list->groups);
-  return to + list->count * sizeof *list->groups;
+static uint8_t *fill_list(uint8_t *to, const struct listed_rows *list) {
+  memcpy(to, &list->count, 4);
+  memcpy(to + RECORD_LIST_HEAD_BYTES, list->ids, list->count * sizeof *list->ids);
+  return to + RECORD_LIST_HEAD_BYTES + list->count * sizeof *list->ids;
 }
 
 /* Copies a row; the bytes of its blobs go to `*blobs`, which moves on. */
@@ -236,16 +243,16 @@ static void fill_row(const struct row_layout *layout, const uint8_t *row, uint8_
 }
 
 /* Writes what was listed; `blob_bytes` are those of the living rows. */
-static void put_rows(struct snapshot *snapshot, const struct row_layout *layout, uint32_t first_row,
-                     size_t blob_bytes) {
+static void put_rows(struct snapshot *snapshot, const struct row_layout *layout, size_t blob_bytes) {
   struct wr_bytes *out = &snapshot->out;
   const struct listed_rows *living = &snapshot->living, *deleted = &snapshot->deleted;
   if (living->count != 0) {
-    size_t length = RECORD_ROWS_HEAD_BYTES + (size_t)living->count * (4 + layout->row_size) + blob_bytes;
+    size_t length =
+        RECORD_LIST_HEAD_BYTES + (size_t)living->count * (RECORD_LISTED_BYTES + layout->row_size) + blob_bytes;
     put_record(out, RECORD_ROWS, length);
     uint8_t *to = wr_bytes_reserve(out, length);
     if (to == NULL) return;
-    to = fill_list(to, first_row, living);
+    to = fill_list(to, living);
     uint8_t *blobs = to + (size_t)living->count * layout->row_size;
     for (uint32_t i = 0; i < living->count; i++, to += layout->row_size)
       fill_row(layout, snapshot->living_rows[i], to, &blobs);
@@ -253,11 +260,11 @@ static void put_rows(struct snapshot *snapshot, const struct row_layout *layout,
     snapshot->rows_written += living->count;
   }
   if (deleted->count != 0) {
-    size_t length = RECORD_ROWS_HEAD_BYTES + (size_t)deleted->count * 4;
+    size_t length = RECORD_LIST_HEAD_BYTES + (size_t)deleted->count * RECORD_LISTED_BYTES;
     put_record(out, RECORD_DELETIONS, length);
     uint8_t *to = wr_bytes_reserve(out, length);
     if (to == NULL) return;
-    fill_list(to, first_row, deleted);
+    fill_list(to, deleted);
     out->length += length;
     snapshot->deletions_written += deleted->count;
   }
@@ -268,26 +275,32 @@ static void put_rows(struct snapshot *snapshot, const struct row_layout *layout,
 /* Which slots of a page the snapshot still wants: of a delta those that are marked, of a base any; but none that
  * changed since the freeze. */
 struct wanted_slots {
-  const uint64_t *marks;   /* NULL: any */
-  const uint64_t *changed; /* NULL: none */
+  const uint64_t *marks;   /* every MARK_SETS-th word; NULL: any */
+  const uint64_t *changed; /* likewise; NULL: none */
   uint32_t count;          /* of the page */
 };
 
+/* The set with what a delta writes. */
+static uint32_t set_of_delta(const struct wr_backend *backend) {
+  return backend->snapshot.is_cumulative ? MARKS_OF_CHAIN : 1 - backend->set;
+}
+
 static struct wanted_slots wanted_of(const struct wr_table *table, uint32_t page_number) {
   const struct wr_backend *backend = table->backend;
-  struct wanted_slots wanted = {.count = table->state->page_slots};
-  if (!backend->snapshot.is_base)
-    wanted.marks = page_marks(table, page_number, backend->snapshot.is_cumulative ? MARKS_OF_CHAIN : 1 - backend->set);
-  if (page_has_marks(backend, page_of(table, page_number), backend->set))
-    wanted.changed = page_marks(table, page_number, backend->set);
-  return wanted;
+  const struct page_marks *marks = marks_of(table, page_number);
+  return (struct wanted_slots){
+      .marks = backend->snapshot.is_base ? NULL : marks->words + set_of_delta(backend),
+      .changed = marks_present(backend, marks, backend->set) ? marks->words + backend->set : NULL,
+      .count = table->state->page_slots,
+  };
 }
 
 /* The first wanted slot from `slot` on; the count of slots when there is none. */
 static uint32_t next_wanted(const struct wanted_slots *wanted, uint32_t slot) {
   while (slot < wanted->count) {
-    uint64_t word = wanted->marks == NULL ? UINT64_MAX : wanted->marks[slot / 64];
-    if (wanted->changed != NULL) word &= ~wanted->changed[slot / 64];
+    size_t place = (size_t)(slot / 64) * MARK_SETS;
+    uint64_t word = wanted->marks == NULL ? UINT64_MAX : wanted->marks[place];
+    if (wanted->changed != NULL) word &= ~wanted->changed[place];
     word >>= slot % 64;
     if (word != 0) {
       slot += (uint32_t)__builtin_ctzll(word);
@@ -298,22 +311,31 @@ static uint32_t next_wanted(const struct wanted_slots *wanted, uint32_t slot) {
   return wanted->count;
 }
 
-/* Fetches the rows of a page that a delta wants, and their headers. */
+/* Fetches the rows of a page that a delta wants, and what says whether they live. */
 static void fetch_page(const struct wr_table *table, uint32_t page_number) {
   const struct wr_state *state = table->state;
-  const struct wr_backend *backend = table->backend;
-  if (table->groups[page_number >> GROUP_PAGES_SHIFT] == NULL) return;
-  const struct page *page = page_of(table, page_number);
-  uint32_t set = backend->snapshot.is_cumulative ? MARKS_OF_CHAIN : 1 - backend->set;
-  if (page->data == NULL || !page_has_marks(backend, page, set)) return;
+  uint8_t *page = page_of(table, page_number);
+  if (page == NULL || !marks_present(table->backend, marks_of(table, page_number), set_of_delta(table->backend)))
+    return;
   const struct wanted_slots wanted = wanted_of(table, page_number);
   for (uint32_t slot = next_wanted(&wanted, 0); slot < state->page_slots; slot = next_wanted(&wanted, slot + 1)) {
-    const uint8_t *row = page->data + state->rows_offset + (size_t)slot * state->layout.row_size;
-    __builtin_prefetch(page_headers(page->data) + slot);
+    const uint8_t *row = page + state->rows_offset + (size_t)slot * state->layout.row_size;
+    __builtin_prefetch(page + slot);
     __builtin_prefetch(row);
     if (state->layout.row_size > LINE_BYTES) __builtin_prefetch(row + LINE_BYTES);
     __builtin_prefetch(row + state->layout.row_size - 1);
   }
+}
+
+/* Fetches what is known of a group's pages. */
+static void fetch_group(const struct wr_table *table, uint32_t page_number) {
+  if (page_number >= table->frozen_pages || table->groups[page_number >> GROUP_PAGES_SHIFT] == NULL) return;
+  const uint8_t *rows = (const uint8_t *)page_place(table, page_number);
+  const uint8_t *marks = (const uint8_t *)marks_of(table, page_number);
+  for (size_t offset = 0; offset < GROUP_PAGES * sizeof(uint8_t *); offset += LINE_BYTES)
+    __builtin_prefetch(rows + offset);
+  for (size_t offset = 0; offset < (size_t)GROUP_PAGES * table->state->page_marks_bytes; offset += LINE_BYTES)
+    __builtin_prefetch(marks + offset);
 }
 
 /* Fetches what a delta needs of the pages from `page_number` on, as far as they were not fetched. It lies anywhere, and
@@ -322,8 +344,10 @@ static void fetch_pages(const struct wr_table *table, uint32_t page_number) {
   struct snapshot *snapshot = &table->backend->snapshot;
   uint32_t end = page_number + FETCHED_PAGES < table->frozen_pages ? page_number + FETCHED_PAGES : table->frozen_pages;
   if (snapshot->fetched_end < page_number) snapshot->fetched_end = page_number;
-  while (snapshot->fetched_end < end)
-    fetch_page(table, snapshot->fetched_end++);
+  for (; snapshot->fetched_end < end; snapshot->fetched_end++) {
+    if (snapshot->fetched_end % GROUP_PAGES == 0) fetch_group(table, snapshot->fetched_end + GROUP_PAGES);
+    fetch_page(table, snapshot->fetched_end);
+  }
 }
 
 /* Writes slots of the page from that of the cursor on, while they cost no more than `budget`; at least one. Moves the
@@ -332,27 +356,28 @@ static size_t write_slots(struct wr_table *table, uint32_t page_number, size_t b
   struct snapshot *snapshot = &table->backend->snapshot;
   const struct wr_state *state = table->state;
   const struct wanted_slots wanted = wanted_of(table, page_number);
-  uint8_t *data = page_of(table, page_number)->data;
+  uint8_t *data = page_of(table, page_number);
   uint32_t first_row = page_number << state->page_shift, slot = (uint32_t)table->cursor & (state->page_slots - 1);
   size_t cost = 0, blob_bytes = 0, row_cost = wanted.marks != NULL ? CHANGED_ROW_COST : 0;
   snapshot->living.count = snapshot->deleted.count = 0;
   for (; slot < state->page_slots && cost < budget; slot++) {
     slot = next_wanted(&wanted, slot);
     if (slot == state->page_slots) break;
-    uint16_t header = page_headers(data)[slot];
-    if ((header & ROW_LIVE) != 0) {
+    if (data[slot] != 0) {
       const uint8_t *row = data + state->rows_offset + (size_t)slot * state->layout.row_size;
       size_t blobs = blob_bytes_of(&state->layout, row);
       snapshot->living_rows[snapshot->living.count] = row;
-      list_row(&snapshot->living, slot, header);
+      snapshot->living.ids[snapshot->living.count++] = first_row + slot;
       blob_bytes += blobs;
-      cost += state->layout.row_size + 4 + blobs + row_cost;
+      cost += state->layout.row_size + RECORD_LISTED_BYTES + blobs + row_cost;
     } else if (wanted.marks != NULL) {
-      list_row(&snapshot->deleted, slot, header);
-      cost += 4 + row_cost;
+      snapshot->deleted.ids[snapshot->deleted.count++] = first_row + slot;
+      cost += RECORD_LISTED_BYTES + row_cost;
     }
   }
-  put_rows(snapshot, &state->layout, first_row, blob_bytes);
+  put_rows(snapshot, &state->layout, blob_bytes);
+  uint64_t listed = snapshot->living.count + snapshot->deleted.count;
+  snapshot->rows_left -= listed < snapshot->rows_left ? listed : snapshot->rows_left;
   table->cursor = (uint64_t)first_row + slot;
   return cost;
 }
@@ -362,13 +387,13 @@ static size_t write_page(struct wr_table *table, size_t budget) {
   struct wr_backend *backend = table->backend;
   struct snapshot *snapshot = &backend->snapshot;
   uint32_t page_number = (uint32_t)(table->cursor >> table->state->page_shift);
-  const struct page_group *group = table->groups[page_number >> GROUP_PAGES_SHIFT];
-  const struct page *page = group == NULL ? NULL : page_of(table, page_number);
   if (!snapshot->is_base) fetch_pages(table, page_number);
-  bool is_wanted = page != NULL && page->data != NULL;
-  if (is_wanted && !snapshot->is_base)
-    is_wanted = page_has_marks(backend, page, 1 - backend->set) ||
-                (snapshot->is_cumulative && page_has_marks(backend, page, MARKS_OF_CHAIN));
+  bool is_wanted = page_of(table, page_number) != NULL;
+  if (is_wanted && !snapshot->is_base) {
+    const struct page_marks *marks = marks_of(table, page_number);
+    is_wanted = marks_present(backend, marks, 1 - backend->set) ||
+                (snapshot->is_cumulative && marks_present(backend, marks, MARKS_OF_CHAIN));
+  }
   if (!is_wanted) {
     table->cursor = (uint64_t)(page_number + 1) << table->state->page_shift;
     return PAGE_COST;
@@ -379,51 +404,45 @@ static size_t write_page(struct wr_table *table, size_t budget) {
 
 /* ---- rows of a chunk ---- */
 
-/* The key groups of rows that were saved without them. */
-static void fill_groups(struct wr_table *table, struct listed_rows *list, const uint8_t *const *rows) {
-  const struct wr_state *state = table->state;
-  uint32_t max_parallelism = table->backend->options.max_parallelism;
-  if (!state->layout.is_bigint || state->group_rule != GROUP_OF_KEY) {
-    for (uint32_t i = 0; i < list->count; i++) {
-      struct wr_key key = wr_row_key(&state->layout, rows[i]);
-      list->groups[i] = (uint16_t)wr_row_key_group(state->group_rule, max_parallelism, &key);
-    }
-    return;
+/* A chunk full of living rows without blobs lies as its record does. */
+static void put_whole_chunk(struct snapshot *snapshot, const struct saved_chunk *chunk, size_t row_size) {
+  size_t bytes = (size_t)chunk->living * (RECORD_LISTED_BYTES + row_size);
+  put_record(&snapshot->out, RECORD_ROWS, RECORD_LIST_HEAD_BYTES + bytes);
+  wr_bytes_put_u32(&snapshot->out, chunk->living);
+  append_out(snapshot);
+  append(snapshot, chunk->data, bytes);
+  snapshot->rows_written += chunk->living;
+}
+
+static size_t put_chunk(struct snapshot *snapshot, struct saved_chunk *chunk, const struct row_layout *layout) {
+  const uint32_t *ids = saved_ids(chunk);
+  const uint8_t *row = saved_rows(chunk);
+  size_t blob_bytes = 0;
+  snapshot->living.count = snapshot->deleted.count = 0;
+  for (uint32_t i = 0; i < chunk->living; i++, row += layout->row_size) {
+    blob_bytes += blob_bytes_of(layout, row);
+    snapshot->living_rows[i] = row;
+    snapshot->living.ids[snapshot->living.count++] = ids[i];
   }
-  int64_t keys[HASHED_ROWS];
-  uint64_t hashes[HASHED_ROWS];
-  for (uint32_t first = 0; first < list->count; first += HASHED_ROWS) {
-    uint32_t count = list->count - first < HASHED_ROWS ? list->count - first : HASHED_ROWS;
-    for (uint32_t i = 0; i < count; i++)
-      memcpy(&keys[i], rows[first + i], sizeof keys[i]);
-    wr_hash_keys_u64(keys, NULL, count, hashes);
-    for (uint32_t i = 0; i < count; i++)
-      list->groups[first + i] = (uint16_t)wr_key_group(hashes[i], max_parallelism);
-  }
+  for (uint32_t i = chunk->capacity - chunk->deleted; i < chunk->capacity; i++)
+    snapshot->deleted.ids[snapshot->deleted.count++] = ids[i];
+  put_rows(snapshot, layout, blob_bytes);
+  return blob_bytes;
 }
 
 /* Writes the oldest chunk of saved rows; returns the cost. */
 static size_t write_chunk(struct wr_table *table) {
   struct snapshot *snapshot = &table->backend->snapshot;
   const struct row_layout *layout = &table->state->layout;
-  const struct saved_chunk *chunk = table->full_chunks;
-  const uint16_t *slots = (const uint16_t *)(const void *)chunk->data, *headers = slots + chunk->capacity;
-  const uint8_t *row = chunk->data + chunk->rows_offset;
-  size_t blob_bytes = 0;
-  snapshot->living.count = snapshot->deleted.count = 0;
-  for (uint32_t i = 0; i < chunk->count; i++, row += layout->row_size) {
-    if ((headers[i] & ROW_LIVE) == 0) {
-      list_row(&snapshot->deleted, slots[i], headers[i]);
-      continue;
-    }
-    blob_bytes += blob_bytes_of(layout, row);
-    snapshot->living_rows[snapshot->living.count] = row;
-    list_row(&snapshot->living, slots[i], headers[i]);
-  }
-  fill_groups(table, &snapshot->living, snapshot->living_rows);
-  put_rows(snapshot, layout, chunk->first_row, blob_bytes);
+  struct saved_chunk *chunk = table->full_chunks;
+  size_t cost =
+      (size_t)chunk->living * (RECORD_LISTED_BYTES + layout->row_size) + (size_t)chunk->deleted * RECORD_LISTED_BYTES;
+  if (chunk->living == chunk->capacity && layout->blob_count == 0)
+    put_whole_chunk(snapshot, chunk, layout->row_size);
+  else
+    cost += put_chunk(snapshot, chunk, layout);
   wr_saved_end_chunk(table);
-  return (size_t)snapshot->living.count * (4 + layout->row_size) + blob_bytes + (size_t)snapshot->deleted.count * 4;
+  return cost;
 }
 
 static size_t write_chunks(struct wr_table *table, size_t budget) {
@@ -451,6 +470,7 @@ static bool write_table(struct wr_table *table, size_t budget, size_t *cost) {
     snapshot->table_begun = true;
   }
   *cost += write_chunks(table, budget - *cost);
+  if (*cost < budget && snapshot->is_held) return false;
   uint64_t end = (uint64_t)table->frozen_pages << table->state->page_shift;
   while (table->cursor < end && *cost < budget)
     *cost += write_page(table, budget - *cost);
@@ -492,11 +512,27 @@ static size_t write_drops(struct wr_backend *backend, size_t budget) {
   return cost;
 }
 
+/* While many of a delta's rows are saved between two slices, the pages wait. Rows that changed before the freeze tend
+ * to change again, and one that is saved is in the caches then, while the pages' rows lie anywhere and each has to be
+ * fetched. There is an end of it, for every slice that is held back has new copies; and where it would be far, the
+ * pages do not wait. */
+static void look_at_saved(struct snapshot *snapshot) {
+  uint64_t saved = snapshot->saved_rows;
+  if (!snapshot->is_base && saved >= HELD_ROWS_MIN && saved * HELD_ROWS_MAX >= snapshot->rows_left)
+    snapshot->held_slices = HELD_SLICES;
+  else if (snapshot->held_slices > 0)
+    snapshot->held_slices--;
+  snapshot->is_held = snapshot->held_slices > 0;
+  snapshot->rows_left -= saved < snapshot->rows_left ? saved : snapshot->rows_left;
+  snapshot->saved_rows = 0;
+}
+
 /* True when all is encoded. */
 static bool write_slice(struct wr_backend *backend, size_t budget) {
   struct snapshot *snapshot = &backend->snapshot;
   if (snapshot->is_empty) return true;
   size_t cost = 0;
+  look_at_saved(snapshot);
   if (snapshot->phase == PHASE_HEADER) {
     put_header(backend, &snapshot->out);
     snapshot->phase = snapshot->is_base ? PHASE_TABLES : PHASE_DROPS;
@@ -516,17 +552,22 @@ static void end_snapshot(struct wr_backend *backend) {
   wr_bytes_deinit(&snapshot->out);
 }
 
+static bool is_all_held(const struct snapshot *snapshot) {
+  return snapshot->is_held && snapshot->phase == PHASE_TABLES &&
+         snapshot->tables[snapshot->next_table]->full_chunks == NULL;
+}
+
 enum wr_snapshot_progress wr_backend_snapshot_step(struct wr_backend *backend, struct wr_upload *upload,
                                                    size_t budget_bytes, struct weir_error *error) {
   struct snapshot *snapshot = &backend->snapshot;
   WR_ASSERT(snapshot->is_running);
   wr_backend_sweep(backend, SWEEP_PER_CALL);
-  wr_bytes_clear(&snapshot->out);
+  snapshot->upload = upload;
+  snapshot->error = error;
   bool is_done = write_slice(backend, budget_bytes == 0 ? 1 : budget_bytes);
-  if (wr_bytes_check(&snapshot->out, error) != WEIR_OK) return WR_SNAPSHOT_FAILED;
-  if (snapshot->out.length != 0 && wr_upload_append(upload, snapshot->out.data, snapshot->out.length, error) != WEIR_OK)
-    return WR_SNAPSHOT_FAILED;
-  if (!is_done) return WR_SNAPSHOT_MORE;
+  append_out(snapshot);
+  if (snapshot->upload == NULL) return WR_SNAPSHOT_FAILED;
+  if (!is_done) return is_all_held(snapshot) ? WR_SNAPSHOT_LATER : WR_SNAPSHOT_MORE;
   end_snapshot(backend);
   return WR_SNAPSHOT_WRITTEN;
 }

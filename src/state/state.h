@@ -118,7 +118,12 @@ uint64_t wr_backend_row_count(const struct wr_backend *backend);
 
 /* ---- snapshots ---- */
 
-enum wr_snapshot_progress { WR_SNAPSHOT_MORE, WR_SNAPSHOT_WRITTEN, WR_SNAPSHOT_FAILED };
+enum wr_snapshot_progress {
+  WR_SNAPSHOT_MORE,
+  WR_SNAPSHOT_LATER, /* more, and cheaper once the next rows have changed; to go on at once is fine */
+  WR_SNAPSHOT_WRITTEN,
+  WR_SNAPSHOT_FAILED
+};
 
 /* The synchronous part at barrier N. `full` asks for a base. No snapshot may be running. On NO_MEMORY nothing
  * changed. */

@@ -6,7 +6,7 @@
 #include "state/internal.h"
 
 static size_t group_bytes(const struct wr_state *state) {
-  return sizeof(struct page_group) + (size_t)GROUP_PAGES * MARK_SETS * state->mark_words * sizeof(uint64_t);
+  return sizeof(struct page_group) + MARKS_ALIGNMENT + (size_t)GROUP_PAGES * state->page_marks_bytes;
 }
 
 static size_t page_bytes(const struct wr_state *state) {
@@ -37,10 +37,10 @@ static bool free_pages(struct wr_table *table, uint32_t *blocks) {
   while (table->page_count > 0 && *blocks > 0) {
     uint32_t last = table->page_count - 1, group = last >> GROUP_PAGES_SHIFT;
     if (table->groups[group] != NULL) {
-      struct page *page = page_of(table, last);
-      if (page->data != NULL) --*blocks;
-      wr_state_release(table->backend, page->data, page_bytes(table->state));
-      page->data = NULL;
+      uint8_t **place = page_place(table, last);
+      if (*place != NULL) --*blocks;
+      wr_state_release(table->backend, *place, page_bytes(table->state));
+      *place = NULL;
     }
     table->page_count--;
     if ((last & (GROUP_PAGES - 1)) == 0) {
@@ -80,7 +80,7 @@ static bool make_group(struct wr_table *table, uint32_t group) {
   if (table->groups[group] != NULL) return true;
   struct page_group *made = wr_state_alloc(backend, group_bytes(table->state), WR_MEMORY_STATE);
   if (made == NULL) return false;
-  memset(made->pages, 0, sizeof made->pages); /* marks need no zeros: tag 0 is no tag */
+  memset(made, 0, group_bytes(table->state)); /* tag 0 is no tag */
   table->groups[group] = made;
   return true;
 }
@@ -89,22 +89,18 @@ bool wr_table_make_page(struct wr_table *table, uint32_t page_number) {
   const struct wr_state *state = table->state;
   if ((uint64_t)(page_number + 1) << state->page_shift > NO_ROW) return false;
   if (!make_group(table, page_number >> GROUP_PAGES_SHIFT)) return false;
-  struct page *page = page_of(table, page_number);
-  if (page->data == NULL) {
-    page->data = wr_state_alloc(table->backend, page_bytes(state), WR_MEMORY_STATE);
-    if (page->data == NULL) return false;
-    memset(page->data, 0, state->rows_offset);
+  uint8_t **place = page_place(table, page_number);
+  if (*place == NULL) {
+    *place = wr_state_alloc(table->backend, page_bytes(state), WR_MEMORY_STATE);
+    if (*place == NULL) return false;
+    memset(*place, 0, state->rows_offset);
   }
   if (table->page_count <= page_number) table->page_count = page_number + 1;
   return true;
 }
 
-static bool is_hole(const struct wr_table *table, uint32_t page_number) {
-  return table->groups[page_number >> GROUP_PAGES_SHIFT] == NULL || page_of(table, page_number)->data == NULL;
-}
-
 static bool add_page(struct wr_table *table) {
-  while (table->next_hole < table->page_count && !is_hole(table, table->next_hole))
+  while (table->next_hole < table->page_count && page_of(table, table->next_hole) != NULL)
     table->next_hole++;
   uint32_t page_number = table->next_hole;
   if (!wr_table_make_page(table, page_number)) return false;
@@ -138,19 +134,13 @@ void wr_table_give_slot(struct wr_table *table, uint32_t row_id) {
 
 /* ---- marks ---- */
 
-static bool is_marked(const struct wr_table *table, uint32_t row_id, uint32_t set) {
-  uint32_t page_number = row_id >> table->state->page_shift;
-  return page_has_marks(table->backend, page_of(table, page_number), set) &&
-         marks_has(page_marks(table, page_number, set), row_id & (table->state->page_slots - 1));
-}
-
 /* Does the running snapshot still have to write this row as it is now? */
 static bool snapshot_needs_row(const struct wr_table *table, uint32_t row_id) {
   const struct wr_backend *backend = table->backend;
   if (!table->snapshot_needs || row_id >> table->state->page_shift >= table->frozen_pages || row_id < table->cursor)
     return false;
-  if (backend->snapshot.is_base || is_marked(table, row_id, 1 - backend->set)) return true;
-  return backend->snapshot.is_cumulative && is_marked(table, row_id, MARKS_OF_CHAIN);
+  if (backend->snapshot.is_base || wr_table_is_marked(table, row_id, 1 - backend->set)) return true;
+  return backend->snapshot.is_cumulative && wr_table_is_marked(table, row_id, MARKS_OF_CHAIN);
 }
 
 static void count_change(struct wr_table *table, uint32_t set, uint64_t count) {
@@ -162,59 +152,59 @@ static void count_change(struct wr_table *table, uint32_t set, uint64_t count) {
   table->changed_count[set] += count;
 }
 
-/* The page's words of a set, cleared where they are of an older one. */
-static uint64_t *present_marks(struct wr_table *table, uint32_t page_number, uint32_t set) {
-  struct wr_backend *backend = table->backend;
-  struct page *page = page_of(table, page_number);
-  uint64_t *marks = page_marks(table, page_number, set);
-  if (!page_has_marks(backend, page, set)) {
-    memset(marks, 0, table->state->mark_words * sizeof *marks);
-    page->marks_tag[set] = backend->set_tag[set];
-  }
+/* The page's marks; those of the set are cleared where they are of an older one. */
+static struct page_marks *present_marks(struct wr_table *table, uint32_t page_number, uint32_t set) {
+  const struct wr_backend *backend = table->backend;
+  struct page_marks *marks = marks_of(table, page_number);
+  if (marks_present(backend, marks, set)) return marks;
+  for (uint32_t word = 0; word < table->state->mark_words; word++)
+    marks->words[(size_t)word * MARK_SETS + set] = 0;
+  marks->tags[set] = backend->set_tag[set];
   return marks;
+}
+
+static void set_mark(struct wr_table *table, uint32_t row_id, uint32_t set) {
+  uint32_t slot = row_id & (table->state->page_slots - 1);
+  struct page_marks *marks = present_marks(table, row_id >> table->state->page_shift, set);
+  marks->words[(size_t)(slot / 64) * MARK_SETS + set] |= (uint64_t)1 << (slot % 64);
+  count_change(table, set, 1);
 }
 
 bool wr_table_mark_slow(struct wr_table *table, uint32_t row_id, bool is_live) {
   if (snapshot_needs_row(table, row_id) && !wr_saved_add(table, row_id, is_live)) return false;
-  uint32_t slot = row_id & (table->state->page_slots - 1);
-  uint64_t *marks = present_marks(table, row_id >> table->state->page_shift, table->backend->set);
-  marks[slot / 64] |= (uint64_t)1 << (slot % 64);
-  count_change(table, table->backend->set, 1);
+  set_mark(table, row_id, table->backend->set);
   return true;
 }
 
-void wr_table_mark_chain(struct wr_table *table, uint32_t page_number) {
-  const struct wr_backend *backend = table->backend;
-  if (!page_has_marks(backend, page_of(table, page_number), 1 - backend->set)) return;
-  const uint64_t *from = page_marks(table, page_number, 1 - backend->set);
-  uint64_t *to = present_marks(table, page_number, MARKS_OF_CHAIN);
+/* Adds those of a page to another set; returns how many are new there. */
+static uint64_t add_marks(struct wr_table *table, uint32_t page_number, uint32_t from, uint32_t to) {
+  struct page_marks *marks = present_marks(table, page_number, to);
   uint64_t added = 0;
-  for (uint32_t word = 0; word < table->state->mark_words; word++) {
-    added += (uint64_t)__builtin_popcountll(from[word] & ~to[word]);
-    to[word] |= from[word];
+  for (uint32_t i = 0; i < table->state->mark_words; i++) {
+    uint64_t *word = &marks->words[(size_t)i * MARK_SETS];
+    added += (uint64_t)__builtin_popcountll(word[from] & ~word[to]);
+    word[to] |= word[from];
   }
-  count_change(table, MARKS_OF_CHAIN, added);
+  return added;
+}
+
+void wr_table_mark_chain(struct wr_table *table, uint32_t page_number) {
+  uint32_t frozen = 1 - table->backend->set;
+  if (marks_present(table->backend, marks_of(table, page_number), frozen))
+    count_change(table, MARKS_OF_CHAIN, add_marks(table, page_number, frozen, MARKS_OF_CHAIN));
 }
 
 void wr_table_mark_restored(struct wr_table *table, uint32_t row_id) {
-  if (is_marked(table, row_id, MARKS_OF_CHAIN)) return;
-  uint32_t slot = row_id & (table->state->page_slots - 1);
-  uint64_t *marks = present_marks(table, row_id >> table->state->page_shift, MARKS_OF_CHAIN);
-  marks[slot / 64] |= (uint64_t)1 << (slot % 64);
-  count_change(table, MARKS_OF_CHAIN, 1);
+  if (!wr_table_is_marked(table, row_id, MARKS_OF_CHAIN)) set_mark(table, row_id, MARKS_OF_CHAIN);
 }
 
 void wr_table_unite_marks(struct wr_table *table) {
   const struct wr_backend *backend = table->backend;
   uint32_t frozen = 1 - backend->set;
   if (table->changed_tag[frozen] != backend->set_tag[frozen]) return;
-  for (uint32_t number = 0; number < table->page_count; number++) {
-    if (is_hole(table, number) || !page_has_marks(backend, page_of(table, number), frozen)) continue;
-    const uint64_t *from = page_marks(table, number, frozen);
-    uint64_t *to = present_marks(table, number, backend->set);
-    for (uint32_t word = 0; word < table->state->mark_words; word++)
-      to[word] |= from[word];
-  }
+  for (uint32_t number = 0; number < table->page_count; number++)
+    if (page_of(table, number) != NULL && marks_present(backend, marks_of(table, number), frozen))
+      (void)add_marks(table, number, frozen, backend->set);
   count_change(table, backend->set, table->changed_count[frozen]);
 }
 
@@ -254,7 +244,7 @@ void wr_table_give_blobs(struct wr_table *table, const uint8_t *row) {
 void wr_table_remove_row(struct wr_table *table, uint32_t row_id) {
   wr_index_remove(&table->index, wr_table_tag_of_row(table, row_of(table, row_id)), row_id);
   wr_table_give_blobs(table, row_of(table, row_id));
-  *header_of(table, row_id) &= ROW_KEY_GROUP;
+  *life_of(table, row_id) = 0;
   wr_table_give_slot(table, row_id);
   table->row_count--;
   table->backend->row_count--;
@@ -268,12 +258,12 @@ bool wr_table_next(struct wr_table *table, uint32_t *cursor, uint32_t *out_row_i
   uint64_t row_id = *cursor, end = (uint64_t)table->page_count << state->page_shift;
   while (row_id < end) {
     uint32_t page_number = (uint32_t)(row_id >> state->page_shift), slot = (uint32_t)row_id & (state->page_slots - 1);
-    if (is_hole(table, page_number)) {
+    uint8_t *page = page_of(table, page_number);
+    if (page == NULL) {
       row_id = (uint64_t)(page_number + 1) << state->page_shift;
       continue;
     }
-    const uint16_t *headers = page_headers(page_of(table, page_number)->data);
-    while (slot < state->page_slots && !(headers[slot] & ROW_LIVE))
+    while (slot < state->page_slots && page[slot] == 0)
       slot++;
     row_id = ((uint64_t)page_number << state->page_shift) + slot;
     if (slot == state->page_slots) continue;
@@ -292,7 +282,7 @@ uint64_t wr_table_row_count(const struct wr_table *table) {
 
 const void *wr_table_row(struct wr_table *table, uint32_t row_id, struct wr_key *out_key) {
   const uint8_t *row = row_of(table, row_id);
-  WR_ASSERT(*header_of(table, row_id) & ROW_LIVE);
+  WR_ASSERT(*life_of(table, row_id) == 1);
   *out_key = wr_row_key(&table->state->layout, row);
   return row + table->state->layout.value_offset;
 }

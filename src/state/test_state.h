@@ -182,7 +182,7 @@ static inline bool test_snapshot(struct test_world *world, struct wr_backend *ba
   if (wr_backend_freeze(backend, id, full, &error) != WEIR_OK) return false;
   struct wr_upload *upload = test_upload_new(world, &error);
   enum wr_snapshot_progress progress = upload == NULL ? WR_SNAPSHOT_FAILED : WR_SNAPSHOT_MORE;
-  while (progress == WR_SNAPSHOT_MORE)
+  while (progress < WR_SNAPSHOT_WRITTEN)
     progress = test_slice(backend, upload, 256 * 1024, &error);
   if (progress != WR_SNAPSHOT_WRITTEN) {
     wr_upload_free(upload);
