@@ -15,7 +15,8 @@
  *   checkpoint_cost                    what a second with a checkpoint lacks of one without: half of what the first
  *                                      have less than the second; the median of all pairs
  *   checkpoint_duration                of the last one, from the trigger to the durable metadata
- *   snapshot_stall                     longest time that snapshot code kept a step from returning
+ *   snapshot_stall                     longest time in a run that snapshot code kept a step from returning; the best
+ *                                      run, the spread says what it was in the worst
  *   recovery_warm, recovery_cold       from the start to the first record; files in the page cache, or not (as root)
  *   checkpoint_bytes                   what was written for one, bases included
  *   bare_write_fsync, bare_copy        so many bytes written into a new file and synced; copied in memory
@@ -24,7 +25,8 @@
  *   bare_read_warm, bare_read_cold     the job's folder read once, in one thread: recovery if placing rows cost nothing
  *
  * With --curve: 2 M rows instead, of which 1 to 100 % change between two checkpoints (tools/curves.py draws it):
- *   curve_cost_<percent>, curve_bytes_<percent>   the cost, and what was written for a checkpoint
+ *   curve_cost_<percent>, curve_bytes_<percent>   the cost, and what was written for a checkpoint; every two seconds,
+ *                                                 for to write all rows takes longer than half a second
  */
 #include "bench/engine.h"
 #include "bench/floors.h"
@@ -34,13 +36,19 @@ enum {
   CHANGED = ROWS / 20,
   TURNS = 6,
   CURVE_ROWS = 2000000,
-  CURVE_TURNS = 2,
+  CURVE_TURNS = 1,
   PAIRS = 10,          /* of a turn: halves with and without a checkpoint */
   TRIGGERS_BEFORE = 2, /* the first checkpoints after the restore, which find cold caches */
   SAMPLES_MAX = 8192
 };
-static const double SAMPLE_S = 0.005, HALF_S = 0.5;
-static const char INTERVAL[] = "1s"; /* two of those halves */
+static const double SAMPLE_S = 0.005;
+
+/* How often checkpoints are triggered: every two halves. */
+struct pace {
+  const char *interval;
+  double half_s;
+};
+static const struct pace table_pace = {"1s", 0.5}, curve_pace = {"2s", 1}; /* there all of the rows may change */
 
 struct value {
   int64_t sums[11];
@@ -138,12 +146,14 @@ static void measure_floors(const char *folder, double bytes, double job_cpu_shar
 
 /* What was seen over all turns; of two, [1] is with a checkpoint. */
 struct turns {
+  struct pace pace;
   struct bench_runs recoveries;
   double rows[2], cpu_s[2];
   double costs[TURNS * PAIRS]; /* percent */
   uint32_t pairs, longer;
-  double bytes, checkpoints; /* written, completed */
-  double stall_ms, duration_ms;
+  double bytes, checkpoints;   /* written, completed */
+  struct bench_runs stalls_ms; /* the longest of each turn */
+  double duration_ms;
 };
 
 /* A job while it runs: what it had done when, and when checkpoints were triggered. */
@@ -166,7 +176,7 @@ static void take_sample(const struct bench_job *job, struct watch *watch) {
 }
 
 /* Watches until PAIRS checkpoints are over, and the time after them. */
-static void watch_pairs(const struct bench_job *job, struct watch *watch) {
+static void watch_pairs(const struct bench_job *job, double half_s, struct watch *watch) {
   uint64_t seen = bench_status(job).checkpoints_completed, wanted = seen + TRIGGERS_BEFORE;
   watch->count = watch->trigger_count = watch->longer = 0;
   double end_s = 0;
@@ -176,9 +186,9 @@ static void watch_pairs(const struct bench_job *job, struct watch *watch) {
     if (status.checkpoints_completed > seen && watch->trigger_count < PAIRS) {
       seen = status.checkpoints_completed;
       double trigger_s = bench_now_s() - (double)status.last_checkpoint_ns / 1e9;
-      if (seen > wanted && (double)status.last_checkpoint_ns / 1e9 > HALF_S) watch->longer++;
+      if (seen > wanted && (double)status.last_checkpoint_ns / 1e9 > half_s) watch->longer++;
       if (seen > wanted) watch->triggers[watch->trigger_count++] = trigger_s;
-      end_s = trigger_s + 2 * HALF_S + 2 * SAMPLE_S;
+      end_s = trigger_s + 2 * half_s + 2 * SAMPLE_S;
     }
     bench_sleep_s(SAMPLE_S);
   }
@@ -196,8 +206,9 @@ static struct sample sample_at(const struct watch *watch, double wall_s) {
 }
 
 static void add_pair(const struct watch *watch, double trigger_s, struct turns *turns) {
-  const struct sample at[] = {sample_at(watch, trigger_s), sample_at(watch, trigger_s + HALF_S),
-                              sample_at(watch, trigger_s + 2 * HALF_S)};
+  const double half_s = turns->pace.half_s;
+  const struct sample at[] = {sample_at(watch, trigger_s), sample_at(watch, trigger_s + half_s),
+                              sample_at(watch, trigger_s + 2 * half_s)};
   double rates[2];
   for (int half = 0; half < 2; half++) {
     int is_on = 1 - half;
@@ -206,15 +217,15 @@ static void add_pair(const struct watch *watch, double trigger_s, struct turns *
     turns->cpu_s[is_on] += cpu_s;
     rates[is_on] = rows / cpu_s;
   }
-  turns->costs[turns->pairs++] = 100 * (1 - rates[1] / rates[0]) / 2;
+  turns->costs[turns->pairs++] = 100 * (1 - rates[1] / rates[0]) * half_s; /* of a second's rows */
 }
 
 static void run_turn(const char *folder, uint64_t keys, struct turns *turns) {
   static struct watch watch;
   struct bench_job job;
-  bench_add(&turns->recoveries, restart(&job, folder, keys, INTERVAL));
+  bench_add(&turns->recoveries, restart(&job, folder, keys, turns->pace.interval));
   double bytes = floor_bytes_written(), checkpoints = (double)bench_status(&job).checkpoints_completed;
-  watch_pairs(&job, &watch);
+  watch_pairs(&job, turns->pace.half_s, &watch);
   for (uint32_t i = 0; i < watch.trigger_count; i++)
     add_pair(&watch, watch.triggers[i], turns);
   turns->longer += watch.longer;
@@ -222,13 +233,12 @@ static void run_turn(const char *folder, uint64_t keys, struct turns *turns) {
   turns->bytes += floor_bytes_written() - bytes;
   turns->checkpoints += (double)status.checkpoints_completed - checkpoints;
   turns->duration_ms = (double)status.last_checkpoint_ns / 1e6;
-  double longest_ms = bench_metric_max(&job, "snapshotStallMaxUs") / 1e3;
-  if (longest_ms > turns->stall_ms) turns->stall_ms = longest_ms;
+  bench_add(&turns->stalls_ms, bench_metric_max(&job, "snapshotStallMaxUs") / 1e3);
   bench_job_stop(&job);
 }
 
-static struct turns run_turns(const char *folder, uint64_t keys, int count) {
-  struct turns turns = {.stall_ms = 0};
+static struct turns run_turns(const char *folder, uint64_t keys, struct pace pace, int count) {
+  struct turns turns = {.pace = pace};
   for (int turn = 0; turn < count; turn++)
     run_turn(folder, keys, &turns);
   return turns;
@@ -240,7 +250,7 @@ static double cost_percent(struct turns *turns) {
 }
 
 static void measure(const char *folder) {
-  struct turns turns = run_turns(folder, CHANGED, TURNS);
+  struct turns turns = run_turns(folder, CHANGED, table_pace, TURNS);
   bench_row_best("recovery_warm", &turns.recoveries, BENCH_LOWER, "s");
   bench_row("checkpoint_on", turns.rows[1] / turns.cpu_s[1] / 1e6, "M_rows/s");
   bench_row("checkpoint_off", turns.rows[0] / turns.cpu_s[0] / 1e6, "M_rows/s");
@@ -248,11 +258,11 @@ static void measure(const char *folder) {
   printf("checkpoint_cost %.3g %% # median of %u pairs, spread %.1f to %.1f %% (quartiles)\n", cost, turns.pairs,
          turns.costs[turns.pairs / 4], turns.costs[turns.pairs * 3 / 4]);
   if (turns.longer != 0)
-    printf("# %u of %u checkpoints took longer than half a second: their cost is not all in the figure\n", turns.longer,
+    printf("# %u of %u checkpoints took longer than half a second: the figure lacks some of their cost\n", turns.longer,
            turns.pairs);
   bench_row("checkpoint_duration", turns.duration_ms, "ms");
-  bench_row("snapshot_stall", turns.stall_ms, "ms");
-  measure_floors(folder, turns.bytes / turns.checkpoints, turns.cpu_s[1] / (turns.pairs * HALF_S));
+  bench_row_best("snapshot_stall", &turns.stalls_ms, BENCH_LOWER, "ms");
+  measure_floors(folder, turns.bytes / turns.checkpoints, turns.cpu_s[1] / (turns.pairs * turns.pace.half_s));
 }
 
 static void measure_cold(const char *folder) {
@@ -273,7 +283,7 @@ static void measure_curve(const char *folder) {
   static const int percents[] = {1, 2, 5, 10, 20, 50, 100};
   for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++) {
     char name[64];
-    struct turns turns = run_turns(folder, (uint64_t)CURVE_ROWS * (uint64_t)percents[i] / 100, CURVE_TURNS);
+    struct turns turns = run_turns(folder, (uint64_t)CURVE_ROWS * (uint64_t)percents[i] / 100, curve_pace, CURVE_TURNS);
     snprintf(name, sizeof name, "curve_cost_%d", percents[i]);
     bench_row(name, cost_percent(&turns), "%");
     snprintf(name, sizeof name, "curve_bytes_%d", percents[i]);
