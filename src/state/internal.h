@@ -184,14 +184,13 @@ struct snapshot {
   bool table_begun; /* the record of the next table is written */
   struct drop_record *next_drop;
   uint64_t rows_written, deletions_written, drops_written, frozen_rows;
-  uint32_t fetched_end;               /* rows of the pages before it were fetched in this slice */
-  uint64_t rows_left;                 /* of a delta, about: those not written and not saved */
-  uint32_t saved_rows;                /* copied since the last slice */
-  uint32_t held_slices;               /* so many more leave the pages alone */
-  bool is_held;                       /* this one does */
-  struct wr_bytes out;                /* of the slice, as far as it was not appended */
-  struct wr_upload *upload;           /* during a slice; NULL from where an append has failed */
-  struct weir_error *error;           /* of it */
+  uint32_t fetched_end;     /* rows of the pages before it were fetched in this slice */
+  uint64_t rows_left;       /* of a delta, about: those not written and not saved */
+  uint32_t saved_rows;      /* copied since the last slice */
+  uint32_t held_slices;     /* this one, if more than 0, and so many less one after it leave the pages alone */
+  struct wr_bytes out;      /* of the slice, as far as it was not appended */
+  struct wr_upload *upload; /* during a slice; NULL from where an append has failed */
+  struct weir_error *error; /* of it */
   struct listed_rows living, deleted; /* for the records of one page or chunk */
   const uint8_t *living_rows[PAGE_SLOTS_MAX];
 };

@@ -129,7 +129,7 @@ static bool find_block(struct wr_table *table, const struct key_list *list, uint
   for (uint32_t i = first; i < end; i++)
     if (ids[i] != NO_ROW && !row_matches(table, ids[i], list, i)) ids[i] = find_one(table, tags[i], list, i);
   if (!mark) return true;
-  if (is_far && table->snapshot_needs && table->backend->snapshot.is_held) fetch_rows(table, first, end);
+  if (is_far && table->snapshot_needs && table->backend->snapshot.held_slices > 0) fetch_rows(table, first, end);
   for (uint32_t i = first; i < end; i++)
     if (ids[i] != NO_ROW && !wr_table_mark(table, ids[i], true)) return false;
   return true;

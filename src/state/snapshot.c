@@ -470,7 +470,7 @@ static bool write_table(struct wr_table *table, size_t budget, size_t *cost) {
     snapshot->table_begun = true;
   }
   *cost += write_chunks(table, budget - *cost);
-  if (*cost < budget && snapshot->is_held) return false;
+  if (*cost < budget && snapshot->held_slices > 0) return false;
   uint64_t end = (uint64_t)table->frozen_pages << table->state->page_shift;
   while (table->cursor < end && *cost < budget)
     *cost += write_page(table, budget - *cost);
@@ -522,7 +522,6 @@ static void look_at_saved(struct snapshot *snapshot) {
     snapshot->held_slices = HELD_SLICES;
   else if (snapshot->held_slices > 0)
     snapshot->held_slices--;
-  snapshot->is_held = snapshot->held_slices > 0;
   snapshot->rows_left -= saved < snapshot->rows_left ? saved : snapshot->rows_left;
   snapshot->saved_rows = 0;
 }
@@ -553,7 +552,7 @@ static void end_snapshot(struct wr_backend *backend) {
 }
 
 static bool is_all_held(const struct snapshot *snapshot) {
-  return snapshot->is_held && snapshot->phase == PHASE_TABLES &&
+  return snapshot->held_slices > 0 && snapshot->phase == PHASE_TABLES &&
          snapshot->tables[snapshot->next_table]->full_chunks == NULL;
 }
 
