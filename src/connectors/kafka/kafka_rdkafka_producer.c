@@ -20,7 +20,7 @@ enum {
   LIMIT_BYTES_MIN = 1000,
   LIMIT_BYTES_MAX = 1000000000,
   MAKE_MS = 5000,
-  FLUSH_MS = 100
+  LOOK_MS_MAX = 100
 };
 
 static struct wr_rdkafka_producer *producer_of(struct wr_kafka_producer *producer) {
@@ -71,13 +71,14 @@ enum weir_code wr_rdkafka_producer_fail(struct wr_rdkafka_producer *producer, rd
                  no_answer ? "; " : "", no_answer ? client->trouble.reason : "");
 }
 
-/* Takes the error over. */
+/* Takes the error over. What became of a message says more than what became of its transaction. */
 static enum weir_code fail(struct wr_rdkafka_producer *producer, rd_kafka_error_t *why, const char *what,
                            struct weir_error *error) {
   const struct wr_rdkafka *library = &producer->client.library;
   library->poll(producer->client.handle, 0);
-  enum weir_code code =
-      wr_rdkafka_producer_fail(producer, library->error_code(why), what, library->error_string(why), error);
+  enum weir_code code = wr_rdkafka_producer_check(producer, NULL, error);
+  if (code == WEIR_OK)
+    code = wr_rdkafka_producer_fail(producer, library->error_code(why), what, library->error_string(why), error);
   library->error_destroy(why);
   return code;
 }
@@ -238,14 +239,23 @@ static enum weir_code begin(struct wr_kafka_producer *base, struct weir_error *e
   return why == NULL ? WEIR_OK : fail(producer, why, "a transaction cannot be begun", error);
 }
 
+/* How long to wait before the next look: a tenth of what was waited. What is delivered is not told one by one, so
+ * librdkafka's flush only looks again every 10 ms, and a small epoch would wait for that. */
+static int next_look_ms(const struct wr_rdkafka_producer *producer, uint64_t begin_ms, int left) {
+  uint64_t wait_ms = 1 + (now_ms(producer) - begin_ms) / 10;
+  int bounded = wait_ms < LOOK_MS_MAX ? (int)wait_ms : LOOK_MS_MAX;
+  return bounded < left ? bounded : left;
+}
+
 /* Waits for all messages, until one of them could not be delivered: then the others of its transaction may never be. */
 static enum weir_code deliver(struct wr_rdkafka_producer *producer, uint64_t deadline_ms, struct weir_error *error) {
   const struct wr_rdkafka *library = &producer->client.library;
+  uint64_t begin_ms = now_ms(producer);
   rd_kafka_resp_err_t result;
   int left;
   do {
     left = left_ms(producer, deadline_ms);
-    result = library->flush(producer->client.handle, left < FLUSH_MS ? left : FLUSH_MS);
+    result = library->flush(producer->client.handle, next_look_ms(producer, begin_ms, left));
     WR_TRY(wr_rdkafka_producer_check(producer, NULL, error));
   } while (result == RD_KAFKA_RESP_ERR__TIMED_OUT && left > 0);
   if (result == RD_KAFKA_RESP_ERR_NO_ERROR) return WEIR_OK;
@@ -253,15 +263,17 @@ static enum weir_code deliver(struct wr_rdkafka_producer *producer, uint64_t dea
                                   error);
 }
 
+/* The marker goes first, for its way to the brokers is as long as that of the last messages, and so they go together.
+ */
 static enum weir_code commit(struct wr_kafka_producer *base, const struct wr_kafka_group_marker *marker,
                              uint32_t timeout_ms, enum wr_kafka_outcome *out_outcome, struct weir_error *error) {
   struct wr_rdkafka_producer *producer = producer_of(base);
   const struct wr_rdkafka *library = &producer->client.library;
   uint64_t deadline_ms = now_ms(producer) + timeout_ms;
   *out_outcome = WR_KAFKA_ABORTED;
-  WR_TRY(deliver(producer, deadline_ms, error));
   rd_kafka_error_t *why = send_marker(producer, marker, left_ms(producer, deadline_ms));
   if (why != NULL) return fail(producer, why, "the marker cannot be added to the transaction", error);
+  WR_TRY(deliver(producer, deadline_ms, error));
   *out_outcome = WR_KAFKA_OPEN;
   why = library->commit_transaction(producer->client.handle, left_ms(producer, deadline_ms));
   if (why == NULL) {

@@ -44,7 +44,7 @@ static const struct row newer_consumer_defaults[] = {{"fetch.queue.backoff.ms", 
 static const struct row producer_defaults[] = {
     {"partitioner", "murmur2_random"},       {"linger.ms", "50"},
     {"batch.num.messages", "10000"},         {"queue.buffering.max.messages", "200000"},
-    {"queue.buffering.max.kbytes", "65536"},
+    {"queue.buffering.max.kbytes", "65536"}, {"socket.nagle.disable", "true"},
 };
 struct own_row {
   const char *key, *value, *why;
