@@ -8,12 +8,16 @@
  * so a slow appender hides nothing, until the reader has read its row. Every record must come out once; the times of
  * the first two seconds do not count, for a broker makes its own log of transactions when it first needs it.
  *
+ * With a checkpoint every 100 ms each target has three runs, and the rows are those of the best p99: a server on the
+ * same cores, and a host that takes them away, only make it worse.
+ *
  *   visible [--kafka HOST:PORT] [--postgres PORT]
  *
- * Servers that are not named are left out; tools/bench.py starts them where they are installed. The topics pv_100ms,
- * pv_1s and pv_10s must be there and empty; tables are made.
+ * Servers that are not named are left out; tools/bench.py starts them where they are installed. The topics pv_100ms_1,
+ * pv_100ms_2, pv_100ms_3, pv_1s and pv_10s must be there and empty; tables are made.
  *
  *   visible_100ms_p50 ...   SQLite with a checkpoint every 100 ms; visible_kafka_..., visible_postgres_... the others
+ *   visible_..._p99_worst   of the run with the worst
  *   visible_1s_..., visible_10s_...   a job for each target at the same time, with a checkpoint every second, every 10
  *   visible_sparse_...      as the first, but a record only every 211 ms: how long the source takes to look
  *   visible_..._checkpoint  how long the last checkpoint took, from the trigger to the durable metadata
@@ -38,6 +42,7 @@ enum {
   BARE_RUNS = 40,
   SMALL_STATE_BYTES = 8 * 1024,
   TARGETS = 3,
+  RUNS = 3,
   WARM_UP_S = 2
 };
 static const uint64_t SECOND_NS = 1000000000, MILLISECOND_NS = 1000000;
@@ -280,6 +285,7 @@ struct side {
   const struct target *target;
   struct bench_job job;
   struct seen seen;
+  double checkpoint_ms; /* the last one */
 };
 
 static void start(struct side *side, const char *interval) {
@@ -324,29 +330,35 @@ static void print(const struct side *side, const char *what, const char *row, do
   bench_row(name, value, "ms");
 }
 
-static void end(struct side *side, const char *what) {
-  struct weir_job_status status = bench_status(&side->job);
+static double p99_ms(const struct side *side) {
+  return (double)bench_histogram_quantile(&side->seen.histogram, 0.99) / 1e6;
+}
+
+static void print_side(const struct side *side, const char *what) {
   const struct bench_histogram *histogram = &side->seen.histogram;
+  print(side, what, "p50", (double)bench_histogram_quantile(histogram, 0.5) / 1e6);
+  print(side, what, "p99", p99_ms(side));
+  print(side, what, "max", (double)histogram->largest / 1e6);
+  print(side, what, "checkpoint", side->checkpoint_ms);
+}
+
+static void stop(struct side *side) {
+  struct weir_job_status status = bench_status(&side->job);
   if (status.source_records != run.count || status.checkpoints_failed != 0) bench_fail("records or checkpoints failed");
   side->target->close();
   bench_job_stop(&side->job);
-  print(side, what, "p50", (double)bench_histogram_quantile(histogram, 0.5) / 1e6);
-  print(side, what, "p99", (double)bench_histogram_quantile(histogram, 0.99) / 1e6);
-  print(side, what, "max", (double)histogram->largest / 1e6);
-  print(side, what, "checkpoint", (double)status.last_checkpoint_ns / 1e6);
+  side->checkpoint_ms = (double)status.last_checkpoint_ns / 1e6;
 }
 
-/* Targets that are NULL are passed over. */
-static void measure(const char *what, const char *interval, uint32_t seconds, uint32_t gap_ms,
-                    const struct target *const *targets) {
-  static struct side sides[TARGETS];
-  uint32_t count = 0;
+/* One run, of a name of its own, over the targets of `sides`, `count` of them. */
+static void measure(const char *name, const char *interval, uint32_t seconds, uint32_t gap_ms, struct side *sides,
+                    uint32_t count) {
   pthread_t appender;
   char path[300];
   bench_folder_make(run.folder, sizeof run.folder);
   snprintf(path, sizeof path, "%s/views", run.folder);
   if (mkdir(path, 0755) != 0) bench_fail("no folder for the partitions");
-  snprintf(run.name, sizeof run.name, "pv_%s", what);
+  snprintf(run.name, sizeof run.name, "pv_%s", name);
   run.written = 0;
   run.warm_up = WARM_UP_S * 1000 / gap_ms * FILES;
   run.count = run.warm_up + seconds * 1000 / gap_ms * FILES;
@@ -354,17 +366,49 @@ static void measure(const char *what, const char *interval, uint32_t seconds, ui
   if (run.count > RECORDS_MAX) bench_fail("there are too many records");
   for (int i = 0; i < FILES; i++)
     close(open_partition(i));
-  for (uint32_t i = 0; i < TARGETS; i++) {
-    if (targets[i] == NULL) continue;
-    sides[count].target = targets[i];
-    start(&sides[count++], interval);
-  }
-  if (count != 0 && pthread_create(&appender, NULL, append, NULL) != 0) bench_fail("no thread for the appender");
-  read_all(sides, count);
-  if (count != 0) pthread_join(appender, NULL);
   for (uint32_t i = 0; i < count; i++)
-    end(&sides[i], what);
+    start(&sides[i], interval);
+  if (pthread_create(&appender, NULL, append, NULL) != 0) bench_fail("no thread for the appender");
+  read_all(sides, count);
+  pthread_join(appender, NULL);
+  for (uint32_t i = 0; i < count; i++)
+    stop(&sides[i]);
   bench_folder_remove(run.folder);
+}
+
+/* All targets at the same time. */
+static void measure_all(const char *what, const char *interval, uint32_t seconds, const struct target *const *targets,
+                        uint32_t count) {
+  static struct side sides[TARGETS];
+  for (uint32_t i = 0; i < count; i++)
+    sides[i].target = targets[i];
+  measure(what, interval, seconds, 1, sides, count);
+  for (uint32_t i = 0; i < count; i++)
+    print_side(&sides[i], what);
+}
+
+/* One target, several times, a checkpoint every 100 ms. */
+static void measure_best(const struct target *target) {
+  static struct side best, other;
+  double worst_ms = 0;
+  other.target = target;
+  for (int i = 1; i <= RUNS; i++) {
+    char name[16];
+    snprintf(name, sizeof name, "100ms_%d", i);
+    measure(name, "100ms", 10, 1, &other, 1);
+    if (i == 1 || p99_ms(&other) < p99_ms(&best)) best = other;
+    if (p99_ms(&other) > worst_ms) worst_ms = p99_ms(&other);
+  }
+  print_side(&best, "100ms");
+  print(&best, "100ms", "p99_worst", worst_ms);
+}
+
+/* One target, whose source has nothing to do most of the time. */
+static void measure_sparse(const struct target *target) {
+  static struct side side;
+  side.target = target;
+  measure("sparse", "100ms", 20, 211, &side, 1);
+  print_side(&side, "sparse");
 }
 
 /* ---- what it costs at least ---- */
@@ -424,11 +468,6 @@ static double measure_bare(void) {
   return publish_median + commit_median;
 }
 
-static void measure_alone(const char *what, const char *interval, uint32_t seconds, uint32_t gap_ms,
-                          const struct target *target) {
-  measure(what, interval, seconds, gap_ms, (const struct target *const[TARGETS]){target});
-}
-
 int main(int argc, char **argv) {
   for (int i = 1; i < argc; i += 2) {
     if (strcmp(argv[i], "--kafka") == 0 && i + 1 < argc)
@@ -438,15 +477,17 @@ int main(int argc, char **argv) {
     else
       bench_fail("usage: visible [--kafka HOST:PORT] [--postgres PORT]");
   }
-  const struct target *const all[TARGETS] = {&sqlite_reader, run.kafka == NULL ? NULL : &kafka_topic,
-                                             run.postgres == NULL ? NULL : &postgres_table};
+  const struct target *all[TARGETS] = {&sqlite_reader};
+  uint32_t count = 1;
+  if (run.kafka != NULL) all[count++] = &kafka_topic;
+  if (run.postgres != NULL) all[count++] = &postgres_table;
   bench_print_machine();
   bench_histogram_check();
-  for (int i = 0; i < TARGETS; i++)
-    measure_alone("100ms", "100ms", 10, 1, all[i]);
-  measure_alone("sparse", "100ms", 20, 211, &sqlite_reader);
-  measure("1s", "1s", 12, 1, all);
-  measure("10s", "10s", 32, 1, all);
+  for (uint32_t i = 0; i < count; i++)
+    measure_best(all[i]);
+  measure_sparse(&sqlite_reader);
+  measure_all("1s", "1s", 12, all, count);
+  measure_all("10s", "10s", 32, all, count);
   bench_row("visible_100ms_bare_p99", 99 + measure_bare(), "ms");
   return 0;
 }
