@@ -120,7 +120,6 @@ static void set_geometry(struct wr_state *state) {
   state->page_slots = 1u << state->page_shift;
   WR_ASSERT(state->page_slots <= PAGE_SLOTS_MAX);
   state->mark_words = (state->page_slots + 63) / 64;
-  state->page_marks_bytes = (uint32_t)(sizeof(struct page_marks) + state->mark_words * MARK_SETS * sizeof(uint64_t));
   state->rows_offset = (state->page_slots + 15) / 16 * 16;
 }
 

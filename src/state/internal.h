@@ -6,11 +6,11 @@
  *
  *   row: key (8 bytes: one BIGINT without NULL; else a bytes reference), value, zero bytes up to a multiple of 8
  *
- * Copy-on-write is by row. Each page has three sets of *marks*, one bit per slot: the rows changed since the last
+ * Copy-on-write is by row. There are three sets of *marks*, one bit per slot: the rows changed since the last
  * freeze; F(N), the rows changed before it; and the rows that differ from the chain's base. The first change of a row
  * after a freeze sets its mark, and if the running snapshot still needs the row, copies it first (saved.c): as much is
  * copied as is changed, not whole pages. A copy goes to the snapshot by itself, so the slot's mark says from then on
- * that the snapshot wants nothing more of it. A set of marks is emptied by giving it a new tag: marks of a page with
+ * that the snapshot wants nothing more of it. A set of marks is emptied by giving it a new tag: marks of a group with
  * another tag count as clear. So a freeze and the end of a checkpoint touch no page.
  *
  * The third set takes F(N) in while delta N is written, page by page. If N then fails it says too much, never too
@@ -37,7 +37,6 @@ enum {
   CHAIN_HANDLES_MAX = 64, /* then a cumulative delta is written, so that the metadata stays small */
   MARK_SETS = 3,          /* two take turns: changes since the freeze, and F(N) */
   MARKS_OF_CHAIN = 2,     /* the third: what differs from the chain's base */
-  MARKS_ALIGNMENT = 64,
   WAITED_MAX = 256,
   SWEEP_PER_CALL = 64, /* blocks of dropped tables freed by one call */
 };
@@ -78,17 +77,16 @@ struct saved_chunk {
   uint8_t data[]; /* for each of `capacity` a u32 row id; then the rows */
 };
 
-/* What is known of a page's rows. At 128 slots it is one line of the caches, and begins with one. */
-struct page_marks {
-  uint32_t tags[MARK_SETS];
-  uint32_t unused;
-  uint64_t words[]; /* [word][set]: what is known of a slot lies side by side */
+/* What is kept for 16 pages. Where the rows lie is close together, and so are the marks of one set: changes look at one
+ * set most of the time, and of a large state that much stays in the caches. */
+struct group_block {
+  uint8_t *rows[GROUP_PAGES]; /* a page's; NULL: a hole, all slots free (after a restore) */
+  uint64_t marks[];           /* [set][page][word] */
 };
 
-/* `rows` of all pages are kept close together, so that they stay in the caches where the marks do not. */
 struct page_group {
-  uint8_t *rows[GROUP_PAGES]; /* a page's; NULL: a hole, all slots free (after a restore) */
-  uint8_t marks[];            /* struct page_marks for each, from the next multiple of MARKS_ALIGNMENT on */
+  struct group_block *block; /* NULL: the group has no page */
+  uint32_t tags[MARK_SETS];  /* the marks of a set are its own where the tag is the set's */
 };
 
 struct wr_table {
@@ -97,7 +95,7 @@ struct wr_table {
   int64_t name_space;
   uint64_t generation;
 
-  struct page_group **groups;
+  struct page_group *groups;
   uint32_t group_count;
   uint32_t group_capacity;
   uint32_t page_count;           /* pages from here on do not exist */
@@ -142,10 +140,9 @@ struct wr_state {
   struct row_layout layout;
   uint32_t page_shift; /* slots of a page, as a power of two */
   uint32_t page_slots;
-  uint32_t mark_words;       /* of a page, in each set */
-  uint32_t page_marks_bytes; /* a multiple of 8 */
-  uint32_t rows_offset;      /* of the first row in a page */
-  struct wr_table **tables;  /* ascending by namespace */
+  uint32_t mark_words;      /* of a page, in each set */
+  uint32_t rows_offset;     /* of the first row in a page */
+  struct wr_table **tables; /* ascending by namespace */
   uint32_t table_count;
   uint32_t table_capacity;
 };
@@ -313,18 +310,24 @@ void wr_handles_clear(struct wr_backend *backend, struct handle_list *list);
 void wr_drops_add(struct drop_list *list, struct drop_record *record);
 void wr_drops_free(struct wr_backend *backend, struct drop_list *list);
 
-/* The group of the page exists. */
+static inline struct page_group *group_of(const struct wr_table *table, uint32_t page_number) {
+  return &table->groups[page_number >> GROUP_PAGES_SHIFT];
+}
+/* The page's group has a block. */
 static inline uint8_t **page_place(const struct wr_table *table, uint32_t page_number) {
-  return &table->groups[page_number >> GROUP_PAGES_SHIFT]->rows[page_number & (GROUP_PAGES - 1)];
+  return &group_of(table, page_number)->block->rows[page_number & (GROUP_PAGES - 1)];
 }
 /* NULL: there is no such page. */
 static inline uint8_t *page_of(const struct wr_table *table, uint32_t page_number) {
-  return table->groups[page_number >> GROUP_PAGES_SHIFT] == NULL ? NULL : *page_place(table, page_number);
+  return group_of(table, page_number)->block == NULL ? NULL : *page_place(table, page_number);
 }
-static inline struct page_marks *marks_of(const struct wr_table *table, uint32_t page_number) {
-  uintptr_t marks = (uintptr_t)table->groups[page_number >> GROUP_PAGES_SHIFT]->marks;
-  marks = (marks + MARKS_ALIGNMENT - 1) / MARKS_ALIGNMENT * MARKS_ALIGNMENT;
-  return (struct page_marks *)(marks + (size_t)(page_number & (GROUP_PAGES - 1)) * table->state->page_marks_bytes);
+/* Of one set, a bit for each slot; they count where marks_present says so. */
+static inline uint64_t *marks_of(const struct wr_table *table, uint32_t page_number, uint32_t set) {
+  size_t page = (size_t)set * GROUP_PAGES + (page_number & (GROUP_PAGES - 1));
+  return group_of(table, page_number)->block->marks + page * table->state->mark_words;
+}
+static inline bool marks_present(const struct wr_table *table, uint32_t page_number, uint32_t set) {
+  return group_of(table, page_number)->tags[set] == table->backend->set_tag[set];
 }
 /* The page exists. */
 static inline uint8_t *row_of(const struct wr_table *table, uint32_t row_id) {
@@ -337,14 +340,10 @@ static inline uint8_t *life_of(const struct wr_table *table, uint32_t row_id) {
   const struct wr_state *state = table->state;
   return *page_place(table, row_id >> state->page_shift) + (row_id & (state->page_slots - 1));
 }
-static inline bool marks_present(const struct wr_backend *backend, const struct page_marks *marks, uint32_t set) {
-  return marks->tags[set] == backend->set_tag[set];
-}
 static inline bool wr_table_is_marked(const struct wr_table *table, uint32_t row_id, uint32_t set) {
-  const struct page_marks *marks = marks_of(table, row_id >> table->state->page_shift);
-  uint32_t slot = row_id & (table->state->page_slots - 1);
-  return marks_present(table->backend, marks, set) &&
-         (marks->words[(size_t)(slot / 64) * MARK_SETS + set] >> (slot % 64) & 1) != 0;
+  uint32_t page_number = row_id >> table->state->page_shift, slot = row_id & (table->state->page_slots - 1);
+  return marks_present(table, page_number, set) &&
+         (marks_of(table, page_number, set)[slot / 64] >> (slot % 64) & 1) != 0;
 }
 static inline bool wr_table_mark(struct wr_table *table, uint32_t row_id, bool is_live) {
   return wr_table_is_marked(table, row_id, table->backend->set) || wr_table_mark_slow(table, row_id, is_live);

@@ -11,8 +11,7 @@
 enum {
   LOOKUP_ROWS = 128, /* rows whose memory is fetched at once */
   LINE_BYTES = 64,
-  FIRST_MARK_WORDS = 2, /* of each set, in the first line of a page's marks */
-  FAR_PAGES = 512,      /* a table of so many pages keeps even its pages and marks out of the caches */
+  FAR_PAGES = 512, /* a table of so many pages keeps even its pages and marks out of the caches */
 };
 
 /* The keys of one prepare, in either form. */
@@ -87,25 +86,35 @@ static uint32_t first_with_tag(const struct index *index, uint32_t tag) {
 /* What a WRITE will look at: where the page lies, and its marks. */
 static void fetch_page(const struct wr_table *table, uint32_t row_id) {
   uint32_t page_number = row_id >> table->state->page_shift, slot = row_id & (table->state->page_slots - 1);
-  const struct page_marks *marks = marks_of(table, page_number);
   __builtin_prefetch(page_place(table, page_number));
-  __builtin_prefetch(marks, 1);
-  if (table->state->mark_words > FIRST_MARK_WORDS)
-    __builtin_prefetch(&marks->words[(size_t)(slot / 64) * MARK_SETS], 1);
+  __builtin_prefetch(marks_of(table, page_number, table->backend->set) + slot / 64, 1);
 }
 
-/* The rest of rows whose first line is there, while many are saved, which takes all of a row. To ask the marks which
- * ones would wait for the marks. */
-static void fetch_rows(const struct wr_table *table, uint32_t first, uint32_t end) {
-  uint32_t row_size = table->state->layout.row_size;
+/* What is needed to save a row: is it one that the snapshot writes, and all of it. Its first line is there. */
+static void fetch_row_to_save(const struct wr_table *table, uint32_t row_id) {
+  const struct wr_state *state = table->state;
+  uint32_t page_number = row_id >> state->page_shift, slot = row_id & (state->page_slots - 1);
+  uint32_t row_size = state->layout.row_size;
+  const uint8_t *row = row_of(table, row_id);
+  __builtin_prefetch(marks_of(table, page_number, 1 - table->backend->set) + slot / 64);
+  for (uint32_t offset = LINE_BYTES; offset < row_size; offset += LINE_BYTES)
+    __builtin_prefetch(row + offset, 1);
+  __builtin_prefetch(row + row_size - 1, 1);
+}
+
+/* Marks the rows that are there; false without memory for what a snapshot still needs of them. */
+static bool mark_block(struct wr_table *table, uint32_t first, uint32_t end) {
+  bool fetches = table->snapshot_needs && table->page_count >= FAR_PAGES;
+  uint32_t unmarked[LOOKUP_ROWS], count = 0;
   for (uint32_t i = first; i < end; i++) {
     uint32_t row_id = table->row_ids[i];
-    if (row_id == NO_ROW) continue;
-    const uint8_t *row = row_of(table, row_id);
-    for (uint32_t offset = LINE_BYTES; offset < row_size; offset += LINE_BYTES)
-      __builtin_prefetch(row + offset, 1);
-    __builtin_prefetch(row + row_size - 1, 1);
+    if (row_id == NO_ROW || wr_table_is_marked(table, row_id, table->backend->set)) continue;
+    unmarked[count++] = row_id;
+    if (fetches && row_id >= table->cursor) fetch_row_to_save(table, row_id);
   }
+  for (uint32_t i = 0; i < count; i++) /* the same row may stand there twice */
+    if (!wr_table_mark(table, unmarked[i], true)) return false;
+  return true;
 }
 
 /* `mark`: marks the rows that are there; false without memory for what a snapshot still needs of them. */
@@ -128,11 +137,7 @@ static bool find_block(struct wr_table *table, const struct key_list *list, uint
     if (ids[i] != NO_ROW) __builtin_prefetch(row_of(table, ids[i]), 1);
   for (uint32_t i = first; i < end; i++)
     if (ids[i] != NO_ROW && !row_matches(table, ids[i], list, i)) ids[i] = find_one(table, tags[i], list, i);
-  if (!mark) return true;
-  if (is_far && table->snapshot_needs && table->backend->snapshot.held_slices > 0) fetch_rows(table, first, end);
-  for (uint32_t i = first; i < end; i++)
-    if (ids[i] != NO_ROW && !wr_table_mark(table, ids[i], true)) return false;
-  return true;
+  return !mark || mark_block(table, first, end);
 }
 
 /* Fills tags and row ids (NO_ROW: missing), and marks what is there when it will be written; false without memory. */

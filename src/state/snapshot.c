@@ -275,8 +275,8 @@ static void put_rows(struct snapshot *snapshot, const struct row_layout *layout,
 /* Which slots of a page the snapshot still wants: of a delta those that are marked, of a base any; but none that
  * changed since the freeze. */
 struct wanted_slots {
-  const uint64_t *marks;   /* every MARK_SETS-th word; NULL: any */
-  const uint64_t *changed; /* likewise; NULL: none */
+  const uint64_t *marks;   /* NULL: any */
+  const uint64_t *changed; /* NULL: none */
   uint32_t count;          /* of the page */
 };
 
@@ -287,10 +287,10 @@ static uint32_t set_of_delta(const struct wr_backend *backend) {
 
 static struct wanted_slots wanted_of(const struct wr_table *table, uint32_t page_number) {
   const struct wr_backend *backend = table->backend;
-  const struct page_marks *marks = marks_of(table, page_number);
+  bool has_changed = marks_present(table, page_number, backend->set);
   return (struct wanted_slots){
-      .marks = backend->snapshot.is_base ? NULL : marks->words + set_of_delta(backend),
-      .changed = marks_present(backend, marks, backend->set) ? marks->words + backend->set : NULL,
+      .marks = backend->snapshot.is_base ? NULL : marks_of(table, page_number, set_of_delta(backend)),
+      .changed = has_changed ? marks_of(table, page_number, backend->set) : NULL,
       .count = table->state->page_slots,
   };
 }
@@ -298,9 +298,8 @@ static struct wanted_slots wanted_of(const struct wr_table *table, uint32_t page
 /* The first wanted slot from `slot` on; the count of slots when there is none. */
 static uint32_t next_wanted(const struct wanted_slots *wanted, uint32_t slot) {
   while (slot < wanted->count) {
-    size_t place = (size_t)(slot / 64) * MARK_SETS;
-    uint64_t word = wanted->marks == NULL ? UINT64_MAX : wanted->marks[place];
-    if (wanted->changed != NULL) word &= ~wanted->changed[place];
+    uint64_t word = wanted->marks == NULL ? UINT64_MAX : wanted->marks[slot / 64];
+    if (wanted->changed != NULL) word &= ~wanted->changed[slot / 64];
     word >>= slot % 64;
     if (word != 0) {
       slot += (uint32_t)__builtin_ctzll(word);
@@ -315,8 +314,7 @@ static uint32_t next_wanted(const struct wanted_slots *wanted, uint32_t slot) {
 static void fetch_page(const struct wr_table *table, uint32_t page_number) {
   const struct wr_state *state = table->state;
   uint8_t *page = page_of(table, page_number);
-  if (page == NULL || !marks_present(table->backend, marks_of(table, page_number), set_of_delta(table->backend)))
-    return;
+  if (page == NULL || !marks_present(table, page_number, set_of_delta(table->backend))) return;
   const struct wanted_slots wanted = wanted_of(table, page_number);
   for (uint32_t slot = next_wanted(&wanted, 0); slot < state->page_slots; slot = next_wanted(&wanted, slot + 1)) {
     const uint8_t *row = page + state->rows_offset + (size_t)slot * state->layout.row_size;
@@ -329,13 +327,11 @@ static void fetch_page(const struct wr_table *table, uint32_t page_number) {
 
 /* Fetches what is known of a group's pages. */
 static void fetch_group(const struct wr_table *table, uint32_t page_number) {
-  if (page_number >= table->frozen_pages || table->groups[page_number >> GROUP_PAGES_SHIFT] == NULL) return;
-  const uint8_t *rows = (const uint8_t *)page_place(table, page_number);
-  const uint8_t *marks = (const uint8_t *)marks_of(table, page_number);
-  for (size_t offset = 0; offset < GROUP_PAGES * sizeof(uint8_t *); offset += LINE_BYTES)
-    __builtin_prefetch(rows + offset);
-  for (size_t offset = 0; offset < (size_t)GROUP_PAGES * table->state->page_marks_bytes; offset += LINE_BYTES)
-    __builtin_prefetch(marks + offset);
+  if (page_number >= table->frozen_pages || group_of(table, page_number)->block == NULL) return;
+  const uint8_t *block = (const uint8_t *)group_of(table, page_number)->block;
+  size_t mark_bytes = (size_t)MARK_SETS * GROUP_PAGES * table->state->mark_words * sizeof(uint64_t);
+  for (size_t offset = 0; offset < sizeof(struct group_block) + mark_bytes; offset += LINE_BYTES)
+    __builtin_prefetch(block + offset);
 }
 
 /* Fetches what a delta needs of the pages from `page_number` on, as far as they were not fetched. It lies anywhere, and
@@ -390,9 +386,8 @@ static size_t write_page(struct wr_table *table, size_t budget) {
   if (!snapshot->is_base) fetch_pages(table, page_number);
   bool is_wanted = page_of(table, page_number) != NULL;
   if (is_wanted && !snapshot->is_base) {
-    const struct page_marks *marks = marks_of(table, page_number);
-    is_wanted = marks_present(backend, marks, 1 - backend->set) ||
-                (snapshot->is_cumulative && marks_present(backend, marks, MARKS_OF_CHAIN));
+    is_wanted = marks_present(table, page_number, 1 - backend->set) ||
+                (snapshot->is_cumulative && marks_present(table, page_number, MARKS_OF_CHAIN));
   }
   if (!is_wanted) {
     table->cursor = (uint64_t)(page_number + 1) << table->state->page_shift;

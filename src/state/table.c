@@ -5,8 +5,13 @@
  */
 #include "state/internal.h"
 
-static size_t group_bytes(const struct wr_state *state) {
-  return sizeof(struct page_group) + MARKS_ALIGNMENT + (size_t)GROUP_PAGES * state->page_marks_bytes;
+/* Of the marks of a group's pages in one set. */
+static size_t set_bytes(const struct wr_state *state) {
+  return (size_t)GROUP_PAGES * state->mark_words * sizeof(uint64_t);
+}
+
+static size_t block_bytes(const struct wr_state *state) {
+  return sizeof(struct group_block) + MARK_SETS * set_bytes(state);
 }
 
 static size_t page_bytes(const struct wr_state *state) {
@@ -33,20 +38,22 @@ static void free_results(struct wr_table *table) {
   table->result_capacity = table->result_count = 0;
 }
 
+static void free_block(struct wr_table *table, struct page_group *group) {
+  wr_state_release(table->backend, group->block, block_bytes(table->state));
+  group->block = NULL;
+}
+
 static bool free_pages(struct wr_table *table, uint32_t *blocks) {
   while (table->page_count > 0 && *blocks > 0) {
-    uint32_t last = table->page_count - 1, group = last >> GROUP_PAGES_SHIFT;
-    if (table->groups[group] != NULL) {
+    uint32_t last = table->page_count - 1;
+    if (group_of(table, last)->block != NULL) {
       uint8_t **place = page_place(table, last);
       if (*place != NULL) --*blocks;
       wr_state_release(table->backend, *place, page_bytes(table->state));
       *place = NULL;
     }
     table->page_count--;
-    if ((last & (GROUP_PAGES - 1)) == 0) {
-      wr_state_release(table->backend, table->groups[group], group_bytes(table->state));
-      table->groups[group] = NULL;
-    }
+    if ((last & (GROUP_PAGES - 1)) == 0) free_block(table, group_of(table, last));
   }
   return table->page_count == 0;
 }
@@ -56,8 +63,8 @@ bool wr_table_free_some(struct wr_table *table, uint32_t *blocks) {
   wr_saved_end(table);
   if (!free_pages(table, blocks)) return false;
   for (uint32_t i = 0; i < table->group_count; i++) /* a group without pages, where memory ran out */
-    wr_state_release(table->backend, table->groups[i], group_bytes(table->state));
-  wr_state_release(table->backend, table->groups, table->group_capacity * sizeof(struct page_group *));
+    free_block(table, &table->groups[i]);
+  wr_state_release(table->backend, table->groups, table->group_capacity * sizeof *table->groups);
   table->groups = NULL;
   table->group_count = table->group_capacity = 0;
   return wr_blobs_free_some(&table->blobs, blocks) && wr_index_free_some(&table->index, table->backend, blocks);
@@ -76,12 +83,12 @@ static bool make_group(struct wr_table *table, uint32_t group) {
   struct wr_backend *backend = table->backend;
   if (!wr_state_grow(backend, &table->groups, &table->group_capacity, sizeof *table->groups, group + 1)) return false;
   for (; table->group_count <= group; table->group_count++)
-    table->groups[table->group_count] = NULL;
-  if (table->groups[group] != NULL) return true;
-  struct page_group *made = wr_state_alloc(backend, group_bytes(table->state), WR_MEMORY_STATE);
+    table->groups[table->group_count] = (struct page_group){.block = NULL}; /* tag 0 is no tag */
+  if (table->groups[group].block != NULL) return true;
+  struct group_block *made = wr_state_alloc(backend, block_bytes(table->state), WR_MEMORY_STATE);
   if (made == NULL) return false;
-  memset(made, 0, group_bytes(table->state)); /* tag 0 is no tag */
-  table->groups[group] = made;
+  memset(made, 0, block_bytes(table->state));
+  table->groups[group].block = made;
   return true;
 }
 
@@ -152,21 +159,18 @@ static void count_change(struct wr_table *table, uint32_t set, uint64_t count) {
   table->changed_count[set] += count;
 }
 
-/* The page's marks; those of the set are cleared where they are of an older one. */
-static struct page_marks *present_marks(struct wr_table *table, uint32_t page_number, uint32_t set) {
-  const struct wr_backend *backend = table->backend;
-  struct page_marks *marks = marks_of(table, page_number);
-  if (marks_present(backend, marks, set)) return marks;
-  for (uint32_t word = 0; word < table->state->mark_words; word++)
-    marks->words[(size_t)word * MARK_SETS + set] = 0;
-  marks->tags[set] = backend->set_tag[set];
-  return marks;
+/* The page's marks of a set; those of its group are cleared where they are of an older one. */
+static uint64_t *present_marks(struct wr_table *table, uint32_t page_number, uint32_t set) {
+  if (!marks_present(table, page_number, set)) {
+    memset(marks_of(table, page_number & ~(uint32_t)(GROUP_PAGES - 1), set), 0, set_bytes(table->state));
+    group_of(table, page_number)->tags[set] = table->backend->set_tag[set];
+  }
+  return marks_of(table, page_number, set);
 }
 
 static void set_mark(struct wr_table *table, uint32_t row_id, uint32_t set) {
   uint32_t slot = row_id & (table->state->page_slots - 1);
-  struct page_marks *marks = present_marks(table, row_id >> table->state->page_shift, set);
-  marks->words[(size_t)(slot / 64) * MARK_SETS + set] |= (uint64_t)1 << (slot % 64);
+  present_marks(table, row_id >> table->state->page_shift, set)[slot / 64] |= (uint64_t)1 << (slot % 64);
   count_change(table, set, 1);
 }
 
@@ -178,19 +182,18 @@ bool wr_table_mark_slow(struct wr_table *table, uint32_t row_id, bool is_live) {
 
 /* Adds those of a page to another set; returns how many are new there. */
 static uint64_t add_marks(struct wr_table *table, uint32_t page_number, uint32_t from, uint32_t to) {
-  struct page_marks *marks = present_marks(table, page_number, to);
-  uint64_t added = 0;
+  const uint64_t *added = marks_of(table, page_number, from);
+  uint64_t *marks = present_marks(table, page_number, to), count = 0;
   for (uint32_t i = 0; i < table->state->mark_words; i++) {
-    uint64_t *word = &marks->words[(size_t)i * MARK_SETS];
-    added += (uint64_t)__builtin_popcountll(word[from] & ~word[to]);
-    word[to] |= word[from];
+    count += (uint64_t)__builtin_popcountll(added[i] & ~marks[i]);
+    marks[i] |= added[i];
   }
-  return added;
+  return count;
 }
 
 void wr_table_mark_chain(struct wr_table *table, uint32_t page_number) {
   uint32_t frozen = 1 - table->backend->set;
-  if (marks_present(table->backend, marks_of(table, page_number), frozen))
+  if (marks_present(table, page_number, frozen))
     count_change(table, MARKS_OF_CHAIN, add_marks(table, page_number, frozen, MARKS_OF_CHAIN));
 }
 
@@ -203,7 +206,7 @@ void wr_table_unite_marks(struct wr_table *table) {
   uint32_t frozen = 1 - backend->set;
   if (table->changed_tag[frozen] != backend->set_tag[frozen]) return;
   for (uint32_t number = 0; number < table->page_count; number++)
-    if (page_of(table, number) != NULL && marks_present(backend, marks_of(table, number), frozen))
+    if (page_of(table, number) != NULL && marks_present(table, number, frozen))
       (void)add_marks(table, number, frozen, backend->set);
   count_change(table, backend->set, table->changed_count[frozen]);
 }
