@@ -37,7 +37,7 @@ enum {
   TURNS = 6,
   CURVE_ROWS = 2000000,
   CURVE_TURNS = 1,
-  PAIRS = 10,          /* of a turn: halves with and without a checkpoint */
+  PAIRS = 20,          /* of a turn: halves with and without a checkpoint */
   TRIGGERS_BEFORE = 2, /* the first checkpoints after the restore, which find cold caches */
   SAMPLES_MAX = 8192
 };
