@@ -33,7 +33,7 @@ deep: ## the tests with large counts, for hours
 soak: build ## an hour of real jobs, files and a Kafka broker under random faults; SOAK="--minutes N --seed S"
 	@python3 tests/soak.py $(SOAK)
 
-bench: build ## runs every benchmark (some 10 minutes) and prints one table of figures
+bench: build ## runs every benchmark (some 14 minutes) and prints one table of figures
 	@python3 tools/bench.py build/release/bench
 
 bench-record: build ## the same on a quiet machine, and puts the table into bench/README.md

@@ -37,7 +37,7 @@ enum {
   TURNS = 6,
   CURVE_ROWS = 2000000,
   CURVE_TURNS = 1,
-  PAIRS = 20,          /* of a turn: halves with and without a checkpoint */
+  PAIRS_MAX = 20,
   TRIGGERS_BEFORE = 2, /* the first checkpoints after the restore, which find cold caches */
   SAMPLES_MAX = 8192
 };
@@ -47,8 +47,10 @@ static const double SAMPLE_S = 0.005;
 struct pace {
   const char *interval;
   double half_s;
+  uint32_t pairs; /* of a turn: halves with and without a checkpoint */
 };
-static const struct pace table_pace = {"1s", 0.5}, curve_pace = {"2s", 1}; /* there all of the rows may change */
+static const struct pace table_pace = {"1s", 0.5, PAIRS_MAX};
+static const struct pace curve_pace = {"2s", 1, 10}; /* all of the rows may change */
 
 struct value {
   int64_t sums[11];
@@ -149,7 +151,7 @@ struct turns {
   struct pace pace;
   struct bench_runs recoveries;
   double rows[2], cpu_s[2];
-  double costs[TURNS * PAIRS]; /* percent */
+  double costs[TURNS * PAIRS_MAX]; /* percent */
   uint32_t pairs, longer;
   double bytes, checkpoints;   /* written, completed */
   struct bench_runs stalls_ms; /* the longest of each turn */
@@ -162,7 +164,7 @@ struct watch {
     double wall_s, cpu_s, rows;
   } samples[SAMPLES_MAX];
   uint32_t count;
-  double triggers[PAIRS];
+  double triggers[PAIRS_MAX];
   uint32_t trigger_count;
   uint32_t longer; /* of these checkpoints took more than half a second */
 };
@@ -175,15 +177,16 @@ static void take_sample(const struct bench_job *job, struct watch *watch) {
       (struct sample){.wall_s = bench_now_s(), .cpu_s = bench_cpu_s(), .rows = (double)status.source_records};
 }
 
-/* Watches until PAIRS checkpoints are over, and the time after them. */
-static void watch_pairs(const struct bench_job *job, double half_s, struct watch *watch) {
+/* Watches until as many checkpoints as there are pairs are over, and the time after them. */
+static void watch_pairs(const struct bench_job *job, const struct pace *pace, struct watch *watch) {
+  const double half_s = pace->half_s;
   uint64_t seen = bench_status(job).checkpoints_completed, wanted = seen + TRIGGERS_BEFORE;
   watch->count = watch->trigger_count = watch->longer = 0;
   double end_s = 0;
-  while (watch->trigger_count < PAIRS || bench_now_s() < end_s) {
+  while (watch->trigger_count < pace->pairs || bench_now_s() < end_s) {
     take_sample(job, watch);
     struct weir_job_status status = bench_status(job);
-    if (status.checkpoints_completed > seen && watch->trigger_count < PAIRS) {
+    if (status.checkpoints_completed > seen && watch->trigger_count < pace->pairs) {
       seen = status.checkpoints_completed;
       double trigger_s = bench_now_s() - (double)status.last_checkpoint_ns / 1e9;
       if (seen > wanted && (double)status.last_checkpoint_ns / 1e9 > half_s) watch->longer++;
@@ -225,7 +228,7 @@ static void run_turn(const char *folder, uint64_t keys, struct turns *turns) {
   struct bench_job job;
   bench_add(&turns->recoveries, restart(&job, folder, keys, turns->pace.interval));
   double bytes = floor_bytes_written(), checkpoints = (double)bench_status(&job).checkpoints_completed;
-  watch_pairs(&job, turns->pace.half_s, &watch);
+  watch_pairs(&job, &turns->pace, &watch);
   for (uint32_t i = 0; i < watch.trigger_count; i++)
     add_pair(&watch, watch.triggers[i], turns);
   turns->longer += watch.longer;
