@@ -25,8 +25,9 @@
  *   bare_read_warm, bare_read_cold     the job's folder read once, in one thread: recovery if placing rows cost nothing
  *
  * With --curve: 2 M rows instead, of which 1 to 100 % change between two checkpoints (tools/curves.py draws it):
- *   curve_cost_<percent>, curve_bytes_<percent>   the cost, and what was written for a checkpoint; every two seconds,
- *                                                 for to write all rows takes longer than half a second
+ *   curve_cost_<percent>, curve_bytes_<percent>   the cost of a checkpoint, in percent of a second's rows, and what was
+ *                                      written for one; every two seconds where many rows change, for to write them
+ *                                      takes longer than half a second
  */
 #include "bench/engine.h"
 #include "bench/floors.h"
@@ -36,7 +37,8 @@ enum {
   CHANGED = ROWS / 20,
   TURNS = 6,
   CURVE_ROWS = 2000000,
-  CURVE_TURNS = 1,
+  CURVE_TURNS = 2,
+  CURVE_USUAL_PERCENT = 10, /* what changes is written in half a second */
   PAIRS_MAX = 20,
   TRIGGERS_BEFORE = 2, /* the first checkpoints after the restore, which find cold caches */
   SAMPLES_MAX = 8192
@@ -49,8 +51,7 @@ struct pace {
   double half_s;
   uint32_t pairs; /* of a turn: halves with and without a checkpoint */
 };
-static const struct pace table_pace = {"1s", 0.5, PAIRS_MAX};
-static const struct pace curve_pace = {"2s", 1, 10}; /* all of the rows may change */
+static const struct pace usual_pace = {"1s", 0.5, PAIRS_MAX}, slow_pace = {"2s", 1, PAIRS_MAX / 2};
 
 struct value {
   int64_t sums[11];
@@ -253,7 +254,7 @@ static double cost_percent(struct turns *turns) {
 }
 
 static void measure(const char *folder) {
-  struct turns turns = run_turns(folder, CHANGED, table_pace, TURNS);
+  struct turns turns = run_turns(folder, CHANGED, usual_pace, TURNS);
   bench_row_best("recovery_warm", &turns.recoveries, BENCH_LOWER, "s");
   bench_row("checkpoint_on", turns.rows[1] / turns.cpu_s[1] / 1e6, "M_rows/s");
   bench_row("checkpoint_off", turns.rows[0] / turns.cpu_s[0] / 1e6, "M_rows/s");
@@ -283,13 +284,14 @@ static void measure_cold(const char *folder) {
 
 /* The cost over the share of the rows that change, at a state that all of it can change within a second. */
 static void measure_curve(const char *folder) {
-  static const int percents[] = {1, 2, 5, 10, 20, 50, 100};
+  static const uint32_t percents[] = {1, 2, 5, 10, 20, 50, 100};
   for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++) {
+    struct pace pace = percents[i] <= CURVE_USUAL_PERCENT ? usual_pace : slow_pace;
     char name[64];
-    struct turns turns = run_turns(folder, (uint64_t)CURVE_ROWS * (uint64_t)percents[i] / 100, curve_pace, CURVE_TURNS);
-    snprintf(name, sizeof name, "curve_cost_%d", percents[i]);
+    struct turns turns = run_turns(folder, (uint64_t)CURVE_ROWS * percents[i] / 100, pace, CURVE_TURNS);
+    snprintf(name, sizeof name, "curve_cost_%u", percents[i]);
     bench_row(name, cost_percent(&turns), "%");
-    snprintf(name, sizeof name, "curve_bytes_%d", percents[i]);
+    snprintf(name, sizeof name, "curve_bytes_%u", percents[i]);
     bench_row(name, turns.bytes / turns.checkpoints / 1e6, "MB");
   }
 }
