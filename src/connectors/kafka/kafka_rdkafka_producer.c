@@ -263,8 +263,7 @@ static enum weir_code deliver(struct wr_rdkafka_producer *producer, uint64_t dea
                                   error);
 }
 
-/* The marker goes first, for its way to the brokers is as long as that of the last messages, and so they go together.
- */
+/* The marker goes first: its way to the brokers is as long as that of the last messages, and they go together. */
 static enum weir_code commit(struct wr_kafka_producer *base, const struct wr_kafka_group_marker *marker,
                              uint32_t timeout_ms, enum wr_kafka_outcome *out_outcome, struct weir_error *error) {
   struct wr_rdkafka_producer *producer = producer_of(base);

@@ -39,8 +39,9 @@ static const struct row consumer_defaults[] = {
 /* Of newer versions of the library only: how long a partition whose queue is full is left alone. In older ones that is
  * fetch.error.backoff.ms, and half a second by default, in which such a queue runs empty many times over. */
 static const struct row newer_consumer_defaults[] = {{"fetch.queue.backoff.ms", "20"}};
-/* Batches are filled by size while an epoch is written; its end does not wait for them. The partitioner is that of
- * Java's clients, so that a key is found where they would put it. */
+/* Batches are filled by size while an epoch is written; its end does not wait for them, and no small request waits for
+ * the answer to the one before (newer versions of the library do that by themselves). The partitioner is that of Java's
+ * clients, so that a key is found where they would put it. */
 static const struct row producer_defaults[] = {
     {"partitioner", "murmur2_random"},       {"linger.ms", "50"},
     {"batch.num.messages", "10000"},         {"queue.buffering.max.messages", "200000"},
