@@ -393,7 +393,7 @@ static void measure_best(const struct target *target) {
   double worst_ms = 0;
   other.target = target;
   for (int i = 1; i <= RUNS; i++) {
-    char name[16];
+    char name[32];
     snprintf(name, sizeof name, "100ms_%d", i);
     measure(name, "100ms", 10, 1, &other, 1);
     if (i == 1 || p99_ms(&other) < p99_ms(&best)) best = other;
