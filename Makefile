@@ -39,7 +39,7 @@ bench: build ## runs every benchmark (some 14 minutes) and prints one table of f
 bench-record: build ## the same on a quiet machine, and puts the table into bench/README.md
 	@python3 tools/bench.py --record bench/README.md build/release/bench
 
-bench-curves: build ## draws the curves (some 9 minutes) into docs/
+bench-curves: build ## draws the curves (more than 7 minutes) into docs/
 	@python3 tools/curves.py build/release/bench docs
 
 format: ## lays out all code as .clang-format says

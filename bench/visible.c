@@ -376,13 +376,13 @@ static void measure(const char *name, const char *interval, uint32_t seconds, ui
   bench_folder_remove(run.folder);
 }
 
-/* All targets at the same time. */
-static void measure_all(const char *what, const char *interval, uint32_t seconds, const struct target *const *targets,
-                        uint32_t count) {
+/* Targets at the same time. */
+static void measure_together(const char *what, const char *interval, uint32_t seconds, uint32_t gap_ms,
+                             const struct target *const *targets, uint32_t count) {
   static struct side sides[TARGETS];
   for (uint32_t i = 0; i < count; i++)
     sides[i].target = targets[i];
-  measure(what, interval, seconds, 1, sides, count);
+  measure(what, interval, seconds, gap_ms, sides, count);
   for (uint32_t i = 0; i < count; i++)
     print_side(&sides[i], what);
 }
@@ -401,14 +401,6 @@ static void measure_best(const struct target *target) {
   }
   print_side(&best, "100ms");
   print(&best, "100ms", "p99_worst", worst_ms);
-}
-
-/* One target, whose source has nothing to do most of the time. */
-static void measure_sparse(const struct target *target) {
-  static struct side side;
-  side.target = target;
-  measure("sparse", "100ms", 20, 211, &side, 1);
-  print_side(&side, "sparse");
 }
 
 /* ---- what it costs at least ---- */
@@ -485,9 +477,9 @@ int main(int argc, char **argv) {
   bench_histogram_check();
   for (uint32_t i = 0; i < count; i++)
     measure_best(all[i]);
-  measure_sparse(&sqlite_reader);
-  measure_all("1s", "1s", 12, all, count);
-  measure_all("10s", "10s", 32, all, count);
+  measure_together("sparse", "100ms", 20, 211, all, 1);
+  measure_together("1s", "1s", 12, 1, all, count);
+  measure_together("10s", "10s", 32, 1, all, count);
   bench_row("visible_100ms_bare_p99", 99 + measure_bare(), "ms");
   return 0;
 }

@@ -25,7 +25,8 @@ import tempfile
 PROGRAMS = ["keyed_count", "pv_files", "pv_kafka", "sinks", "large_state", "latency", "visible", "start", "channel",
             "json"]
 SERVERS = {"pv_kafka": ["kafka"], "sinks": ["kafka", "postgres", "mariadb"], "visible": ["kafka", "postgres"]}
-TOPICS = {"pv_kafka": ["views"], "sinks": ["plain", "seen"], "visible": ["pv_100ms_1", "pv_100ms_2", "pv_100ms_3", "pv_1s", "pv_10s"]}
+TOPICS = {"pv_kafka": ["views"], "sinks": ["plain", "seen"],
+          "visible": ["pv_100ms_1", "pv_100ms_2", "pv_100ms_3", "pv_1s", "pv_10s"]}
 PASSWORDS = {"postgres": "PGPASSWORD", "mariadb": "MYSQL_PWD"}  # variables of the clients
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 

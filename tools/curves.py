@@ -3,7 +3,7 @@
 
 usage: tools/curves.py [--from FILE] FOLDER OUT
 
-FOLDER holds the programs of bench/: keyed_count and large_state are run with --curve (some 9 minutes). With --from their
+FOLDER holds the programs of bench/: keyed_count and large_state are run with --curve (more than 7 minutes). With --from their
 output is read from FILE instead. Into the folder OUT go curve-keys.svg, curve-checkpoints.svg and a .tsv of each.
 """
 import argparse

@@ -310,6 +310,13 @@ void wr_handles_clear(struct wr_backend *backend, struct handle_list *list);
 void wr_drops_add(struct drop_list *list, struct drop_record *record);
 void wr_drops_free(struct wr_backend *backend, struct drop_list *list);
 
+/* Of the marks of a group's pages in one set. */
+static inline size_t set_bytes(const struct wr_state *state) {
+  return (size_t)GROUP_PAGES * state->mark_words * sizeof(uint64_t);
+}
+static inline size_t block_bytes(const struct wr_state *state) {
+  return sizeof(struct group_block) + MARK_SETS * set_bytes(state);
+}
 static inline struct page_group *group_of(const struct wr_table *table, uint32_t page_number) {
   return &table->groups[page_number >> GROUP_PAGES_SHIFT];
 }

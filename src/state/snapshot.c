@@ -329,8 +329,7 @@ static void fetch_page(const struct wr_table *table, uint32_t page_number) {
 static void fetch_group(const struct wr_table *table, uint32_t page_number) {
   if (page_number >= table->frozen_pages || group_of(table, page_number)->block == NULL) return;
   const uint8_t *block = (const uint8_t *)group_of(table, page_number)->block;
-  size_t mark_bytes = (size_t)MARK_SETS * GROUP_PAGES * table->state->mark_words * sizeof(uint64_t);
-  for (size_t offset = 0; offset < sizeof(struct group_block) + mark_bytes; offset += LINE_BYTES)
+  for (size_t offset = 0; offset < block_bytes(table->state); offset += LINE_BYTES)
     __builtin_prefetch(block + offset);
 }
 

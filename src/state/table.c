@@ -5,15 +5,6 @@
  */
 #include "state/internal.h"
 
-/* Of the marks of a group's pages in one set. */
-static size_t set_bytes(const struct wr_state *state) {
-  return (size_t)GROUP_PAGES * state->mark_words * sizeof(uint64_t);
-}
-
-static size_t block_bytes(const struct wr_state *state) {
-  return sizeof(struct group_block) + MARK_SETS * set_bytes(state);
-}
-
 static size_t page_bytes(const struct wr_state *state) {
   return state->rows_offset + (size_t)state->page_slots * state->layout.row_size;
 }
